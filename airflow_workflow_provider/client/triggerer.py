@@ -1,0 +1,172 @@
+"""Drives flows in the triggerer's event loop, with one aiohttp session for all waiters of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Self, cast
+
+import aiohttp
+
+from airflow_workflow_provider.client.prepare import prepared
+from airflow_workflow_provider.client.tls import tls_context
+from airflow_workflow_provider.protocol.connection import Transport
+from airflow_workflow_provider.protocol.effects import (
+    Flow,
+    NoAnswer,
+    Note,
+    NotSent,
+    Now,
+    Request,
+    Response,
+    Secret,
+    Shared,
+    Sleep,
+    T,
+    TransportError,
+)
+
+log = logging.getLogger(__name__)
+MAX_SOCKETS = 16  # to one host, however many runs wait
+KEEP_ALIVE = 330.0  # seconds; above any sensible poll interval, or every poll would open a connection
+_DNS_TTL = 300  # seconds
+
+
+class TriggererClient:
+    """Sends the requests of any number of flows at once. It is opened by ``async with``, or by `open` and `close`."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        mask: Callable[[str], Coroutine[Any, Any, None]] | None = None,
+        sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+        logger: logging.Logger | Any = log,
+    ) -> None:
+        self._transport = transport
+        self._mask, self._sleep, self._now, self._log = mask, sleep, now, logger
+        self._noted: set[str] = set()
+        self._shared: dict[Any, asyncio.Task[Any]] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Open the session; nothing is connected yet."""
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=MAX_SOCKETS,
+            keepalive_timeout=KEEP_ALIVE,
+            ttl_dns_cache=_DNS_TTL,
+            ssl=await tls_context(self._transport.verify),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+            auto_decompress=True,
+            trust_env=not self._transport.proxies,
+        )
+
+    async def close(self) -> None:
+        """Close the session's sockets."""
+        for task in self._shared.values():
+            task.cancel()
+        if self._session:
+            await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its end and give its value."""
+        reply: Any = None
+        error: TransportError | None = None
+        try:
+            while True:
+                effect = flow.throw(error) if error else flow.send(reply)
+                reply = error = None
+                try:
+                    reply = await self._perform(effect)
+                except TransportError as failure:
+                    error = failure
+        except StopIteration as end:
+            return cast("T", end.value)
+        finally:
+            flow.close()
+
+    async def _perform(self, effect: Any) -> Any:
+        match effect:
+            case Request():
+                return await self._send(effect)
+            case Sleep(seconds=seconds):
+                return await self._sleep(seconds)
+            case Now():
+                return self._now()
+            case Shared(key=key, flow=make):
+                return await self._once(key, make)
+            case Secret(value=value):
+                return await self._mask(value) if self._mask else None
+            case Note(text=text, level=level):
+                if text not in self._noted:
+                    self._noted.add(text)
+                    getattr(self._log, level)("%s", text)
+                return None
+        raise TypeError(f"a flow yielded {effect!r}, which is no effect here")
+
+    async def _once(self, key: Any, make: Callable[[], Flow[Any]]) -> Any:
+        """Let all who ask at the same time wait for one flow; one of them being cancelled does not end it."""
+        task = self._shared.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self.run(make()))
+            self._shared[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, key: Any, task: asyncio.Task[Any]) -> None:
+        if self._shared.get(key) is task:
+            del self._shared[key]
+        if not task.cancelled():
+            task.exception()  # marks it as seen when every waiter has gone
+
+    async def _send(self, request: Request) -> Response:
+        if self._session is None:
+            raise RuntimeError("the client is not open")
+        made = prepared(request)
+        seconds = request.timeout or self._transport.timeout
+        proxy = self._transport.proxies.get(str(made.url).partition(":")[0])
+        try:
+            async with self._session.request(
+                str(made.method),
+                _as_is(str(made.url)),
+                data=made.body,
+                headers=dict(made.headers),
+                allow_redirects=False,
+                proxy=proxy,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds),
+            ) as answer:
+                body = await answer.read()
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return Response(answer.status, headers, body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotSent(_described(error)) from error
+        except (TimeoutError, aiohttp.ClientError, ValueError, OSError) as error:
+            raise NoAnswer(_described(error)) from error
+
+
+def _as_is(url: str) -> Any:
+    """Keep the URL as it was encoded (and perhaps signed): yarl would quote it anew."""
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+def _described(error: BaseException) -> str:
+    """Name a network failure without its URL, which can hold a credential."""
+    reason = getattr(error, "os_error", None) or error
+    return f"{type(error).__name__}: {str(reason)[:200]}".rstrip(": ")

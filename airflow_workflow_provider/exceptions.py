@@ -1,0 +1,123 @@
+"""What can go wrong, sorted by what the reader should do.
+
+* WorkflowError                    everything below, and an AirflowException
+  x a retry cannot mend it         (each is an AirflowFailException: no retries are burnt)
+    + InvalidConnection            correct the Airflow connection: the message names the field
+    + AuthenticationFailed         correct the credentials (HTTP 401)
+      - PermissionDenied           ask for the right (HTTP 403)
+    + WorkflowNotFound             correct the id of the workflow, run or result (HTTP 404)
+    + RequestRejected              correct what was asked for (another HTTP 4xx)
+      - InvalidArgument            correct the argument of the operator or hook method; nothing was sent
+  x try again later
+    + ServerUnavailable            408, 425, 429, 5xx, a reset, a time-out; ``retry_after`` if the server said so
+    + ProtocolError                the answer is not this API's: a redirect, an HTML page, unreadable JSON
+  x look at the remote system
+    + UnknownStart                 a start was sent and its answer lost: a run may or may not exist
+    + RunFailed                    the run ended badly; ``run`` tells
+    + RunCancelled                 somebody cancelled the run; ``run`` tells
+    + RunTimedOut                  the run did not end in time; ``run`` tells
+      - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout)
+    + OutputUnavailable            the run has no such result, or not yet
+  x this API cannot do it
+    + NotSupported
+      - CancelNotSupported
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.protocol.model import Run
+
+
+class WorkflowError(AirflowException):
+    """A workflow system, or what was asked of it, is at fault.
+
+    ``status`` is the HTTP status that the server answered with, if it answered.
+    """
+
+    def __init__(self, message: str = "", *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class InvalidConnection(WorkflowError, AirflowFailException):
+    """The Airflow connection lacks a field or holds a value that cannot be used."""
+
+
+class AuthenticationFailed(WorkflowError, AirflowFailException):
+    """The server refused the credentials (HTTP 401, or a refused token request)."""
+
+
+class PermissionDenied(AuthenticationFailed):
+    """The credentials are good, but may not do this (HTTP 403)."""
+
+
+class WorkflowNotFound(WorkflowError, AirflowFailException):
+    """The server does not know this workflow, run or result."""
+
+
+class RequestRejected(WorkflowError, AirflowFailException):
+    """The server understood the request and refused it (HTTP 4xx); nothing was started."""
+
+
+class InvalidArgument(RequestRejected, ValueError):
+    """An argument cannot be used; nothing was sent to the server."""
+
+
+class ServerUnavailable(WorkflowError):
+    """The server could not answer just now; for a start it is certain that nothing was started.
+
+    ``retry_after`` is the wait in seconds that the server asked for, or None.
+    """
+
+    def __init__(self, message: str = "", *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, status=status)
+        self.retry_after = retry_after
+
+
+class ProtocolError(WorkflowError):
+    """The answer is not one that this API gives."""
+
+
+class UnknownStart(WorkflowError):
+    """A start was sent, and whether it was taken is unknown."""
+
+
+class OutputUnavailable(WorkflowError):
+    """A run has no such result, or does not have it yet."""
+
+
+class NotSupported(WorkflowError, AirflowFailException):
+    """This workflow system's API cannot do this."""
+
+
+class CancelNotSupported(NotSupported):
+    """This workflow system's API cannot cancel a run."""
+
+
+class _RunError(WorkflowError):
+    """Carries the run that the error is about."""
+
+    def __init__(self, message: str = "", *, run: Run | None = None, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.run = run
+
+
+class RunFailed(_RunError):
+    """The run ended in failure; the message holds what the system said."""
+
+
+class RunCancelled(_RunError):
+    """The run was cancelled before it ended."""
+
+
+class RunTimedOut(_RunError):
+    """The run was still going when its time was up."""
+
+
+class WorkflowSensorTimeout(RunTimedOut, AirflowSensorTimeout):
+    """A sensor's time was up; as Airflow's own sensor time-outs it is not retried by the sensor."""

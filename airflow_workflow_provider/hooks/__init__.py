@@ -1,0 +1,1 @@
+"""Hooks: one workflow system behind one Airflow connection."""

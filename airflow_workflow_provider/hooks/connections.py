@@ -1,0 +1,77 @@
+"""From an Airflow connection to a workflow system, on a worker and in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+
+from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.systems import SYSTEMS
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+
+def system_class(key: str) -> type[WorkflowSystem]:
+    """Give the system of this key; raises `InvalidArgument`, which lists the known ones."""
+    if key not in SYSTEMS:
+        raise InvalidArgument(f"system: {key!r} is unknown; known: {', '.join(SYSTEMS)}")
+    return SYSTEMS[key]
+
+
+def values_of(connection: Connection, extra: Mapping[str, Any] | None = None) -> ConnectionValues:
+    """Give the plain values of an Airflow connection."""
+    return ConnectionValues(
+        conn_id=connection.conn_id or "",
+        host=connection.host or "",
+        schema=connection.schema or "",
+        port=int(connection.port) if connection.port else None,
+        login=connection.login or "",
+        password=connection.password or "",
+        extra=connection.extra_dejson if extra is None else extra,
+    )
+
+
+def load_system(key: str, conn_id: str) -> WorkflowSystem:
+    """Read the connection and make the system. Raises `InvalidConnection`."""
+    made = system_class(key)
+    if not isinstance(conn_id, str) or not conn_id.strip():
+        raise InvalidConnection(f"{key}_conn_id: is empty")
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
+    system = made(values_of(connection))
+    for secret in system.secrets:
+        mask_secret(secret)
+    return system
+
+
+async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
+    """As `load_system`, without blocking the event loop."""
+    made = system_class(key)
+    try:
+        connection = await get_async_connection(conn_id)
+        extra = await get_async_extra_dejson(connection)
+    except AirflowNotFoundException as error:
+        raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
+    system = made(values_of(connection, extra))
+    for secret in system.secrets:
+        await amask(secret)
+    return system
+
+
+async def amask(secret: str) -> None:
+    """Mask a secret in the triggerer's logs: Airflow's own coroutine where it has one, else in a thread."""
+    try:
+        from airflow.sdk.log import amask_secret
+    except ImportError:
+        await asyncio.to_thread(mask_secret, secret)
+    else:
+        await amask_secret(secret)

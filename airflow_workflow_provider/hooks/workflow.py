@@ -1,0 +1,210 @@
+"""The hook that all workflow systems share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.hooks.connections import load_system, system_class
+from airflow_workflow_provider.hooks.form import field_behaviour, form_widgets
+from airflow_workflow_provider.protocol import parameters as given
+from airflow_workflow_provider.protocol.durations import seconds_of
+from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
+from airflow_workflow_provider.protocol.poll import wait
+from airflow_workflow_provider.protocol.retry import persist
+from airflow_workflow_provider.protocol.system import WorkflowSystem, choose
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import requests
+
+    from airflow_workflow_provider.client.worker import WorkerClient
+    from airflow_workflow_provider.protocol.effects import Flow, T
+
+
+class WorkflowHook(BaseHook):
+    """Starts, watches, cancels and reads runs of one workflow system.
+
+    Use the subclass of a system, or `for_system` / `for_run` where the system is known only at run time.
+    All methods are synchronous, repeat what is safe to repeat, and raise `WorkflowError`s.
+
+    :param conn_id: the Airflow connection.
+    """
+
+    system_key: ClassVar[str] = ""
+    default_conn_name: ClassVar[str] = ""
+
+    def __init__(self, conn_id: str | None = None, *, system: str | None = None) -> None:
+        super().__init__()
+        self.conn_id = self.default_conn_name if conn_id is None else conn_id
+        self._key = system or self.system_key
+
+    @classmethod
+    def for_system(cls, system: str, conn_id: str | None = None) -> WorkflowHook:
+        """Make the hook of a system by its key, such as ``"carto"``."""
+        made = system_class(system)
+        return WorkflowHook(made.default_conn_id if conn_id is None else conn_id, system=system)
+
+    @classmethod
+    def for_run(cls, run: RunLike, conn_id: str | None = None) -> WorkflowHook:
+        """Make the hook that a run object asks for; ``conn_id`` overrides the run's connection."""
+        parsed = parse_run(run)
+        return cls.for_system(parsed.system, conn_id or parsed.conn_id)
+
+    @cached_property
+    def system(self) -> WorkflowSystem:
+        """The system behind the connection; reads the connection at first use."""
+        return load_system(self._key, self.conn_id)
+
+    @cached_property
+    def client(self) -> WorkerClient:
+        """The client that drives this hook's flows."""
+        # Imported late: a DAG file that imports an operator must not pay for requests.
+        from airflow_workflow_provider.client.worker import WorkerClient
+
+        return WorkerClient(self.system.transport, mask=mask_secret, logger=self.log)
+
+    def start_run(self, workflow: str, query_parameters: given.Parameters | None = None, **options: Any) -> Run:
+        """Start a run and give it at once, still going.
+
+        ``options`` are the system's own, such as ``carto_connection``. The start is repeated only when it
+        certainly was not taken; `UnknownStart` says that nobody knows.
+        """
+        if not isinstance(workflow, str) or not workflow.strip():
+            raise InvalidArgument("workflow: is empty")
+        kept = {name: value for name, value in options.items() if value is not None}
+        self.system.check_options(kept)
+        parameters = given.checked(query_parameters)
+        return self._run(lambda: self.system.start(workflow, parameters, kept))
+
+    def get_run(self, run: RunLike, *, workflow: str | None = None) -> Run:
+        """Look at a run once. A bare id may need the ``workflow`` that it belongs to."""
+        known = self._parsed(run, workflow)
+        return self._run(lambda: self.system.look(known))
+
+    def wait_for_run(
+        self,
+        run: RunLike,
+        *,
+        poll_interval: float | timedelta | None = None,
+        timeout: float | timedelta | None = None,
+        deadline: float | None = None,
+    ) -> Run:
+        """Wait until a run has ended and give it, whatever its state; raises `RunTimedOut`.
+
+        :param poll_interval: seconds between two looks; default per system.
+        :param timeout: seconds from now; None waits for ever.
+        :param deadline: the same as a moment, in seconds since 1970; the earlier one counts.
+        """
+        known = self._parsed(run)
+        interval = seconds_of("poll_interval", poll_interval) or self.system.poll_interval
+        limit = seconds_of("timeout", timeout)
+        if limit is not None:
+            moment = self.client.now() + limit
+            deadline = moment if deadline is None else min(moment, deadline)
+        return self.client.run(wait(self.system.look, known, poll_interval=interval, deadline=deadline))
+
+    def cancel_run(self, run: RunLike) -> None:
+        """Ask the system to stop a run; raises `CancelNotSupported` where its API cannot."""
+        known = self._parsed(run)
+        self._run(lambda: self.system.cancel(known))
+
+    def list_workflows(self) -> list[Workflow]:
+        """List what this connection may start; raises `NotSupported` where the API cannot."""
+        return self._run(self.system.list_workflows)
+
+    def find_runs(self, workflow: str, *, since: datetime | None = None) -> list[Run]:
+        """List the runs of a workflow, newest first; raises `NotSupported` where the API cannot."""
+        return self._run(lambda: self.system.find_runs(workflow, since))
+
+    def find_started(
+        self, workflow: str, query_parameters: given.Parameters | None, *, since: datetime, **options: Any
+    ) -> list[Run]:
+        """List the runs that a start with these arguments, whose answer was lost, may have left since then."""
+        parameters = given.checked(query_parameters)
+        return self._run(lambda: self.system.find_started(workflow, parameters, options, since))
+
+    def outputs(self, run: RunLike) -> list[Output]:
+        """Give the outputs of a run that succeeded; raises `OutputUnavailable` for any other."""
+        known = self._succeeded(self._parsed(run))
+        return self._run(lambda: self.system.outputs(known))
+
+    @contextmanager
+    def open_output(self, run: RunLike, output: str | int | None = None) -> Generator[BinaryIO]:
+        """Open one output as a binary file object.
+
+        A file comes as the server has it, a table as JSON lines.
+
+        :param output: name or index; default the only one.
+        """
+        from airflow_workflow_provider.outputs import reading
+
+        known, chosen = self._chosen(run, output)
+        with reading.opened(self.system.read(known, chosen), self.client) as file:
+            yield file
+
+    def read_output(
+        self,
+        run: RunLike,
+        output: str | int | None = None,
+        *,
+        columns: list[str] | None = None,
+        batch_rows: int = 65_536,
+    ) -> pa.RecordBatchReader:
+        """Read one output as Arrow record batches, as they come.
+
+        :param output: name or index; default the only one.
+        :param columns: the columns to keep, in this order; default all.
+        :param batch_rows: rows a batch at most.
+        """
+        from airflow_workflow_provider.outputs import reading
+
+        known, chosen = self._chosen(run, output)
+        return reading.batches(self.system.read(known, chosen), self.client, columns=columns, batch_rows=batch_rows)
+
+    def get_conn(self) -> requests.Session:
+        """Give a `requests` session whose requests carry the connection's credentials."""
+        from airflow_workflow_provider.client.session import signed_session
+
+        return signed_session(self.system, self.client)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Check the connection with one harmless call."""
+        try:
+            return True, self.client.run(self.system.test())
+        except WorkflowError as error:
+            return False, str(error)
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Give the extra fields of Airflow 2's connection form."""
+        return form_widgets(system_class(cls.system_key).form)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Give labels, placeholders and hidden fields of Airflow 2's connection form."""
+        return field_behaviour(system_class(cls.system_key).form)
+
+    def _run(self, make: Callable[[], Flow[T]]) -> T:
+        return self.client.run(persist(make))
+
+    def _parsed(self, run: RunLike, workflow: str | None = None) -> Run:
+        return parse_run(run, system=self._key, conn_id=self.conn_id, workflow=workflow or "")
+
+    def _succeeded(self, run: Run) -> Run:
+        """Look at a run that was still going when it was handed over; only a success has outputs."""
+        seen = run if run.state.is_terminal else self.get_run(run)
+        if seen.state is not RunState.SUCCEEDED:
+            reason = f": {seen.message}" if seen.message else ""
+            raise OutputUnavailable(f"run {seen.run_id} is {seen.state}, so there is no output to read{reason}")
+        return seen
+
+    def _chosen(self, run: RunLike, output: str | int | None) -> tuple[Run, Output]:
+        known = self._succeeded(self._parsed(run))
+        return known, choose(self._run(lambda: self.system.outputs(known)), output, known)

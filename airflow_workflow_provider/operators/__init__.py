@@ -1,0 +1,1 @@
+"""Operators: starting a run of a workflow, and cancelling one."""

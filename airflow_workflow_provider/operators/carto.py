@@ -1,0 +1,34 @@
+"""Operator for CARTO Workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+
+
+class CartoRunWorkflowOperator(RunWorkflowOperator):
+    """Runs a CARTO workflow through CARTO's SQL API and returns the run object with its output table.
+
+    ``workflow`` is the full name of the workflow's stored procedure, or the whole ``CALL …`` that CARTO's API
+    dialog shows. From a name, the CALL passes ``query_parameters`` in the order given, which must be the order of
+    the workflow's variables. Warehouses with numbered parameters (``$1``, ``:1``) take a list.
+
+    The arguments of every run operator are described at
+    :class:`~airflow_workflow_provider.operators.workflow.RunWorkflowOperator`.
+
+    :param carto_conn_id: Airflow connection to CARTO. (templated)
+    :param carto_connection: name of the connection inside CARTO; default the Airflow connection's. (templated)
+    """
+
+    system_key = "carto"
+    start_option_names = ("carto_connection",)
+    template_fields: Sequence[str] = ("carto_conn_id", *RunWorkflowOperator.template_fields, "carto_connection")
+
+    def __init__(
+        self, *, carto_conn_id: str = "carto_default", carto_connection: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.carto_conn_id = carto_conn_id
+        self.carto_connection = carto_connection

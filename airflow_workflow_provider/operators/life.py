@@ -1,0 +1,114 @@
+"""How a try of a task comes to its run: take over the one of an earlier try, or start one, and never two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_workflow_provider.exceptions import NotSupported, UnknownStart, WorkflowNotFound
+from airflow_workflow_provider.operators.memory import Memory, Remembered
+from airflow_workflow_provider.operators.stopping import cancel_quietly
+from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.times import from_epoch
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+
+CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours
+
+
+class RunLife:
+    """The beginning of a run's life within one try of a task."""
+
+    def __init__(self, operator: RunWorkflowOperator, context: Mapping[str, Any], parameters: Any) -> None:
+        self._operator, self._parameters = operator, parameters
+        self._hook, self._log = operator.hook, operator.log
+        self._options = operator.options(operator.start_option_names)
+        self._memory = Memory(context)
+
+    def obtain(self) -> Run:
+        """Give the run of this task, started now or earlier."""
+        earlier = self._memory.recall()
+        run = self._taken_over(earlier) if earlier else None
+        return run or self._started()
+
+    def _taken_over(self, earlier: Remembered) -> Run | None:
+        if not earlier.same_series:
+            self._replace(earlier)
+            return None
+        if not self._operator.reattach:
+            return None
+        if earlier.run is None:
+            return self._settled(earlier.intended_at, "an earlier try was stopped while it started a run")
+        try:
+            run = self._hook.get_run(earlier.run)
+        except WorkflowNotFound as error:
+            self._log.warning("The run of an earlier try is gone, starting another: %s", error)
+            return None
+        if run.state in (RunState.FAILED, RunState.CANCELLED):
+            self._log.info("Run %s of an earlier try was %s, starting another", run.run_id, run.state)
+            return None
+        self._log.info("Taking over run %s of an earlier try, which is %s", run.run_id, run.state)
+        return run
+
+    def _replace(self, earlier: Remembered) -> None:
+        """The task was cleared: somebody wants a new run, and the old one must not go on beside it."""
+        if earlier.run is None:
+            return
+        try:
+            going = not self._hook.get_run(earlier.run).state.is_terminal
+        except WorkflowNotFound:
+            going = False
+        if going:
+            cancel_quietly(earlier.run, self._log, "the task was cleared")
+
+    def _started(self) -> Run:
+        """Start a run. The intent is noted before, the run right after, before anything else can fail."""
+        intended_at = self._memory.intend()
+        try:
+            run = self._start()
+        except UnknownStart as error:
+            found = self._settled(intended_at, str(error), error)
+            run = found or self._start()
+        except Exception:
+            self._memory.forget()  # every other error means that nothing was started
+            raise
+        self._memory.keep(run)
+        self._log.info("Run %s of %s was started%s", run.run_id, run.workflow, f": {run.url}" if run.url else "")
+        return run
+
+    def _start(self) -> Run:
+        run = self._hook.start_run(self._operator.workflow, self._parameters, **self._options)
+        watch = self._operator.options(self._operator.watch_option_names)
+        return self._hook.system.with_options(run, watch)
+
+    def _settled(self, since: datetime | None, why: str, error: UnknownStart | None = None) -> Run | None:
+        """Find the run whose start was not answered. None means that another may be started.
+
+        Exactly one run that fits is taken over; where there is none, nothing was started. Several, or an API
+        that cannot tell, are for ``on_unknown_start`` to decide.
+        """
+        unknown = error or UnknownStart(f"{why}; whether there is a run is unknown")
+        try:
+            found = self._hook.find_started(
+                self._operator.workflow,
+                self._parameters,
+                since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
+                **self._options,
+            )
+        except NotSupported:
+            found = None
+        if found == []:
+            self._log.info("The server has no run that fits, so none was started (%s)", why)
+            return None
+        if found is not None and len(found) == 1:
+            self._log.info("Taking over run %s, the only one that fits (%s)", found[0].run_id, why)
+            self._memory.keep(found[0])
+            return found[0]
+        if self._operator.on_unknown_start == "restart":
+            self._log.warning(
+                "Starting a run although one may be going, as on_unknown_start='restart' asks: %s", unknown
+            )
+            return None
+        raise unknown

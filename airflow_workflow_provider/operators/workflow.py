@@ -1,0 +1,214 @@
+"""The run operator that all systems share, and the one that cancels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
+
+from airflow_workflow_provider.exceptions import InvalidArgument, RunCancelled, RunFailed, RunTimedOut
+from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
+from airflow_workflow_provider.operators.life import RunLife
+from airflow_workflow_provider.operators.stopping import cancel_quietly
+from airflow_workflow_provider.protocol import parameters as given
+from airflow_workflow_provider.protocol.durations import seconds_of
+from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
+QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
+ON_UNKNOWN_START = ("fail", "restart")
+ON_RUN_FAILURE = ("fail", "skip")
+
+
+class RunWorkflowOperator(BaseOperator):
+    """Starts a run of a workflow, waits for its end and returns the run object. Use the subclass of a system.
+
+    XComs ``run_id``, ``run_url`` and ``run`` are there from the moment of the start; ``run`` again at the end.
+
+    :param workflow: the workflow to run, as its system names it. (templated)
+    :param query_parameters: what the run is given: a mapping, or a callable ``(context, jinja_env)`` that makes it.
+        (templated)
+    :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
+    :param wait_for_completion: False returns the run object right after the start.
+    :param deferrable: wait in the triggerer instead of a worker slot.
+    :param poll_interval: seconds (or timedelta) between two looks at the run; default per system. (templated)
+    :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
+    :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
+    :param on_unknown_start: what to do when a start was sent and its answer lost, and the run cannot be found:
+        ``"fail"`` or ``"restart"``.
+    :param cancel_on_kill: cancel the remote run when the task is killed.
+    :param cancel_on_timeout: cancel the remote run when its time is up.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    """
+
+    system_key: ClassVar[str] = ""
+    start_option_names: ClassVar[tuple[str, ...]] = ()
+    """Arguments that only this system's start has."""
+    watch_option_names: ClassVar[tuple[str, ...]] = ()
+    """Arguments that tell how this system's runs are watched."""
+
+    template_fields: Sequence[str] = ("workflow", "query_parameters", "parameter_types", "poll_interval", "timeout")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"query_parameters": "json", "parameter_types": "json"}
+    ui_color = "#e8f4f0"
+
+    def __init__(
+        self,
+        *,
+        workflow: str,
+        query_parameters: QueryParameters = None,
+        parameter_types: Mapping[str, str] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta | None = None,
+        timeout: float | timedelta | None = None,
+        reattach: bool = True,
+        on_unknown_start: str = "fail",
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        on_run_failure: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.workflow = workflow
+        self.query_parameters = query_parameters
+        self.parameter_types = parameter_types
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.reattach = reattach
+        self.on_unknown_start = _one_of("on_unknown_start", on_unknown_start, ON_UNKNOWN_START)
+        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_timeout = cancel_on_timeout
+        self.on_run_failure = _one_of("on_run_failure", on_run_failure, ON_RUN_FAILURE)
+        self._run: Run | None = None
+
+    @property
+    def conn_id(self) -> str:
+        """The Airflow connection of this system."""
+        return str(getattr(self, f"{self.system_key}_conn_id"))
+
+    @cached_property
+    def hook(self) -> WorkflowHook:
+        """The hook of this system."""
+        from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
+        return WorkflowHook.for_system(self.system_key, self.conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start the run, or take over the one that an earlier try started, and see it to its end."""
+        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
+        seconds_of("timeout", self.timeout)
+        self._run = run = RunLife(self, context, self._parameters(context)).obtain()
+        self._publish(context, run)
+        if not self.wait_for_completion:
+            return run.to_json()
+        if run.state.is_terminal:
+            return self._end(context, lambda: run)
+        deadline = deadline_of(run.started_at, self.timeout, context["ti"].start_date, self.execution_timeout)
+        if self.deferrable:
+            self._defer(run, interval, deadline)
+        return self._end(context, lambda: self.hook.wait_for_run(run, poll_interval=interval, deadline=deadline))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Take up what the trigger saw."""
+        return self._end(context, lambda: run_of_event(event))
+
+    def on_kill(self) -> None:
+        """Stop waiting and, unless forbidden, cancel the remote run with one short call."""
+        if "hook" in self.__dict__:
+            self.hook.client.stop()
+        if self._run is None or self._run.state.is_terminal:
+            return
+        if self.cancel_on_kill:
+            cancel_quietly(self._run, self.log, "the task was killed", brief=True)
+        else:
+            self.log.info("The task was killed; run %s goes on, as cancel_on_kill=False asks for", self._run.run_id)
+
+    def options(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Give those of this operator's own arguments that are set."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def _parameters(self, context: Context) -> Any:
+        parameters = self.query_parameters
+        if callable(parameters):  # Airflow 3 has called it while it rendered the template fields, 2.11 has not
+            parameters = parameters(context=context, jinja_env=self.get_template_env())
+        return given.converted(given.checked(parameters), self.parameter_types)
+
+    def _publish(self, context: Context, run: Run) -> None:
+        """Let links, callbacks and other tasks see the run while it is going."""
+        ti = context["ti"]
+        ti.xcom_push(key="run_id", value=run.run_id)
+        ti.xcom_push(key="run_url", value=run.url)
+        ti.xcom_push(key="run", value=run.to_json())
+
+    def _defer(self, run: Run, interval: float, deadline: float | None) -> None:
+        from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
+
+        trigger = WorkflowRunTrigger(
+            system=self.system_key,
+            conn_id=self.conn_id,
+            run=run.to_json(),
+            poll_interval=interval,
+            deadline=deadline,
+            cancel_on_kill=self.cancel_on_kill,
+        )
+        self.log.info("Run %s is going, waiting for it in the triggerer", run.run_id)
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+    def _end(self, context: Context, awaited: Callable[[], Run]) -> dict[str, Any]:
+        """Conclude the run, whichever way it was awaited."""
+        try:
+            run = succeeded(awaited())
+        except (RunFailed, RunCancelled, RunTimedOut) as error:
+            run_at_end = error.run or self._run
+            if run_at_end is not None:
+                if isinstance(error, RunTimedOut) and self.cancel_on_timeout:
+                    cancel_quietly(run_at_end, self.log, "its time was up")
+                context["ti"].xcom_push(key="run", value=run_at_end.to_json())
+            if self.on_run_failure == "skip":
+                raise AirflowSkipException(f"{error} (skipped, as on_run_failure='skip' asks for)") from error
+            raise
+        context["ti"].xcom_push(key="run", value=run.to_json())
+        self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)
+        return run.to_json()
+
+
+class CancelWorkflowRunOperator(BaseOperator):
+    """Cancels a run of any system; made for teardown tasks, so a run that has ended is no error.
+
+    :param run: the run object, usually ``run_task.output`` or an XCom ``run``. (templated)
+    :param conn_id: connection to use instead of the run's own. (templated)
+    """
+
+    template_fields: Sequence[str] = ("run", "conn_id")
+
+    def __init__(self, *, run: RunLike, conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> None:
+        """Look at the run, and cancel it if it is going."""
+        from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
+        hook = WorkflowHook.for_run(self.run, self.conn_id)
+        run = hook.get_run(parse_run(self.run))
+        if run.state.is_terminal:
+            self.log.info("Run %s is %s, there is nothing to cancel", run.run_id, run.state)
+            return
+        hook.cancel_run(run)
+        self.log.info("Run %s was asked to stop", run.run_id)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, choices))}, not {value!r}")
+    return value

@@ -1,0 +1,138 @@
+"""Credentials, as flows: how a request gets them, and what to do when they are refused.
+
+Auth objects take plain values and do no I/O. An object is shared by all flows of one connection in a process,
+so a token is fetched once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Secret, Shared
+
+
+class Auth(Protocol):
+    """Adds credentials to requests."""
+
+    def authorize(self, request: Request) -> Flow[Request]:
+        """Give the request with its credentials; may log in first."""
+
+    def refused(self, request: Request) -> Flow[bool]:
+        """The server refused this authorized request (401). True if other credentials can be had now."""
+
+
+@dataclass(frozen=True)
+class NoAuth:
+    """Sends requests as they are: to token endpoints, and to other hosts that must not see a credential."""
+
+    def authorize(self, request: Request) -> Flow[Request]:
+        """Give the request as it is."""
+        return request
+        yield
+
+    def refused(self, request: Request) -> Flow[bool]:
+        """There is nothing to renew."""
+        return False
+        yield
+
+
+@dataclass(frozen=True)
+class HeaderAuth:
+    """A constant secret in a header, such as an API key."""
+
+    header: str
+    value: str = field(repr=False)
+
+    def authorize(self, request: Request) -> Flow[Request]:
+        """Add the header."""
+        return replace(request, headers={**request.headers, self.header: self.value})
+        yield
+
+    def refused(self, request: Request) -> Flow[bool]:
+        """A constant stays refused."""
+        return False
+        yield
+
+
+@dataclass(frozen=True)
+class SignAuth:
+    """A signature over the finished request, made anew for every attempt.
+
+    ``make`` gives a `requests` auth object; it is called late, since importing the signing library costs.
+    """
+
+    make: Callable[[], Any] = field(repr=False)
+
+    def authorize(self, request: Request) -> Flow[Request]:
+        """Have the client sign the request when it prepares it."""
+        return replace(request, sign=self.make())
+        yield
+
+    def refused(self, request: Request) -> Flow[bool]:
+        """A wrong key stays refused."""
+        return False
+        yield
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a log-in gives: a value, and the seconds it lives (None: until refused)."""
+
+    value: str = field(repr=False)
+    lifetime: float | None = None
+
+
+def bearer(request: Request, token: str) -> Request:
+    """Add a token as RFC 6750 has it."""
+    return request.with_headers(Authorization=f"Bearer {token}")
+
+
+@dataclass(eq=False)
+class TokenAuth:
+    """A token that calls of its own fetch: OAuth 2 client credentials, or a log-in.
+
+    ``fetch`` is the flow that logs in. ``apply`` puts the token into a request. The token is cached, renewed
+    ``early`` seconds before its end, and once more when the server refuses it.
+    """
+
+    fetch: Callable[[], Flow[Token]]
+    apply: Callable[[Request, str], Request] = lambda request, token: request.with_headers(
+        Authorization=f"Bearer {token}"
+    )
+    early: float = 60.0
+    _token: str = field(default="", init=False, repr=False)
+    _renew_at: float = field(default=0.0, init=False)
+
+    def authorize(self, request: Request) -> Flow[Request]:
+        """Add the token; fetch it first if there is none that lasts."""
+        now = yield Now()
+        if not self._token or now >= self._renew_at:
+            yield Shared(self, self._renew)
+        return self.apply(request, self._token)
+
+    def refused(self, request: Request) -> Flow[bool]:
+        """Forget the token that was refused; another flow may have renewed it in the meantime."""
+        if self._token and self.apply(request, self._token).headers == request.headers:
+            self._token = ""
+        return True
+        yield
+
+    def _renew(self) -> Flow[None]:
+        token = yield from self.fetch()
+        now = yield Now()
+        yield Secret(token.value)
+        lifetime = float("inf") if token.lifetime is None else token.lifetime
+        # A token that lives shorter than ``early`` is still used for half its life.
+        self._renew_at = now + max(lifetime - self.early, lifetime / 2)
+        self._token = token.value
+
+
+def redacted(text: str, secrets: tuple[str, ...]) -> str:
+    """Remove credentials that a server echoes from a text for people."""
+    for secret in secrets:
+        # A secret of a few characters stands in many an innocent word.
+        if len(secret) >= 4:
+            text = text.replace(secret, "***")
+    return text

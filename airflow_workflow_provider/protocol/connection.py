@@ -1,0 +1,164 @@
+"""An Airflow connection as plain values, and what every system reads from one."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from airflow_workflow_provider.exceptions import InvalidConnection
+
+_TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
+_FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How the clients talk to a server: TLS verification (bool or CA file), seconds a request, proxies by scheme."""
+
+    verify: bool | str = True
+    timeout: float = 30.0
+    proxies: Mapping[str, str] = field(default_factory=dict)
+
+    def within(self, seconds: float) -> Transport:
+        """Give the same with a shorter time-out."""
+        return replace(self, timeout=min(self.timeout, seconds))
+
+
+@dataclass(frozen=True)
+class ConnectionValues:
+    """The fields of an Airflow connection; extras may be text where they came from a URI.
+
+    Every method raises `InvalidConnection`, which names the connection and the field.
+    """
+
+    conn_id: str
+    host: str = ""
+    schema: str = ""
+    port: int | None = None
+    login: str = ""
+    password: str = field(default="", repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def invalid(self, name: str, reason: str) -> InvalidConnection:
+        """Make the error for one field."""
+        return InvalidConnection(f"connection {self.conn_id!r}, field {name!r}: {reason}")
+
+    def text(self, name: str, default: str = "") -> str:
+        """Give an extra as text without blanks around it."""
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return default
+        if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+            raise self.invalid(name, f"expected text, not {type(value).__name__}")
+        return str(value).strip() or default
+
+    def secret(self, name: str, value: str) -> str:
+        """Check that a credential is there; blanks around it are a slip of copying."""
+        if not (value or "").strip():
+            raise self.invalid(name, "is empty")
+        return value.strip()
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Give an extra as a bool; ``"false"`` from a URI is False."""
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return default
+        word = str(value).strip().lower()
+        if isinstance(value, bool) or word in _TRUE | _FALSE:
+            return word in _TRUE
+        raise self.invalid(name, f"expected true or false, not {value!r}")
+
+    def number(self, name: str, default: float) -> float:
+        """Give an extra as a positive number."""
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return default
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = -1.0
+        if isinstance(value, bool) or not 0 < number < float("inf"):
+            raise self.invalid(name, f"expected a number above 0, not {value!r}")
+        return number
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        """Give an extra that is one of some words."""
+        value = self.text(name, default).lower()
+        if value and value not in choices:
+            raise self.invalid(name, f"expected one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """Give an extra as a mapping; it may be JSON text."""
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return {}
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise self.invalid(name, "is not JSON") from None
+        if not isinstance(value, Mapping):
+            raise self.invalid(name, f"expected an object, not {type(value).__name__}")
+        return dict(value)
+
+    def transport(self, timeout: float = 30.0) -> Transport:
+        """Read ``verify``, ``timeout`` and ``proxies``."""
+        verify: bool | str
+        raw = self.extra.get("verify")
+        is_path = isinstance(raw, str) and raw.strip().lower() not in _TRUE | _FALSE | {""}
+        verify = str(raw).strip() if is_path else self.flag("verify", True)
+        proxies = {str(scheme): str(url) for scheme, url in self.mapping("proxies").items() if url}
+        return Transport(verify=verify, timeout=self.number("timeout", timeout), proxies=proxies)
+
+    def base_url(self, default: str = "") -> str:
+        """Give the URL that paths are appended to, without a slash at its end.
+
+        ``host`` is a full URL with any path prefix, or a bare name that ``schema`` (default https) and ``port``
+        complete. A plain http URL is refused unless it is loopback or ``allow_http`` is set: a secret would
+        travel in the open.
+        """
+        host = (self.host or "").strip() or default
+        if not host:
+            raise self.invalid("host", "is empty; give the base URL of the API")
+        if "://" not in host:
+            host = f"{(self.schema or '').strip() or 'https'}://{host}"
+        return self.checked_url("host", host, port=self.port)
+
+    def checked_url(self, name: str, url: str, *, port: int | None = None) -> str:
+        """Check one URL of this connection as `base_url` does."""
+        try:
+            parts = urlsplit(url.strip())
+            hostname, own_port = parts.hostname or "", parts.port
+        except ValueError:
+            raise self.invalid(name, f"{url!r} is not a URL") from None
+        if parts.scheme not in ("http", "https"):
+            raise self.invalid(name, f"{url!r} is neither an http nor an https URL")
+        if not hostname or any(c.isspace() or c in '<>"{}|\\^`' for c in url.strip()):
+            raise self.invalid(name, f"{url!r} is not a URL with a host name")
+        if parts.username or parts.password:
+            raise self.invalid(name, "holds credentials; put them into login and password")
+        if parts.query or parts.fragment:
+            raise self.invalid(name, "holds a query or fragment; give the base URL only")
+        if parts.scheme == "http" and not is_loopback(hostname) and not self.flag("allow_http", False):
+            raise self.invalid(
+                name, f"{url!r} is plain http, which shows the credentials to the network; use https, or set allow_http"
+            )
+        bracketed = f"[{hostname}]" if ":" in hostname else hostname
+        chosen = own_port or port
+        netloc = f"{bracketed}:{chosen}" if chosen else bracketed
+        return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+
+
+def is_loopback(hostname: str) -> bool:
+    """True for this machine's own names and addresses."""
+    if hostname == "localhost" or hostname.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,125 @@
+"""What a flow may ask its driver for. Values only: the drivers in `client` do the work.
+
+A flow yields one of these and is sent the result:
+
+* `Request`  -> `Response`; `NotSent` or `NoAnswer` is thrown into the flow when the network fails
+* `Sleep`    -> None, after that many seconds
+* `Now`      -> the time in seconds since 1970
+* `Shared`   -> the value of a flow that all who ask for it at the same time share
+* `Secret`   -> None; the driver has masked the value in the logs
+* `Note`     -> None; the driver has logged the sentence
+* `Chunk`    -> None; a part of a result, handed to whoever reads the stream
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, TypeVar
+
+T = TypeVar("T")
+Flow = Generator[Any, Any, T]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One HTTP request, complete but for its credentials.
+
+    ``json`` is sent as a JSON body, ``form`` as a URL-encoded one. ``sign`` is a `requests` auth object for
+    schemes that sign the finished request. ``stream`` asks for the body as a file object (workers only).
+    ``timeout`` (seconds) overrides the connection's.
+    """
+
+    method: str
+    url: str
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    form: Mapping[str, str] | None = None
+    sign: Any = None
+    stream: bool = False
+    timeout: float | None = None
+
+    def with_headers(self, **headers: str) -> Request:
+        """Give the same request with these headers added."""
+        return replace(self, headers={**self.headers, **headers})
+
+    def __str__(self) -> str:
+        # The query is left out: it can hold a credential.
+        return f"{self.method} {self.url.partition('?')[0]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """One HTTP answer; header names are lower case. ``raw`` is the body's file object when it was streamed."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    raw: BinaryIO | None = None
+
+    def text(self) -> str:
+        """Give the body as text. UTF-8, with or without its mark; anything else is shown as well as it goes."""
+        return self.body.decode("utf-8-sig", errors="replace")
+
+    def json(self) -> Any:
+        """Parse the body as JSON; raises ValueError. Decimals keep their digits as far as a float does."""
+        try:
+            return json.loads(self.body.decode("utf-8-sig"))
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Wait this many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Now:
+    """Ask for the time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """Run a flow once for all who ask under the same key at the same time (a log-in, a list call)."""
+
+    key: Any
+    flow: Callable[[], Flow[Any]]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Mask this value wherever the process logs."""
+
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Log one sentence for the user."""
+
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Hand out a part of a result."""
+
+    data: Any
+
+
+class TransportError(Exception):
+    """The network failed; thrown into the flow that asked for the request."""
+
+
+class NotSent(TransportError):
+    """The request did not reach the server: no such host, connection refused, TLS refused."""
+
+
+class NoAnswer(TransportError):
+    """The request may have reached the server, and no whole answer came back."""

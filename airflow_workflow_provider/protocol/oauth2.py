@@ -1,0 +1,40 @@
+"""OAuth 2 client credentials (RFC 6749 section 4.4), as a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_workflow_provider.exceptions import AuthenticationFailed, RequestRejected, WorkflowNotFound
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.auth import Token, TokenAuth
+from airflow_workflow_provider.protocol.effects import Flow, Request, Response
+
+_DOING = "fetching an OAuth token"
+
+
+def client_credentials(api: Api, request: Request, *, lifetime: float, early: float) -> TokenAuth:
+    """Make the auth that fetches a token with ``request``, which carries the client's id and secret.
+
+    ``lifetime`` (seconds) counts where the answer has no ``expires_in``; a token is renewed ``early`` seconds
+    before its end.
+    """
+
+    def fetch() -> Flow[Token]:
+        try:
+            answer = yield from api.read(request, _DOING)
+        except (RequestRejected, WorkflowNotFound) as error:
+            raise AuthenticationFailed(f"{error}; check login and password", status=error.status) from error
+        token = answer.get("access_token") if isinstance(answer, Mapping) else None
+        if not isinstance(token, str) or not token:
+            raise api.unreadable(request, Response(200), _DOING, "the answer has no access_token")
+        return Token(token, _seconds(answer.get("expires_in"), lifetime))
+
+    return TokenAuth(fetch, early=early)
+
+
+def _seconds(value: object, default: float) -> float:
+    """Read ``expires_in``, which some servers send as text."""
+    try:
+        return float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else default
+    except ValueError:
+        return default

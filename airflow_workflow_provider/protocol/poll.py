@@ -1,0 +1,85 @@
+"""Waiting for a run: one flow for workers and the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
+    ProtocolError,
+    RunTimedOut,
+    ServerUnavailable,
+    WorkflowError,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Sleep
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.retry import Retry
+
+# While a run is going, what fails is the watching and not the run. A server that is down is asked ever more
+# seldom; refused credentials or an unknown run may be a deployment or a replica that lags, but not for ever.
+WATCH = Retry(base=1.0, cap=60.0)
+REFUSALS = 5
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """How many polls in a row failed, and how many of these the server refused."""
+
+    failures: int = 0
+    refusals: int = 0
+
+    def after(self, error: WorkflowError) -> Trouble:
+        """Count one more failed poll."""
+        refused = isinstance(error, (AuthenticationFailed, WorkflowNotFound))
+        return Trouble(self.failures + 1, self.refusals + 1 if refused else 0)
+
+
+def wait(
+    get_run: Callable[[Run], Flow[Run]],
+    run: Run,
+    *,
+    poll_interval: float,
+    deadline: float | None = None,
+    watch: Retry = WATCH,
+) -> Flow[Run]:
+    """Poll a run until it has ended, and give the ended run, whatever its state.
+
+    ``deadline`` is in seconds since 1970; when it passes, the run is looked at a last time, then `RunTimedOut`
+    is raised. Transient errors never end the wait. Five refusals in a row do: of the credentials in
+    `ServerUnavailable`, so that Airflow's next try attaches to the run again; of the run in `WorkflowNotFound`.
+    """
+    trouble, last = Trouble(), ""
+    while True:
+        started = yield Now()
+        try:
+            run = yield from get_run(run)
+            if run.state.is_terminal:
+                return run
+            trouble, last, pause = Trouble(), "", poll_interval
+        except (ServerUnavailable, ProtocolError, AuthenticationFailed, WorkflowNotFound) as error:
+            trouble, last = trouble.after(error), str(error)
+            if trouble.refusals >= REFUSALS:
+                raise _given_up(error, run) from error
+            if trouble.failures == 1:
+                yield Note(f"Run {run.run_id} cannot be looked at just now, still waiting for it: {error}", "warning")
+            pause = max(poll_interval, watch.delay(trouble.failures, getattr(error, "retry_after", None)))
+        now = yield Now()
+        if deadline is not None and now >= deadline and started >= deadline:
+            raise _timed_out(run, last)
+        yield Sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
+
+
+def _given_up(error: WorkflowError, run: Run) -> WorkflowError:
+    if isinstance(error, WorkflowNotFound):
+        return WorkflowNotFound(f"run {run.run_id} is gone: {error}", status=error.status)
+    return ServerUnavailable(
+        f"run {run.run_id} is still going, but the credentials were refused {REFUSALS} polls in a row: {error}",
+        status=error.status,
+    )
+
+
+def _timed_out(run: Run, last: str) -> RunTimedOut:
+    seen = f"it was last seen {run.state}" if not last else f"the last poll failed: {last}"
+    return RunTimedOut(f"run {run.run_id} of {run.workflow or run.system} did not end in time; {seen}", run=run)

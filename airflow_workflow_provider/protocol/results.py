@@ -1,0 +1,35 @@
+"""How a result is read: as a file whose bytes come as they are, or as pages of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_workflow_provider.protocol.effects import Flow, Response
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """Some rows of a table. ``columns`` are (name, type) in order, the type in the words of `outputs.types`."""
+
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """A table that the API gives page by page: ``flow`` yields a `Chunk` of a `Page` for each."""
+
+    flow: Callable[[], Flow[None]]
+
+
+@dataclass(frozen=True, eq=False)
+class FileSource:
+    """A file: ``flow`` gives a streamed `Response`. ``format`` is ``csv``, ``json``, ``jsonl``, ``yxdb`` or ``raw``."""
+
+    format: str
+    flow: Callable[[], Flow[Response]]
+
+
+Source = RowSource | FileSource

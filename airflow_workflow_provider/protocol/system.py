@@ -1,0 +1,158 @@
+"""The contract of one workflow system. A new system is one subclass in ``systems/``, a façade per kind, and no more."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+from airflow_workflow_provider.exceptions import CancelNotSupported, InvalidArgument, NotSupported, OutputUnavailable
+from airflow_workflow_provider.protocol.auth import Auth, NoAuth
+from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
+from airflow_workflow_provider.protocol.effects import Flow
+from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
+from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.results import Source
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a connection form. ``kind`` is a JSON schema type; a secret one is shown as a password."""
+
+    label: str
+    description: str = ""
+    kind: str = "string"
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+    default: Any = None
+    placeholder: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The connection form of a system: labels of Airflow's own fields, which of them are hidden, and the extras."""
+
+    labels: Mapping[str, str]
+    placeholders: Mapping[str, str]
+    hidden: tuple[str, ...]
+    extras: Mapping[str, Field]
+
+
+COMMON_FIELDS: Mapping[str, Field] = {
+    "verify": Field("Verify TLS", "true, false, or the path of a CA file. Default true.", placeholder="true"),
+    "timeout": Field("Timeout", "Seconds that one request may take. Default 30.", placeholder="30"),
+    "proxies": Field("Proxies", "JSON object from scheme to proxy URL.", placeholder='{"https": "http://proxy:3128"}'),
+    "allow_http": Field(
+        "Allow http", "Send credentials over plain http. Default false.", kind="boolean", default=False
+    ),
+}
+
+
+class WorkflowSystem(ABC):
+    """One workflow system behind one connection. Every method that talks to the API is a flow.
+
+    A system is made from `ConnectionValues`; bad values raise `InvalidConnection` there, before any request.
+    ``auth`` is what signs a request to the API's own server, ``secrets`` what must not be seen anywhere.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    default_conn_id: ClassVar[str]
+    form: ClassVar[Form]
+    states: ClassVar[Mapping[str, RunState]]
+    """The system's own words for a run's state, in lower case."""
+    poll_interval: ClassVar[float] = 15.0
+    """Seconds between two looks at a run, unless the user says otherwise."""
+    start_options: ClassVar[frozenset[str]] = frozenset()
+    """Keyword arguments that `start` understands beside workflow and parameters."""
+    can_cancel: ClassVar[bool] = False
+    can_list_workflows: ClassVar[bool] = False
+    can_find_runs: ClassVar[bool] = False
+
+    def __init__(self, values: ConnectionValues) -> None:
+        self.conn_id = values.conn_id
+        self.transport: Transport = values.transport()
+        self.auth: Auth = NoAuth()
+        self.secrets: tuple[str, ...] = ()
+
+    @abstractmethod
+    def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
+        """Start a run. The request that starts it goes through `Api.start`."""
+
+    @abstractmethod
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Look at a run once."""
+
+    def conclude(self, run: Run) -> Flow[Run]:
+        """Add, once, what is worth asking for after a run has ended."""
+        return run
+        yield
+
+    def with_options(self, run: Run, options: Mapping[str, Any]) -> Run:
+        """Give the run with what a user wants of its watching; systems read these from ``details``."""
+        return replace(run, details={**run.details, **options}) if options else run
+
+    def look(self, run: Run) -> Flow[Run]:
+        """Look at a run once; one that has ended is concluded."""
+        seen = yield from self.get_run(run)
+        return (yield from self.conclude(seen)) if seen.state.is_terminal else seen
+
+    @abstractmethod
+    def test(self) -> Flow[str]:
+        """Check the connection without side effects; give a sentence for the user."""
+
+    @abstractmethod
+    def read(self, run: Run, output: Output) -> Source:
+        """Tell how one output of a run that succeeded is read; nothing is sent yet."""
+
+    def cancel(self, run: Run) -> Flow[None]:
+        """Ask the system to stop a run; returns when the request was taken, not when the run has stopped."""
+        raise CancelNotSupported(f"{self.label} has no API call that cancels a run; run {run.run_id} goes on")
+        yield
+
+    def list_workflows(self) -> Flow[list[Workflow]]:
+        """List what can be started."""
+        raise NotSupported(f"{self.label} has no API call that lists workflows")
+        yield
+
+    def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
+        """List the runs of a workflow, newest first, those that started before ``since`` left out."""
+        raise NotSupported(f"{self.label} has no API call that lists the runs of a workflow")
+        yield
+
+    def find_started(
+        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+    ) -> Flow[list[Run]]:
+        """List the runs that a start with these arguments may have left, whose answer was lost."""
+        return (yield from self.find_runs(workflow, since))
+
+    def outputs(self, run: Run) -> Flow[list[Output]]:
+        """Give the outputs of a run that succeeded; what the run object tells, unless the system asks again."""
+        return list(run.outputs)
+        yield
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse keyword arguments that this system's start does not have."""
+        unknown = sorted(set(options) - self.start_options)
+        if unknown:
+            known = ", ".join(sorted(self.start_options)) or "none"
+            raise InvalidArgument(f"{unknown[0]}: {self.label} has no such start option; it has: {known}")
+
+
+def choose(outputs: list[Output], wanted: str | int | None, run: Run) -> Output:
+    """Choose one output by name or index; the only one when nothing is wanted. Raises `OutputUnavailable`."""
+    names = ", ".join(repr(output.name) for output in outputs) or "none"
+    if wanted is None:
+        if len(outputs) == 1:
+            return outputs[0]
+        raise OutputUnavailable(f"run {run.run_id} has {len(outputs)} outputs, name one: {names}")
+    named = [output for output in outputs if str(wanted) in (output.name, output.location)]
+    if len(named) == 1:
+        return named[0]
+    index = int(wanted) if str(wanted).lstrip("-").isdecimal() else None
+    if not named and index is not None and -len(outputs) <= index < len(outputs):
+        return outputs[index]
+    reason = f"has {len(named)} outputs named" if named else "has no output"
+    raise OutputUnavailable(f"run {run.run_id} {reason} {wanted!r}; its outputs: {names}")

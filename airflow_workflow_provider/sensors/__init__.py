@@ -1,0 +1,1 @@
+"""Sensors: waiting for a run that something else started."""

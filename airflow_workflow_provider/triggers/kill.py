@@ -1,0 +1,67 @@
+"""Was a deferred task killed by a user, or did its trigger just move? Every Airflow tells it differently."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger
+
+log = logging.getLogger(__name__)
+DEFERRED = "deferred"
+
+
+def kill_is_announced(trigger: BaseTrigger) -> bool:
+    """True where Airflow calls ``on_kill`` itself (3.3+)."""
+    return hasattr(BaseTrigger, "on_kill")
+
+
+async def was_killed(trigger: BaseTrigger) -> bool:
+    """True when the task is not deferred any more, so that nobody waits for the run.
+
+    A trigger that moves to another triggerer, or is stopped with it, leaves its task deferred. When the state
+    cannot be found out the answer is False: a run that goes on is better than one that is cancelled by mistake.
+    """
+    ti: Any = getattr(trigger, "task_instance", None)
+    if ti is None:
+        return False
+    try:
+        state = await asyncio.shield(asyncio.ensure_future(_state(ti)))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not cancel a run
+        log.warning("The state of the killed task cannot be found out, its run is left alone: %s", error)
+        return False
+    return str(getattr(state, "value", state) or "") != DEFERRED
+
+
+async def _state(ti: Any) -> Any:
+    try:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    except ImportError:
+        return await asyncio.to_thread(_state_in_database, ti)
+    from asgiref.sync import sync_to_async
+
+    states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    return _of_run(states, ti)
+
+
+def _of_run(states: Any, ti: Any) -> Any:
+    """Pick the task's state; the keys of mapped tasks carry their index in some releases."""
+    by_task = states.get(ti.run_id) or {}
+    names = (ti.task_id, f"{ti.task_id}_{ti.map_index}")
+    return next((by_task[name] for name in names if name in by_task), None)
+
+
+def _state_in_database(ti: Any) -> Any:
+    """Airflow 2: the triggerer may read the metadata database."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return (
+            session.query(TaskInstance.state)
+            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .scalar()
+        )

@@ -1,0 +1,133 @@
+"""Waits for one run of any workflow system, without a worker slot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_workflow_provider.exceptions import CancelNotSupported, RunTimedOut, WorkflowError
+from airflow_workflow_provider.hooks.ending import event_of
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.triggers.kill import kill_is_announced, was_killed
+
+CANCEL_LIMIT = 20.0  # seconds; Airflow gives `on_kill` 30
+
+
+class WorkflowRunTrigger(BaseTrigger):
+    """Polls a run until it has ended or its deadline has passed, then fires one event.
+
+    The event is ``{"status", "run", "message"}``: status is the run's state, ``timeout``, ``unavailable`` or
+    ``not_found``. Everything that it needs besides comes from the connection, so no secret is stored with it.
+
+    :param system: key of the workflow system.
+    :param conn_id: the Airflow connection.
+    :param run: the run object.
+    :param poll_interval: seconds between two looks.
+    :param deadline: when to give up, in seconds since 1970; None waits for ever.
+    :param cancel_on_kill: cancel the run when a user kills, clears or marks the deferred task.
+    :param options: what else the system wants to know while it watches.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        conn_id: str,
+        run: dict[str, Any],
+        poll_interval: float,
+        deadline: float | None = None,
+        cancel_on_kill: bool = True,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.system = system
+        self.conn_id = conn_id
+        self.run_json = run.to_json() if isinstance(run, Run) else dict(run)
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.cancel_on_kill = cancel_on_kill
+        self.options = dict(options or {})
+        self._fired = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give class path and keywords; both are for ever."""
+        return (
+            "airflow_workflow_provider.triggers.workflow.WorkflowRunTrigger",
+            {
+                "system": self.system,
+                "conn_id": self.conn_id,
+                "run": self.run_json,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+                "cancel_on_kill": self.cancel_on_kill,
+                "options": self.options,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire once."""
+        try:
+            event = await self._awaited()
+        except asyncio.CancelledError:
+            # Airflow below 3.3 says neither that a user killed the task nor waits: it just cancels.
+            if not kill_is_announced(self):
+                await self._cancel_if_killed()
+            raise
+        self._fired = True
+        yield TriggerEvent(event)
+
+    async def on_kill(self) -> None:
+        """Cancel the run, if a user killed the task (Airflow 3.3+).
+
+        Airflow also calls this for a trigger that moved to another triggerer, or that lingers after its event.
+        """
+        if not self._fired:
+            await self._cancel_if_killed()
+
+    async def _awaited(self) -> dict[str, Any]:
+        # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
+        from airflow_workflow_provider.client.pool import shared_client
+        from airflow_workflow_provider.protocol.poll import wait
+
+        run = Run.from_json(self.run_json)
+        try:
+            async with shared_client((self.system, self.conn_id), self._load) as member:
+                watched = member.system.with_options(run, self.options)
+                flow = wait(member.system.look, watched, poll_interval=self.poll_interval, deadline=self.deadline)
+                return event_of(await member.client.run(flow))
+        except RunTimedOut as error:
+            return event_of(error.run or run, error)
+        except WorkflowError as error:
+            return event_of(run, error)
+
+    async def _load(self) -> Any:
+        from airflow_workflow_provider.client.triggerer import TriggererClient
+        from airflow_workflow_provider.hooks.connections import aload_system, amask
+
+        system = await aload_system(self.system, self.conn_id)
+        return system, TriggererClient(system.transport, mask=amask, logger=logging.getLogger(__name__))
+
+    async def _cancel_if_killed(self) -> None:
+        if not self.cancel_on_kill or not await was_killed(self):
+            return
+        # Shielded: Airflow cancels a trigger again while it is being killed, which would cut the call short.
+        await asyncio.shield(asyncio.ensure_future(self._cancel()))
+
+    async def _cancel(self) -> None:
+        from airflow_workflow_provider.client.pool import shared_client
+        from airflow_workflow_provider.protocol.retry import persist
+
+        run = Run.from_json(self.run_json)
+        try:
+            async with asyncio.timeout(CANCEL_LIMIT), shared_client((self.system, self.conn_id), self._load) as member:
+                await member.client.run(persist(lambda: member.system.cancel(run)))
+            self.log.info("The task was killed while deferred: run %s was cancelled", run.run_id)
+        except CancelNotSupported as error:
+            self.log.warning("The task was killed while deferred: %s", error)
+        except (WorkflowError, TimeoutError) as error:
+            self.log.warning(
+                "Run %s could not be cancelled and may go on: %s", run.run_id, error or "no answer in time"
+            )
