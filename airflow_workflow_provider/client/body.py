@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from requests import exceptions as failures
 from urllib3 import exceptions as urllib3_errors
 
 from airflow_workflow_provider.exceptions import ServerUnavailable
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 
 _BUFFER = 1 << 20  # bytes; small reads cost more than the network here
 _NEVER_SENT = (
+    failures.InvalidURL,
+    failures.InvalidSchema,
+    failures.MissingSchema,
+    failures.InvalidHeader,
+    UnicodeEncodeError,
     urllib3_errors.NewConnectionError,
     urllib3_errors.ConnectTimeoutError,
     ssl.SSLCertVerificationError,
 )
+# A proxy that refused, or a server that does not speak TLS: the hand-shake comes before the request.
+_NEVER_SENT_WORDS = ("Tunnel connection failed", "WRONG_VERSION_NUMBER")
 
 
 class Body(io.RawIOBase):
@@ -66,7 +74,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def never_sent(error: BaseException) -> bool:
     """True when it is certain that the request did not reach the server: no connection to it was made."""
-    return any(isinstance(cause, _NEVER_SENT) or "Tunnel connection failed" in str(cause) for cause in _causes(error))
+    return any(
+        isinstance(cause, _NEVER_SENT) or any(words in str(cause) for words in _NEVER_SENT_WORDS)
+        for cause in _causes(error)
+    )
 
 
 def described(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import aiohttp
 
 from airflow_workflow_provider.client.prepare import prepared
 from airflow_workflow_provider.client.tls import tls_context
+from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
     Flow,
@@ -59,7 +60,7 @@ class TriggererClient:
             limit_per_host=MAX_SOCKETS,
             keepalive_timeout=KEEP_ALIVE,
             ttl_dns_cache=_DNS_TTL,
-            ssl=await tls_context(self._transport.verify),
+            ssl=await tls_context(self._transport),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -86,14 +87,14 @@ class TriggererClient:
     async def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end and give its value."""
         reply: Any = None
-        error: TransportError | None = None
+        error: TransportError | WorkflowError | None = None
         try:
             while True:
                 effect = flow.throw(error) if error else flow.send(reply)
                 reply = error = None
                 try:
                     reply = await self._perform(effect)
-                except TransportError as failure:
+                except (TransportError, WorkflowError) as failure:  # a shared flow may raise the latter
                     error = failure
         except StopIteration as end:
             return cast("T", end.value)

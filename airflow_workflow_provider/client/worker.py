@@ -15,7 +15,8 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 
 from airflow_workflow_provider.client.body import Body, described, never_sent
 from airflow_workflow_provider.client.prepare import prepared
-from airflow_workflow_provider.exceptions import RunCancelled
+from airflow_workflow_provider.client.tls import checked
+from airflow_workflow_provider.exceptions import RunCancelled, WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
     Chunk,
@@ -82,7 +83,7 @@ class WorkerClient:
 
     def _drive(self, flow: Flow[T]) -> Generator[Any, None, T]:
         reply: Any = None
-        error: TransportError | None = None
+        error: TransportError | WorkflowError | None = None
         try:
             while True:
                 effect = flow.throw(error) if error else flow.send(reply)
@@ -92,7 +93,7 @@ class WorkerClient:
                     continue
                 try:
                     reply = self._perform(effect)
-                except TransportError as failure:
+                except (TransportError, WorkflowError) as failure:  # a shared flow may raise the latter
                     error = failure
         except StopIteration as end:
             return cast("T", end.value)
@@ -149,6 +150,6 @@ def session(transport: Transport) -> requests.Session:
     made.mount("http://", HTTPAdapter(max_retries=0))
     made.mount("https://", HTTPAdapter(max_retries=0))
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    made.verify = transport.verify
+    made.verify = checked(transport)
     made.proxies.update(transport.proxies)
     return made

@@ -44,6 +44,7 @@ class WorkflowHook(BaseHook):
         super().__init__()
         self.conn_id = self.default_conn_name if conn_id is None else conn_id
         self._key = system or self.system_key
+        self.start_defaults: dict[str, Any] = {}
 
     @classmethod
     def for_system(cls, system: str, conn_id: str | None = None) -> WorkflowHook:
@@ -78,10 +79,11 @@ class WorkflowHook(BaseHook):
         """
         if not isinstance(workflow, str) or not workflow.strip():
             raise InvalidArgument("workflow: is empty")
-        kept = {name: value for name, value in options.items() if value is not None}
+        kept = {name: value for name, value in {**self.start_defaults, **options}.items() if value is not None}
         self.system.check_options(kept)
         parameters = given.checked(query_parameters)
-        return self._run(lambda: self.system.start(workflow, parameters, kept))
+        workflow_id = self._run(lambda: self.system.resolved(workflow))
+        return self.system.cleaned(self._run(lambda: self.system.start(workflow_id, parameters, kept)))
 
     def get_run(self, run: RunLike, *, workflow: str | None = None) -> Run:
         """Look at a run once. A bare id may need the ``workflow`` that it belongs to."""
@@ -121,14 +123,16 @@ class WorkflowHook(BaseHook):
 
     def find_runs(self, workflow: str, *, since: datetime | None = None) -> list[Run]:
         """List the runs of a workflow, newest first; raises `NotSupported` where the API cannot."""
-        return self._run(lambda: self.system.find_runs(workflow, since))
+        workflow_id = self._run(lambda: self.system.resolved(workflow))
+        return self._run(lambda: self.system.find_runs(workflow_id, since))
 
     def find_started(
         self, workflow: str, query_parameters: given.Parameters | None, *, since: datetime, **options: Any
     ) -> list[Run]:
         """List the runs that a start with these arguments, whose answer was lost, may have left since then."""
         parameters = given.checked(query_parameters)
-        return self._run(lambda: self.system.find_started(workflow, parameters, options, since))
+        workflow_id = self._run(lambda: self.system.resolved(workflow))
+        return self._run(lambda: self.system.find_started(workflow_id, parameters, options, since))
 
     def outputs(self, run: RunLike) -> list[Output]:
         """Give the outputs of a run that succeeded; raises `OutputUnavailable` for any other."""
@@ -207,4 +211,5 @@ class WorkflowHook(BaseHook):
 
     def _chosen(self, run: RunLike, output: str | int | None) -> tuple[Run, Output]:
         known = self._succeeded(self._parsed(run))
-        return known, choose(self._run(lambda: self.system.outputs(known)), output, known)
+        unlisted = self.system.output_by_name(known, output) if isinstance(output, str) else None
+        return known, unlisted or choose(self._run(lambda: self.system.outputs(known)), output, known)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from re import DOTALL, IGNORECASE
 from re import compile as pattern
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -26,6 +26,7 @@ from airflow_workflow_provider.protocol.retry import is_transient, retry_after_s
 from airflow_workflow_provider.protocol.times import from_epoch
 
 _TITLE = pattern(r"<title[^>]*>(.*?)</title>", IGNORECASE | DOTALL)
+MAX_REDIRECTS = 6
 _SNIPPET = 500  # characters of a server's text that an error shows
 _ERRORS: dict[int, type[WorkflowError]] = {
     401: AuthenticationFailed,
@@ -74,6 +75,43 @@ class Api:
         """As `call`, and give the JSON document of the answer."""
         response = yield from self.call(request, doing)
         return self.document(request, response, doing)
+
+    def probe(self, request: Request, doing: str) -> Flow[int]:
+        """Find out whether this API is there and takes the credentials: give the status of an answer in JSON.
+
+        Raises as `call` does for 401, 3xx and a server that is unavailable, and `ProtocolError` where any other
+        answer is not JSON, as a web site's pages are not.
+        """
+        response = yield from self.reached(request, doing)
+        if is_transient(response.status):
+            raise (yield from self._error(request, response, doing))
+        self.document(request, response, doing)
+        return response.status
+
+    def reached(self, request: Request, doing: str) -> Flow[Response]:
+        """Give any answer but 401 and a redirect, for APIs whose errors tell nothing."""
+        try:
+            response = yield from self._send(request)
+        except (NotSent, NoAnswer) as error:
+            raise ServerUnavailable(self._message(request, doing, str(error))) from error
+        if response.status == 401 or 300 <= response.status < 400:
+            raise (yield from self._error(request, response, doing))
+        return response
+
+    def download(self, request: Request, doing: str) -> Flow[Response]:
+        """As `call` for a file on another host, which may redirect; only for requests without credentials."""
+        for _ in range(MAX_REDIRECTS):
+            try:
+                response: Response = yield request
+            except (NotSent, NoAnswer) as error:
+                raise ServerUnavailable(self._message(request, doing, str(error))) from error
+            place = response.headers.get("location", "")
+            if not 300 <= response.status < 400 or not place:
+                break
+            request = replace(request, url=urljoin(request.url, place))
+        if not 200 <= response.status < 300:
+            raise (yield from self._error(request, response, doing))
+        return response
 
     def start(self, request: Request, doing: str, parse: Callable[[Response], T]) -> Flow[T]:
         """Send a request that starts a run: never twice, unless it certainly was not taken.
@@ -141,7 +179,7 @@ class Api:
         return UnknownStart(self._message(request, doing, text), status=status)
 
     def _message(self, request: Request, doing: str, what: str) -> str:
-        return redacted(f"connection {self.conn_id!r}, {doing} ({request}): {what}", self.secrets)
+        return redacted(f"connection {self.conn_id!r}, {doing} ({request}): {what}", (*self.secrets, *self.auth.minted))
 
     def _said(self, response: Response) -> str:
         said = self.describe(response).strip() or summary(response)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Secret, Shared
 
 
 class Auth(Protocol):
-    """Adds credentials to requests."""
+    """Adds credentials to requests. ``minted`` are secrets that it got at run time."""
+
+    @property
+    def minted(self) -> tuple[str, ...]:
+        """Give the tokens in use, for removing them from texts."""
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Give the request with its credentials; may log in first."""
@@ -26,6 +30,8 @@ class Auth(Protocol):
 @dataclass(frozen=True)
 class NoAuth:
     """Sends requests as they are: to token endpoints, and to other hosts that must not see a credential."""
+
+    minted: ClassVar[tuple[str, ...]] = ()
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Give the request as it is."""
@@ -44,6 +50,7 @@ class HeaderAuth:
 
     header: str
     value: str = field(repr=False)
+    minted: ClassVar[tuple[str, ...]] = ()
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Add the header."""
@@ -64,6 +71,7 @@ class SignAuth:
     """
 
     make: Callable[[], Any] = field(repr=False)
+    minted: ClassVar[tuple[str, ...]] = ()
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Have the client sign the request when it prepares it."""
@@ -104,6 +112,7 @@ class TokenAuth:
     early: float = 60.0
     _token: str = field(default="", init=False, repr=False)
     _renew_at: float = field(default=0.0, init=False)
+    minted: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Add the token; fetch it first if there is none that lasts."""
@@ -123,6 +132,7 @@ class TokenAuth:
         token = yield from self.fetch()
         now = yield Now()
         yield Secret(token.value)
+        self.minted = (*self.minted[-2:], token.value)  # an answer to the token before may still come
         lifetime = float("inf") if token.lifetime is None else token.lifetime
         # A token that lives shorter than ``early`` is still used for half its life.
         self._renew_at = now + max(lifetime - self.early, lifetime / 2)

@@ -11,14 +11,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 from airflow_workflow_provider.exceptions import InvalidConnection
 
+MAX_NUMBER = 1_000_000  # seconds, for instance: more is a slip, and overflows in sockets
 _TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
 _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 
 
 @dataclass(frozen=True)
 class Transport:
-    """How the clients talk to a server: TLS verification (bool or CA file), seconds a request, proxies by scheme."""
+    """How the clients talk to a server: TLS verification (bool or CA file), seconds a request, proxies by scheme.
 
+    ``conn_id`` is whose it is, for messages.
+    """
+
+    conn_id: str = ""
     verify: bool | str = True
     timeout: float = 30.0
     proxies: Mapping[str, str] = field(default_factory=dict)
@@ -58,9 +63,19 @@ class ConnectionValues:
 
     def secret(self, name: str, value: str) -> str:
         """Check that a credential is there; blanks around it are a slip of copying."""
-        if not (value or "").strip():
+        text = (value or "").strip()
+        if not text:
             raise self.invalid(name, "is empty")
-        return value.strip()
+        if not text.isprintable():
+            raise self.invalid(name, "holds a line break or another character that cannot be printed")
+        return text
+
+    def header_secret(self, name: str, value: str) -> str:
+        """As `secret`, for one that travels in a header, which takes ASCII only."""
+        text = self.secret(name, value)
+        if not text.isascii():
+            raise self.invalid(name, "holds a character that is not ASCII; was it copied whole?")
+        return text
 
     def flag(self, name: str, default: bool) -> bool:
         """Give an extra as a bool; ``"false"`` from a URI is False."""
@@ -81,8 +96,8 @@ class ConnectionValues:
             number = float(value)
         except (TypeError, ValueError):
             number = -1.0
-        if isinstance(value, bool) or not 0 < number < float("inf"):
-            raise self.invalid(name, f"expected a number above 0, not {value!r}")
+        if isinstance(value, bool) or not 0 < number <= MAX_NUMBER:
+            raise self.invalid(name, f"expected a number above 0 and below {MAX_NUMBER}, not {value!r}")
         return number
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
@@ -112,8 +127,11 @@ class ConnectionValues:
         raw = self.extra.get("verify")
         is_path = isinstance(raw, str) and raw.strip().lower() not in _TRUE | _FALSE | {""}
         verify = str(raw).strip() if is_path else self.flag("verify", True)
-        proxies = {str(scheme): str(url) for scheme, url in self.mapping("proxies").items() if url}
-        return Transport(verify=verify, timeout=self.number("timeout", timeout), proxies=proxies)
+        proxies = {str(scheme): str(url).strip() for scheme, url in self.mapping("proxies").items() if url}
+        for url in proxies.values():
+            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+                raise self.invalid("proxies", "every proxy is an http or https URL")
+        return Transport(conn_id=self.conn_id, verify=verify, timeout=self.number("timeout", timeout), proxies=proxies)
 
     def base_url(self, default: str = "") -> str:
         """Give the URL that paths are appended to, without a slash at its end.
@@ -148,6 +166,8 @@ class ConnectionValues:
             raise self.invalid(
                 name, f"{url!r} is plain http, which shows the credentials to the network; use https, or set allow_http"
             )
+        if port is not None and not 0 < port < 65_536:
+            raise self.invalid("port", f"{port} is no port")
         bracketed = f"[{hostname}]" if ":" in hostname else hostname
         chosen = own_port or port
         netloc = f"{bracketed}:{chosen}" if chosen else bracketed

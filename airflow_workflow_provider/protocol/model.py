@@ -12,6 +12,8 @@ from typing import Any
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.times import as_utc, iso, parse_time
 
+TEXTS = ("system", "conn_id", "workflow", "run_id", "message", "url", "state")
+
 
 class RunState(str, Enum):
     """Where a run is in its life; the last three are ends."""
@@ -110,6 +112,9 @@ class Run:
         missing = [name for name in ("system", "conn_id", "run_id") if not document.get(name)]
         if missing:
             raise InvalidArgument(f"run: the run object lacks {', '.join(missing)}")
+        odd = [name for name in TEXTS if not isinstance(document.get(name) or "", (str, int))]
+        if odd:
+            raise InvalidArgument(f"run: {odd[0]!r} is text in a run object, not {type(document[odd[0]]).__name__}")
         known = {f.name for f in fields(cls)}
         try:
             kept = {name: item for name, item in document.items() if name in known and item is not None}

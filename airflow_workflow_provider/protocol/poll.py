@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
+    InvalidArgument,
     ProtocolError,
+    RequestRejected,
     RunTimedOut,
     ServerUnavailable,
     WorkflowError,
@@ -32,7 +34,7 @@ class Trouble:
 
     def after(self, error: WorkflowError) -> Trouble:
         """Count one more failed poll."""
-        refused = isinstance(error, (AuthenticationFailed, WorkflowNotFound))
+        refused = isinstance(error, (AuthenticationFailed, WorkflowNotFound, RequestRejected))
         return Trouble(self.failures + 1, self.refusals + 1 if refused else 0)
 
 
@@ -47,8 +49,8 @@ def wait(
     """Poll a run until it has ended, and give the ended run, whatever its state.
 
     ``deadline`` is in seconds since 1970; when it passes, the run is looked at a last time, then `RunTimedOut`
-    is raised. Transient errors never end the wait. Five refusals in a row do: of the credentials in
-    `ServerUnavailable`, so that Airflow's next try attaches to the run again; of the run in `WorkflowNotFound`.
+    is raised. Transient errors never end the wait. Five refusals in a row do: in `WorkflowNotFound` where the run
+    is unknown, else in `ServerUnavailable`, so that Airflow's next try attaches to the run again.
     """
     trouble, last = Trouble(), ""
     while True:
@@ -58,13 +60,15 @@ def wait(
             if run.state.is_terminal:
                 return run
             trouble, last, pause = Trouble(), "", poll_interval
-        except (ServerUnavailable, ProtocolError, AuthenticationFailed, WorkflowNotFound) as error:
+        except InvalidArgument:
+            raise
+        except (ServerUnavailable, ProtocolError, AuthenticationFailed, WorkflowNotFound, RequestRejected) as error:
             trouble, last = trouble.after(error), str(error)
             if trouble.refusals >= REFUSALS:
                 raise _given_up(error, run) from error
             if trouble.failures == 1:
                 yield Note(f"Run {run.run_id} cannot be looked at just now, still waiting for it: {error}", "warning")
-            pause = max(poll_interval, watch.delay(trouble.failures, getattr(error, "retry_after", None)))
+            pause = max(poll_interval, watch.delay(trouble.failures, _asked_for(error, watch)))
         now = yield Now()
         if deadline is not None and now >= deadline and started >= deadline:
             raise _timed_out(run, last)
@@ -75,9 +79,15 @@ def _given_up(error: WorkflowError, run: Run) -> WorkflowError:
     if isinstance(error, WorkflowNotFound):
         return WorkflowNotFound(f"run {run.run_id} is gone: {error}", status=error.status)
     return ServerUnavailable(
-        f"run {run.run_id} is still going, but the credentials were refused {REFUSALS} polls in a row: {error}",
+        f"run {run.run_id} may still be going, but {REFUSALS} polls in a row were refused: {error}",
         status=error.status,
     )
+
+
+def _asked_for(error: WorkflowError, watch: Retry) -> float | None:
+    """Give the wait that the server asked for, within reason: the run may end long before a wild ``Retry-After``."""
+    wait = getattr(error, "retry_after", None)
+    return None if wait is None else min(wait, watch.longest)
 
 
 def _timed_out(run: Run, last: str) -> RunTimedOut:

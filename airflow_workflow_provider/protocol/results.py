@@ -26,10 +26,14 @@ class RowSource:
 
 @dataclass(frozen=True, eq=False)
 class FileSource:
-    """A file: ``flow`` gives a streamed `Response`. ``format`` is ``csv``, ``json``, ``jsonl``, ``yxdb`` or ``raw``."""
+    """A file: ``flow`` gives a streamed `Response`. ``format`` is ``csv``, ``json``, ``jsonl``, ``yxdb`` or ``raw``.
+
+    ``check`` looks at its first bytes (some kilobytes) and raises where these are no such file.
+    """
 
     format: str
     flow: Callable[[], Flow[Response]]
+    check: Callable[[bytes], None] | None = None
 
 
 Source = RowSource | FileSource

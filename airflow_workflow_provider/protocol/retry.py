@@ -14,6 +14,7 @@ from airflow_workflow_provider.protocol.times import as_utc
 
 # 408 and 425 ask for the same request again; 5xx are the server's trouble, whatever else they mean
 # (RFC 9110 section 15, RFC 8470). 501 and 505 are no passing trouble, but a proxy that restarts sends them too.
+MAX_WAIT = 86_400.0  # seconds; what a server asks for beyond a day is a slip
 TRANSIENT = frozenset({408, 425, 429})
 
 
@@ -68,9 +69,9 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
         return None
     text = value.strip()
     if text.replace(".", "", 1).isdecimal():
-        return float(text)
+        return min(float(text), MAX_WAIT)
     try:
         moment = as_utc(parsedate_to_datetime(text))
-        return None if moment is None else max(0.0, (moment - now).total_seconds())
+        return None if moment is None else min(max(0.0, (moment - now).total_seconds()), MAX_WAIT)
     except (TypeError, ValueError, OverflowError):
         return None

@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
-from airflow_workflow_provider.exceptions import CancelNotSupported, InvalidArgument, NotSupported, OutputUnavailable
-from airflow_workflow_provider.protocol.auth import Auth, NoAuth
+from airflow_workflow_provider.exceptions import (
+    CancelNotSupported,
+    InvalidArgument,
+    NotSupported,
+    OutputUnavailable,
+    RequestRejected,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.protocol.auth import Auth, NoAuth, redacted
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
 from airflow_workflow_provider.protocol.effects import Flow
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import Source
+
+NAME_PREFIX = "name:"
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,12 @@ class WorkflowSystem(ABC):
     def look(self, run: Run) -> Flow[Run]:
         """Look at a run once; one that has ended is concluded."""
         seen = yield from self.get_run(run)
-        return (yield from self.conclude(seen)) if seen.state.is_terminal else seen
+        return self.cleaned((yield from self.conclude(seen)) if seen.state.is_terminal else seen)
+
+    def cleaned(self, run: Run) -> Run:
+        """Remove credentials that the server's own words about a run repeat."""
+        message = redacted(run.message, (*self.secrets, *self.auth.minted))
+        return run if message == run.message else replace(run, message=message)
 
     @abstractmethod
     def test(self) -> Flow[str]:
@@ -117,6 +131,24 @@ class WorkflowSystem(ABC):
         raise NotSupported(f"{self.label} has no API call that lists workflows")
         yield
 
+    def named(self, name: str) -> Flow[list[Workflow]]:
+        """List the workflows among which one of this name would be."""
+        return (yield from self.list_workflows())
+
+    def resolved(self, workflow: str) -> Flow[str]:
+        """Give the id of ``name:…``; anything else is an id already."""
+        text = workflow.strip()
+        if not text.lower().startswith(NAME_PREFIX):
+            return text
+        name = text[len(NAME_PREFIX) :].strip()
+        found = [workflow for workflow in (yield from self.named(name)) if workflow.name == name]
+        if len(found) == 1:
+            return found[0].id
+        if not found:
+            raise WorkflowNotFound(f"connection {self.conn_id!r}: no workflow has the name {name!r}")
+        ids = ", ".join(workflow.id for workflow in found)
+        raise RequestRejected(f"connection {self.conn_id!r}: {len(found)} workflows have the name {name!r}: {ids}")
+
     def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the runs of a workflow, newest first, those that started before ``since`` left out."""
         raise NotSupported(f"{self.label} has no API call that lists the runs of a workflow")
@@ -127,6 +159,10 @@ class WorkflowSystem(ABC):
     ) -> Flow[list[Run]]:
         """List the runs that a start with these arguments may have left, whose answer was lost."""
         return (yield from self.find_runs(workflow, since))
+
+    def output_by_name(self, run: Run, name: str) -> Output | None:
+        """Give an output that no run lists, such as a table beside it, or None."""
+        return None
 
     def outputs(self, run: Run) -> Flow[list[Output]]:
         """Give the outputs of a run that succeeded; what the run object tells, unless the system asks again."""

@@ -41,8 +41,8 @@ def parse_time(value: Any) -> datetime | None:
         return as_utc(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if is_number or (isinstance(value, str) and value.isdecimal() and len(value) >= 9):
-        number = float(value)
         try:
+            number = float(value)
             return datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, tz=UTC)
         except (OverflowError, OSError) as error:
             raise ValueError(f"not a time: {value!r}") from error

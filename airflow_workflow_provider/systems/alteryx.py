@@ -1,0 +1,210 @@
+"""Alteryx Server: a run is a job of an app.
+
+Servers since 2022.1 take OAuth 2 only; V3 starts and watches jobs there, and V1 still gives their output. Servers up
+to 2021.4 take OAuth 1.0a and V1. Sources: [v3] the server's own Swagger page of V3, [v1] its API page of V1,
+[help] https://help.alteryx.com (Server, API). ``unverified`` marks what none of them says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from airflow_workflow_provider.exceptions import (
+    CancelNotSupported,
+    InvalidArgument,
+    RequestRejected,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
+from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.systems import alteryx_jobs as jobs
+from airflow_workflow_provider.systems.alteryx_access import AUTHS, FORM, GENERATIONS
+
+PAGE = 100  # jobs asked for at once; the server's own limit is unverified
+MAX_PAGES = 50
+
+
+class AlteryxSystem(WorkflowSystem):
+    """Alteryx Server's API under one Airflow connection."""
+
+    key = "alteryx"
+    label = "Alteryx Server"
+    default_conn_id = "alteryx_default"
+    form = FORM
+    states = jobs.STATES
+    poll_interval = 10.0
+    start_options = frozenset({"priority", "worker_tag", "credential_id", "check_questions"})
+    can_cancel = True
+    can_list_workflows = True
+    can_find_runs = True
+
+    def __init__(self, values: ConnectionValues) -> None:
+        super().__init__(values)
+        base_url = values.base_url()
+        scheme = values.choice("auth", tuple(GENERATIONS), "oauth2")
+        self.paths, self.oauth1 = GENERATIONS[scheme], scheme == "oauth1"
+        gallery = values.text("gallery_url")
+        self.gallery_url = values.checked_url("gallery_url", gallery) if gallery else ""
+        self.secrets = (values.secret("password", values.password),)
+        key = values.secret("login", values.login)
+        self.auth = AUTHS[scheme](values.conn_id, base_url, key, self.secrets)
+        self.api = Api(self.conn_id, base_url, self.auth, jobs.said, self.secrets)
+
+    def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
+        """Enqueue a job, after a look at the app's questions: the server may ignore names that it does not know."""
+        questions = jobs.answers(parameters)
+        if options.get("credential_id") and self.oauth1:
+            raise InvalidArgument("credential_id: Alteryx takes it with OAuth 2 only")
+        body = jobs.contract(questions, options, oauth1=self.oauth1)
+        if questions and options.get("check_questions", True):
+            yield from self._check(workflow, questions)
+        request = Request("POST", self.api.url(self.paths.jobs, workflow=workflow), json=body)
+        doing = f"starting workflow {workflow}"
+        now = yield Now()
+
+        def started(response: Response) -> Run:
+            document = self.api.document(request, response, doing)
+            run_id = document.get("id") if isinstance(document, Mapping) else None
+            if not isinstance(run_id, (str, int)) or not str(run_id):
+                raise self.api.unreadable(request, response, doing, "the answer has no job id")
+            run = Run("alteryx", self.conn_id, workflow, str(run_id), started_at=from_epoch(now))
+            return self._seen(run, document)
+
+        return (yield from self.api.start(request, doing, started))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Read the job."""
+        document = yield from self._job(run)
+        word = str(document.get("status") or "").lower()
+        if word not in jobs.STATES:
+            yield Note(f"Alteryx gave job {run.run_id} the unknown status {word!r}; it is taken for running", "warning")
+        return self._seen(run, document)
+
+    def conclude(self, run: Run) -> Flow[Run]:
+        """Ask for the messages of a job that failed, where the server leaves them out unless asked."""
+        if run.state is not RunState.FAILED or run.message:
+            return run
+        asked = self._seen(run, (yield from self._job(run, {"includeMessages": "true"})))
+        nothing = f"Alteryx gives the disposition {run.details.get('disposition')!r} and no message"
+        return replace(asked, message=asked.message or nothing)
+
+    def cancel(self, run: Run) -> Flow[None]:
+        """Delete the job, which stops it: servers since 2025.1 can [help], others answer 404 or 405 (unverified)."""
+        if not self.paths.can_cancel:
+            raise CancelNotSupported(f"Alteryx V1 has no API call that cancels a job; job {run.run_id} goes on")
+        request = Request("DELETE", self._job_url(run))
+        try:
+            yield from self.api.call(request, f"cancelling job {run.run_id}")
+        except (WorkflowNotFound, RequestRejected) as error:
+            # A server that lacks the call and a job that is gone answer alike: only the job itself can tell.
+            try:
+                now = yield from self.get_run(run)
+            except WorkflowNotFound:
+                yield Note(f"Job {run.run_id} was not cancelled, it is gone")
+                return
+            if not now.state.is_terminal:
+                raise CancelNotSupported(
+                    f"this Alteryx Server cannot cancel (2025.1 and newer can); job {run.run_id} goes on: {error}"
+                ) from error
+            yield Note(f"Job {run.run_id} was not cancelled, it had ended")
+
+    def list_workflows(self) -> Flow[list[Workflow]]:
+        """List the apps that the key may see."""
+        return (yield from self._listed({}))
+
+    def named(self, name: str) -> Flow[list[Workflow]]:
+        """List the apps whose name fits; the server searches, the caller compares."""
+        return (yield from self._listed({self.paths.search: name}))
+
+    def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
+        """List the app's jobs. V1 knows those that its API started, and V3's list lacks what tells success."""
+        found: list[Run] = []
+        for page in range(MAX_PAGES):
+            rows = yield from self._page(workflow, page)
+            runs = [self._seen(self._of(workflow, row), row) for row in rows if row.get("id")]
+            found += [run for run in runs if since is None or not run.started_at or run.started_at >= since]
+            if len(rows) < PAGE:
+                break
+        for index, run in enumerate(found):
+            if run.state.is_terminal and not run.details.get("disposition"):
+                found[index] = yield from self.get_run(run)
+        return sorted(found, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True)
+
+    def read(self, run: Run, output: Output) -> FileSource:
+        """Download an output through V1, in the best of the formats that the server lists for it."""
+        kept: Mapping[str, Any] = next(
+            (item for item in run.details.get("files", ()) if output.location.rstrip("/").endswith(item["id"])), {}
+        )
+        word, kind = jobs.best_format(kept.get("formats", ()), output.name)
+        request = Request("GET", output.location, params={"format": word}, headers={"Accept": "*/*"}, stream=True)
+        return FileSource(kind, lambda: self.api.call(request, f"reading output {output.name!r} of job {run.run_id}"))
+
+    def test(self) -> Flow[str]:
+        """Look for an app of an unlikely name: it needs good credentials and moves little."""
+        yield from self._listed({self.paths.search: "airflow connection test"})
+        return f"Alteryx accepts the credentials ({'OAuth 1, V1' if self.oauth1 else 'OAuth 2, V3'})"
+
+    def _check(self, workflow: str, questions: list[dict[str, str]]) -> Flow[None]:
+        request = Request("GET", self.api.url(self.paths.questions, workflow=workflow))
+        document = yield from self.api.read(request, f"reading the questions of workflow {workflow}")
+        known = [str(row.get("name")) for row in _rows(document)]
+        unknown = [question["name"] for question in questions if question["name"] not in known]
+        if unknown:
+            raise InvalidArgument(
+                f"query_parameters: workflow {workflow} has no question {unknown[0]!r}; "
+                f"it has: {', '.join(known) or 'none'}"
+            )
+
+    def _job(self, run: Run, params: Mapping[str, str] | None = None) -> Flow[Mapping[str, Any]]:
+        request = Request("GET", self._job_url(run), params=params)
+        doing = f"reading the status of job {run.run_id}"
+        document = yield from self.api.read(request, doing)
+        if not isinstance(document, Mapping) or "status" not in document:
+            raise self.api.unreadable(request, Response(200), doing, "the answer is no job")
+        return document
+
+    def _seen(self, run: Run, document: Mapping[str, Any]) -> Run:
+        url = f"{self.gallery_url}/#!app/run/{run.workflow}" if self.gallery_url else self._job_url(run)
+        files = jobs.files(document)
+        outputs = [
+            Output(
+                file["name"],
+                "file",
+                self.api.url(self.paths.output, run_id=run.run_id, output=file["id"]),
+                tuple(word.lower() for word in file["formats"]),
+            )
+            for file in files
+        ]
+        return jobs.seen(replace(run, url=url, outputs=tuple(outputs)), document, files)
+
+    def _of(self, workflow: str, row: Mapping[str, Any]) -> Run:
+        created = time_or_none(row.get("createDate") or row.get("createDateTime"))
+        return Run("alteryx", self.conn_id, workflow, str(row["id"]), started_at=created)
+
+    def _page(self, workflow: str, page: int) -> Flow[list[Mapping[str, Any]]]:
+        params = {"offset": str(page * PAGE), "limit": str(PAGE)}
+        request = Request("GET", self.api.url(self.paths.jobs, workflow=workflow), params=params)
+        return list(_rows((yield from self.api.read(request, f"listing the jobs of workflow {workflow}"))))
+
+    def _listed(self, params: Mapping[str, str]) -> Flow[list[Workflow]]:
+        request = Request("GET", self.api.url(self.paths.workflows), params=params)
+        document = yield from self.api.read(request, "listing workflows")
+        return [Workflow(str(row["id"]), jobs.name_of(row), dict(row)) for row in _rows(document) if row.get("id")]
+
+    def _job_url(self, run: Run) -> str:
+        return self.api.url(self.paths.job, run_id=run.run_id)
+
+
+def _rows(document: Any) -> Iterator[Mapping[str, Any]]:
+    """Give the rows of a list, bare or in the envelope of the paged calls."""
+    rows = document.get("data") if isinstance(document, Mapping) else document
+    return (row for row in rows if isinstance(row, Mapping)) if isinstance(rows, list) else iter(())

@@ -1,0 +1,140 @@
+"""TIBCO Data Science Team Studio (Alpine Chorus): a run is an engine process, a Job run, or a run of a workfile.
+
+Two APIs share the server: Chorus (Rails) and the analytics engine. Sources: [api] the generated API pages of
+https://docs.tibco.com (sfire-dsc 6.5 to 7.1), [src] the published source of Chorus 5.8, [client] the vendor's
+Python client ``alpine``. ``unverified`` marks what none of them shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.auth import NoAuth, Token, TokenAuth
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.effects import Flow, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run
+from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.results import FileSource, RowSource
+from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.systems import chorus_answers as answers
+from airflow_workflow_provider.systems.chorus_datasets import TABLE_PREFIX, Datasets
+from airflow_workflow_provider.systems.chorus_engine import Engine
+from airflow_workflow_provider.systems.chorus_jobs import Jobs
+from airflow_workflow_provider.systems.chorus_workfiles import Workfiles
+
+API_PATH = "/api"
+ENGINE_PATH = "/alpinedatalabs/api/v1/json"
+# The parameter, with any value, is what lets a log-in through the server's check for forged requests [src, client].
+LOGIN = "/sessions?session_id=NULL"
+LICENSE = "/license"
+DEFAULT_MODE = "engine"
+
+FORM = Form(
+    labels={"host": "Server URL", "login": "User", "password": "Password"},
+    placeholders={"host": "https://server:8443"},
+    hidden=("schema",),
+    extras={
+        "engine_path": Field("Engine path", "Path of the engine's API.", placeholder=ENGINE_PATH),
+        "api_path": Field("API path", "Path of Chorus's own API.", placeholder=API_PATH),
+        **COMMON_FIELDS,
+    },
+)
+
+
+class ChorusSystem(WorkflowSystem):
+    """Team Studio's two APIs under one Airflow connection."""
+
+    key = "chorus"
+    label = "TIBCO Team Studio"
+    default_conn_id = "chorus_default"
+    form = FORM
+    states = answers.STATES
+    poll_interval = 10.0
+    start_options = frozenset({"run_mode"})
+    can_cancel = True
+
+    def __init__(self, values: ConnectionValues) -> None:
+        super().__init__(values)
+        base_url = values.base_url()
+        user, password = values.secret("login", values.login), values.secret("password", values.password)
+        self.secrets = (password,)
+        api_url = base_url + _path(values.text("api_path", API_PATH))
+        engine_url = base_url + _path(values.text("engine_path", ENGINE_PATH))
+        self.auth = TokenAuth(lambda: self._log_in(api_url, user, password), _with_session)
+        self.api = Api(self.conn_id, api_url, self.auth, answers.said, self.secrets)
+        self.engine = Engine(Api(self.conn_id, engine_url, self.auth, answers.said, self.secrets))
+        self.modes: Mapping[str, Engine | Jobs | Workfiles] = {
+            "engine": self.engine,
+            "job": Jobs(self.api, self.engine),
+            "workfile": Workfiles(self.api, self.engine),
+        }
+        self.datasets = Datasets(self.api)
+
+    def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
+        """Start a run in one of the modes."""
+        mode = str(options.get("run_mode") or DEFAULT_MODE)
+        if mode not in self.modes:
+            raise InvalidArgument(f"run_mode: expected one of {', '.join(self.modes)}, not {mode!r}")
+        if parameters and mode != "engine":
+            raise InvalidArgument(f"query_parameters: run_mode {mode!r} takes none; only 'engine' has variables")
+        return (yield from self.modes[mode].start(workflow, parameters))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Look at a run; its id tells the mode."""
+        return (yield from self.modes[self._mode(run)].get_run(run))
+
+    def cancel(self, run: Run) -> Flow[None]:
+        """Ask for a stop; that it is accepted does not mean that the run will stop [api]."""
+        yield from self.modes[self._mode(run)].cancel(run)
+
+    def output_by_name(self, run: Run, name: str) -> Output | None:
+        """Give a dataset of the flow's workspace, which no run lists."""
+        return Output(name, "table", name, ("csv",)) if name.startswith(TABLE_PREFIX) else None
+
+    def read(self, run: Run, output: Output) -> FileSource | RowSource:
+        """Read an operator's result as the run stored it, or a dataset as CSV."""
+        if output.name.startswith(TABLE_PREFIX):
+            return self.datasets.source(run, output)
+        return RowSource(lambda: self.engine.rows(run, output))
+
+    def test(self) -> Flow[str]:
+        """Log in and read the licence."""
+        document = yield from self.api.read(Request("GET", self.api.url(LICENSE)), "reading the licence")
+        body = answers.response_of(document)
+        if body.get("expired") is True:
+            return "Team Studio accepts the credentials, but its licence has expired"
+        engine = "" if body.get("is_enabled_api", True) else "; the engine's API is not licensed, use another run_mode"
+        return f"Team Studio accepts the credentials{engine}"
+
+    def _mode(self, run: Run) -> str:
+        prefix = run.run_id.partition(":")[0]
+        mode = prefix if ":" in run.run_id and prefix in self.modes else DEFAULT_MODE
+        wanted = run.details.get("run_mode")
+        if wanted and wanted != mode:
+            raise InvalidArgument(f"run_id: {run.run_id!r} is no id of run_mode {wanted!r}")
+        return mode
+
+    def _log_in(self, api_url: str, user: str, password: str) -> Flow[Token]:
+        api = Api(self.conn_id, api_url, NoAuth(), answers.said, self.secrets)
+        request = Request("POST", api_url + LOGIN, form={"username": user, "password": password})
+        body = answers.response_of((yield from api.read(request, "logging in")))
+        session = body.get("session_id")
+        if not isinstance(session, str) or not session:
+            raise api.unreadable(request, Response(201), "logging in", "the answer has no session_id")
+        # A session slides: it ends after some hours without a call, which the server tells by a 401 [src].
+        # Nothing here logs out: the engine calls back with the session of the user while a run is going.
+        return Token(session)
+
+
+def _with_session(request: Request, session: str) -> Request:
+    """Send the session both ways: the engine reads the header [api], Chorus the parameter [src]."""
+    params = {**(request.params or {}), "session_id": session}
+    return replace(request, params=params, headers={**request.headers, "x-token": session})
+
+
+def _path(text: str) -> str:
+    return "/" + text.strip("/") if text.strip("/") else ""

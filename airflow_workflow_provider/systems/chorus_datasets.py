@@ -1,0 +1,80 @@
+"""Datasets of a workspace as CSV: whole tables, where an operator's stored result has 25 rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.effects import Flow, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run
+from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.systems import chorus_answers as answers
+
+TABLE_PREFIX = "table:"
+WORKFILE = "/workfiles/{workfile}"
+DATASETS = "/workspaces/{workspace}/datasets"
+DOWNLOAD = "/datasets/{dataset}/download"
+PAGE = 50
+MAX_PAGES = 40
+# The server answers 200 before it runs the query [src]: an error of the database comes as text in the place of the
+# header, and so does the remark that there are no rows.
+NO_ROWS = b"The query returned no rows"
+_BLAME = re.compile(rb"^\W*(ERROR\b|FATAL\b|[\w.:]*(Error|Exception)\b|PG::)", re.IGNORECASE)
+
+
+class Datasets:
+    """The datasets beside a flow."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def source(self, run: Run, output: Output) -> FileSource:
+        """Download the dataset of the flow's workspace that has this very name."""
+        name = output.name.removeprefix(TABLE_PREFIX).strip()
+        return FileSource("csv", lambda: self._download(run, name), check=lambda head: _check(name, head))
+
+    def _download(self, run: Run, name: str) -> Flow[Response]:
+        dataset = yield from self._find(run, name)
+        request = Request("GET", self.api.url(DOWNLOAD, dataset=dataset), headers={"Accept": "*/*"}, stream=True)
+        return (yield from self.api.call(request, f"downloading dataset {name!r}"))
+
+    def _find(self, run: Run, name: str) -> Flow[str]:
+        workfile = answers.response_of(
+            (
+                yield from self.api.read(
+                    Request("GET", self.api.url(WORKFILE, workfile=run.workflow)), "reading workfile"
+                )
+            )
+        )
+        place = workfile.get("workspace")
+        workspace = str(place.get("id") or "") if isinstance(place, Mapping) else ""
+        if not workspace:
+            raise OutputUnavailable(f"run {run.run_id}: the workspace of workfile {run.workflow} is not known")
+        seen: list[str] = []
+        for page in range(1, MAX_PAGES + 1):
+            document: Any = yield from self.api.read(self._page(workspace, name, page), "listing datasets")
+            for row in answers.rows_of(document):
+                if row.get("object_name") == name:
+                    return str(row.get("id"))
+                seen.append(str(row.get("object_name")))
+            if page >= answers.pages_of(document):
+                break
+        raise OutputUnavailable(
+            f"workspace {workspace} has no dataset {name!r}; alike: {', '.join(seen[:10]) or 'none'}"
+        )
+
+    def _page(self, workspace: str, name: str, page: int) -> Request:
+        params = {"name_pattern": name, "page": str(page), "per_page": str(PAGE)}
+        return Request("GET", self.api.url(DATASETS, workspace=workspace), params=params)
+
+
+def _check(name: str, head: bytes) -> None:
+    """Look at the first bytes of a download; raises `OutputUnavailable` where they are no header."""
+    line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
+    if line == NO_ROWS:
+        raise OutputUnavailable(f"dataset {name!r} has no rows, and the server sends no columns for such a one")
+    if _BLAME.match(line):
+        raise OutputUnavailable(f"dataset {name!r} cannot be read: {line.decode('utf-8', 'replace')[:300]}")

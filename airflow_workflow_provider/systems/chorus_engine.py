@@ -1,0 +1,202 @@
+"""Runs as processes of the analytics engine: they have an id, variables and stored results.
+
+A process that has ended, failed, was stopped or never was all look alike to ``query``: plain text under a JSON
+content type [api]. Only the stored results tell, and these come a moment later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowNotFound
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.parameters import Parameters, as_text, spelled
+from airflow_workflow_provider.protocol.results import Page
+from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.systems import chorus_answers as answers
+
+RUN = "/workflows/{workflow}/run"
+QUERY = "/processes/{process}/query"
+STOP = "/processes/{process}/stop"
+RESULTS = "/workflows/{workflow}/results/{process}"  # not in TIBCO's pages; the vendor's client reads it
+GRACE = 30.0  # seconds that stored results may lag behind the end; the vendor's client waits one
+_OVER = ("already stopped", "invalid processid")  # spelled processId or processID, by version
+
+
+class Engine:
+    """The engine's API."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
+        """Start a process. Variables must exist in the flow; their names start with ``@`` and values are text [api]."""
+        variables = _variables(parameters)
+        body = {"meta": {"version": 1}, "variables": variables} if variables else None
+        url = self.api.url(RUN, workflow=workflow)
+        # A JSON content type without a body is what the vendor's client sends for a flow without variables.
+        headers = {} if body else {"Content-Type": "application/json"}
+        request = Request("POST", url, params={"saveResult": "true"}, json=body, headers=headers)
+        doing = f"starting workflow {workflow}"
+        now = yield Now()
+
+        def started(response: Response) -> Run:
+            document = self.api.document(request, response, doing)
+            meta = document.get("meta") if isinstance(document, Mapping) else None
+            process = (meta.get("processId") or meta.get("processID")) if isinstance(meta, Mapping) else None
+            if not process:
+                raise self.api.unreadable(request, response, doing, "the answer has no processId")
+            run = Run("chorus", self.api.conn_id, workflow, str(process), RunState.RUNNING, started_at=from_epoch(now))
+            return replace(run, url=self.url(run), details={"run_mode": "engine"})
+
+        return (yield from self.api.start(request, doing, started))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Ask for the process and, once it is over, for its stored results."""
+        doing = f"reading the status of process {run.run_id}"
+        request = Request("GET", self.api.url(QUERY, process=run.run_id))
+        response = yield from self.api.call(request, doing)
+        text = response.text()
+        if any(words in text.lower() for words in _OVER):
+            return (yield from self._over(run))
+        document = self.api.document(request, response, doing)
+        meta = document.get("meta") if isinstance(document, Mapping) else None
+        if not isinstance(meta, Mapping):
+            raise self.api.unreadable(request, response, doing, "the answer is no process")
+        word = str(meta.get("state") or "").lower()
+        if word not in answers.STATES:
+            yield Note(
+                f"The engine gave process {run.run_id} the unknown state {word!r}; it is taken for running", "warning"
+            )
+        workflow = run.workflow or str(meta.get("workflowId") or "")
+        return replace(run, workflow=workflow, state=RunState.RUNNING, url=self.url(run))
+
+    def cancel(self, run: Run) -> Flow[None]:
+        """Ask for a stop; there are two spellings of yes, and a process that is over gives neither [api, client]."""
+        request = Request("POST", self.api.url(STOP, process=run.run_id))
+        response = yield from self.api.call(request, f"cancelling process {run.run_id}")
+        text = response.text().lower()
+        if "accepted" not in text and "stopped." not in text:
+            yield Note(f"Process {run.run_id} may not have been stopped: {response.text().strip()[:200]}", "warning")
+
+    def results(self, workflow: str, process: str) -> Flow[Mapping[str, Any]]:
+        """Read the stored results of a process; empty when there are none (yet)."""
+        request = Request("GET", self.api.url(RESULTS, workflow=workflow, process=process))
+        doing = f"reading the results of process {process}"
+        response = yield from self.api.call(request, doing)
+        return answers.results_of(self.api.document(request, response, doing)) if response.text().strip() else {}
+
+    def concluded(self, run: Run, results: Mapping[str, Any], process: str) -> Run:
+        """Bring stored results into a run."""
+        info = results.get("flowMetaInfo")
+        meta = info if isinstance(info, Mapping) else {}
+        state = answers.STATES.get(str(meta.get("status") or "").lower(), RunState.FAILED)
+        blame = answers.failures_of(results) or f"the engine gives the status {meta.get('status')!r}"
+        titles = [str(row.get("out_title") or row.get("out_id")) for row in answers.outputs_of(results)]
+        place = self.api.url(RESULTS, workflow=run.workflow, process=process)
+        return replace(
+            run,
+            state=state,
+            message=blame if state is RunState.FAILED else "",
+            started_at=time_or_none(meta.get("startTime")) or run.started_at,
+            ended_at=time_or_none(meta.get("endTime")) or run.ended_at,
+            outputs=tuple(Output(title, "table", place, ("jsonl",)) for title in dict.fromkeys(titles))
+            if state is RunState.SUCCEEDED
+            else (),
+        )
+
+    def rows(self, run: Run, output: Output) -> Flow[None]:
+        """Read an operator's result by its title: the first of that title. The engine stores 25 rows at most."""
+        workflow, _, process = output.location.partition("/workflows/")[2].partition("/results/")
+        results = yield from self.results(workflow, process)
+        row = next((row for row in _flat(answers.outputs_of(results)) if _titled(row, output.name)), None)
+        table = next(iter(_tables(row)), None) if row else None
+        if table is None:
+            raise OutputUnavailable(f"run {run.run_id} has no table {output.name!r} among its stored results")
+        for text in table.get("errorMessages") or ():
+            yield Note(f"Output {output.name!r} of run {run.run_id}: {text}", "warning")
+        types = list(table.get("columnTypes") or ())
+        names = [str(name) for name in table.get("columns") or ()]
+        columns = [
+            (name, _TYPES.get(kind, "string")) for name, kind in zip(names, types + [""] * len(names), strict=False)
+        ]
+        yield Chunk(Page(columns, [_row(item, columns) for item in table.get("items") or ()]))
+
+    def url(self, run: Run) -> str:
+        """Give the address that identifies a process; it holds no session."""
+        return self.api.url(QUERY, process=run.run_id)
+
+    def _over(self, run: Run) -> Flow[Run]:
+        if not run.workflow:
+            raise InvalidArgument("workflow: the results of an engine process can be found by its workflow only")
+        try:
+            results = yield from self.results(run.workflow, run.run_id)
+        except WorkflowNotFound:
+            results = {}  # what an unknown process gives is unverified
+        if results:
+            return self.concluded(run, results, run.run_id)
+        now = yield Now()
+        since = float(run.details.get("over_since") or now)
+        if now - since < GRACE:
+            return replace(run, state=RunState.RUNNING, details={**run.details, "over_since": since})
+        return replace(
+            run,
+            state=RunState.FAILED,
+            message="the process is over and has no stored result: it was stopped, failed early, or never was",
+        )
+
+
+_TYPES: Mapping[str, str] = {"number": "number"}
+
+
+def _variables(parameters: Parameters) -> list[dict[str, str]]:
+    if not isinstance(parameters, Mapping):
+        if parameters:
+            raise InvalidArgument("query_parameters: Team Studio takes a mapping from variable to value")
+        return []
+    return [
+        {"name": "@" + name.lstrip("@"), "value": as_text(spelled(value, key=f"query_parameters[{name!r}]"))}
+        for name, value in parameters.items()
+        if value is not None
+    ]
+
+
+def _flat(rows: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Walk all results; a composite one holds others in ``visualData`` [client]."""
+    for row in rows:
+        yield row
+        inner = row.get("visualData")
+        if isinstance(inner, list):
+            yield from _flat([item for item in inner if isinstance(item, Mapping)])
+
+
+def _tables(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for item in _flat([row]):
+        data = item.get("visualData")
+        if isinstance(data, Mapping) and isinstance(data.get("columns"), list):
+            yield data
+
+
+def _titled(row: Mapping[str, Any], name: str) -> bool:
+    return name in (str(row.get("out_title")), str(row.get("out_id")))
+
+
+def _row(item: Any, columns: list[tuple[str, str]]) -> dict[str, Any]:
+    """Turn a row of texts into values: every cell is text on the wire [client]."""
+    values = item if isinstance(item, Mapping) else {}
+    return {name: _number(values.get(name)) if kind == "number" else values.get(name) for name, kind in columns}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,128 @@
+"""Runs of Chorus Jobs: no id of their own before the end, but a result record with success or failure.
+
+A Job refuses to start while it is not idle, so the first result after the newest one before the start is this run's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.systems import chorus_answers as answers
+from airflow_workflow_provider.systems.chorus_engine import Engine
+
+RUN = "/jobs/{job}/run"
+STOP = "/jobs/{job}/stop"
+LATEST = "/jobs/{job}/job_results/latest"
+ACTIVITIES = "/activities"
+CANCELLED = "canceled by user"  # the message of a task that was killed [src]
+
+
+class Jobs:
+    """Chorus's Jobs."""
+
+    def __init__(self, api: Api, engine: Engine) -> None:
+        self.api, self.engine = api, engine
+
+    def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
+        """Run a Job. 422 NOT_RUNNABLE says that it is not idle, and is `RequestRejected`."""
+        baseline = _id((yield from self._latest(workflow)))
+        request = Request("POST", self.api.url(RUN, job=workflow))
+        now = yield Now()
+
+        def started(response: Response) -> Run:
+            run = Run("chorus", self.api.conn_id, workflow, f"job:{workflow}:{baseline}", started_at=from_epoch(now))
+            return replace(run, url=self.api.url(LATEST, job=workflow), details={"run_mode": "job"})
+
+        return (yield from self.api.start(request, f"starting job {workflow}", started))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Wait for the first result after the baseline; there is none while the Job runs."""
+        job, baseline = _parts(run)
+        latest = yield from self._latest(job)
+        if _id(latest) <= baseline:
+            return replace(run, workflow=run.workflow or job, state=RunState.RUNNING)
+        result = yield from self._own(job, baseline, latest)
+        return (yield from self._concluded(replace(run, workflow=run.workflow or job), result))
+
+    def cancel(self, run: Run) -> Flow[None]:
+        """Ask for a stop; an idle Job takes that as well and is blocked for a minute or two [src]."""
+        job, _ = _parts(run)
+        yield from self.api.call(Request("POST", self.api.url(STOP, job=job)), f"cancelling run {run.run_id}")
+
+    def _latest(self, job: str) -> Flow[Mapping[str, Any]]:
+        request = Request("GET", self.api.url(LATEST, job=job))
+        return answers.response_of((yield from self.api.read(request, f"reading the latest result of job {job}")))
+
+    def _own(self, job: str, baseline: int, latest: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        """Give the result that follows the baseline; the Job may have run again since."""
+        params = {"entity_type": "job", "entity_id": job}
+        request = Request("GET", self.api.url(ACTIVITIES), params=params)
+        try:
+            rows = answers.rows_of((yield from self.api.read(request, f"listing the results of job {job}")))
+        except WorkflowError:
+            rows = []  # the newest result serves where activities cannot be read
+        found = [row["job_result"] for row in rows if isinstance(row.get("job_result"), Mapping)]
+        later = sorted((result for result in [*found, latest] if _id(result) > baseline), key=_id)
+        own = later[0]
+        return latest if _id(own) == _id(latest) else own
+
+    def _concluded(self, run: Run, result: Mapping[str, Any]) -> Flow[Run]:
+        tasks = [row for row in result.get("job_task_results") or () if isinstance(row, Mapping)]
+        blame = "; ".join(f"{row.get('name')}: {row.get('message')}" for row in tasks if row.get("status") == "failure")
+        state = RunState.SUCCEEDED if result.get("succeeded") is True else RunState.FAILED
+        if CANCELLED in blame.lower():
+            state = RunState.CANCELLED
+        outputs: list[Output] = []
+        if state is RunState.SUCCEEDED:
+            # That a task whose flow failed can count as a success is possible [src]; the engine knows better.
+            state, blame, outputs = yield from self._checked(run, tasks)
+        return replace(
+            run,
+            state=state,
+            message=(blame or "the Job gives no message") if state is not RunState.SUCCEEDED else "",
+            started_at=time_or_none(result.get("started_at")) or run.started_at,
+            ended_at=time_or_none(result.get("finished_at")),
+            outputs=tuple(outputs),
+            details={**run.details, "job_result_id": str(result.get("id"))},
+        )
+
+    def _checked(self, run: Run, tasks: list[Mapping[str, Any]]) -> Flow[tuple[RunState, str, list[Output]]]:
+        outputs: list[Output] = []
+        for task in tasks:
+            workfile, process = task.get("payload_id"), task.get("payload_result_id")
+            if not workfile or not process:
+                continue
+            try:
+                results = yield from self.engine.results(str(workfile), str(process))
+            except WorkflowError as error:
+                yield Note(f"The engine's results of run {run.run_id} cannot be read, the Job is believed: {error}")
+                continue
+            if not results:
+                continue
+            seen = self.engine.concluded(replace(run, workflow=str(workfile)), results, str(process))
+            if seen.state is not RunState.SUCCEEDED:
+                return seen.state, seen.message, []
+            outputs += seen.outputs
+        return RunState.SUCCEEDED, "", outputs
+
+
+def _id(result: Mapping[str, Any]) -> int:
+    try:
+        return int(result.get("id") or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _parts(run: Run) -> tuple[str, int]:
+    parts = run.run_id.split(":")
+    if len(parts) != 3 or not parts[1] or not parts[2].isdecimal():
+        raise InvalidArgument(f"run_id: {run.run_id!r} is not job:<job>:<result before it>")
+    return parts[1], int(parts[2])

@@ -1,0 +1,142 @@
+"""Runs of workfiles through Chorus's own API, for servers without the engine's.
+
+There is no run id, and an end looks the same after success, failure and stop [src]. So a run is what happens to an
+idle workfile between the start and the next stored result. Whatever does not fit fails as ambiguous; nothing is
+guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument, RequestRejected, WorkflowError
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.systems import chorus_answers as answers
+from airflow_workflow_provider.systems.chorus_engine import Engine
+from airflow_workflow_provider.systems.chorus_jobs import ACTIVITIES
+
+WORKFILE = "/workfiles/{workfile}"
+RUN = "/workfiles/{workfile}/run"
+STOP = "/workfiles/{workfile}/stop"
+GRACE = 60.0  # seconds in which a run must have shown itself, and its result after it
+
+
+class Workfiles:
+    """Chorus's workfiles."""
+
+    def __init__(self, api: Api, engine: Engine) -> None:
+        self.api, self.engine = api, engine
+
+    def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
+        """Run an idle workflow. The server would start a second run beside a first one, and lose that one's track."""
+        workfile = yield from self._workfile(workflow)
+        if workfile.get("file_type") != "work_flow" and workfile.get("entity_subtype") != "alpine":
+            raise RequestRejected(f"workfile {workflow} is no workflow; the server would accept a run and do nothing")
+        if workfile.get("status") != "idle":
+            raise RequestRejected(f"workfile {workflow} is {workfile.get('status')!r}, only an idle one can be watched")
+        activities = yield from self._activities(workflow)
+        baseline = max((_id(row) for row in activities), default=0)
+        now = yield Now()
+        request = Request("POST", self.api.url(RUN, workfile=workflow))
+
+        def started(response: Response) -> Run:
+            run_id = f"workfile:{workflow}:{baseline}:{int(now)}"
+            run = Run("chorus", self.api.conn_id, workflow, run_id, RunState.RUNNING, started_at=from_epoch(now))
+            body = answers.response_of(response.json() if response.text().strip() else {})
+            seen = body.get("status") == "running"
+            return replace(run, url=self._url(workflow), details={"run_mode": "workfile", "seen_running": seen})
+
+        def parsed(response: Response) -> Run:
+            try:
+                return started(response)
+            except ValueError:
+                raise self.api.unreadable(request, response, f"starting workfile {workflow}") from None
+
+        return (yield from self.api.start(request, f"starting workfile {workflow}", parsed))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Look whether the workfile is idle again, and which result came since."""
+        workfile, baseline, requested_at = _parts(run)
+        run = replace(run, workflow=run.workflow or workfile, url=self._url(workfile))
+        status = (yield from self._workfile(workfile)).get("status")
+        if status != "idle":
+            return replace(run, state=RunState.RUNNING, details={**run.details, "seen_running": True})
+        new = [row for row in (yield from self._activities(workfile)) if _id(row) > baseline]
+        if len(new) > 1:
+            return _ambiguous(run, f"{len(new)} results came since the start, and which is this run's is unknown")
+        if new:
+            return (yield from self._concluded(run, new[0]))
+        now = yield Now()
+        idle_since = float(run.details.get("idle_since") or now)
+        if now - max(idle_since, requested_at) < GRACE:
+            return replace(run, state=RunState.RUNNING, details={**run.details, "idle_since": idle_since})
+        if run.details.get("seen_running"):
+            return _ambiguous(run, "the workfile is idle again and stored no result: failed, stopped, or not saved")
+        return _ambiguous(run, "the workfile never showed that it ran")
+
+    def cancel(self, run: Run) -> Flow[None]:
+        """Stop the workfile's newest run."""
+        workfile, _, _ = _parts(run)
+        request = Request("POST", self.api.url(STOP, workfile=workfile))
+        yield from self.api.call(request, f"cancelling run {run.run_id}")
+
+    def _concluded(self, run: Run, activity: Mapping[str, Any]) -> Flow[Run]:
+        """Take the result's word where the engine gives it; the activity itself tells no success."""
+        attached = [row for row in activity.get("attachments") or () if isinstance(row, Mapping) and row.get("id")]
+        process = str(attached[0]["id"]) if attached else ""
+        try:
+            results = (yield from self.engine.results(run.workflow, process)) if process else {}
+        except WorkflowError as error:
+            yield Note(f"The engine's results of run {run.run_id} cannot be read: {error}")
+            results = {}
+        if results:
+            return self.engine.concluded(run, results, process)
+        told = "a result was stored; whether every operator succeeded cannot be seen without the engine's API"
+        yield Note(f"Run {run.run_id}: {told}", "warning")
+        return replace(run, state=RunState.SUCCEEDED, message=told, ended_at=from_epoch((yield Now())))
+
+    def _workfile(self, workfile: str) -> Flow[Mapping[str, Any]]:
+        request = Request("GET", self._url(workfile))
+        doing = f"reading workfile {workfile}"
+        body = answers.response_of((yield from self.api.read(request, doing)))
+        if not body.get("status"):
+            raise self.api.unreadable(request, Response(200), doing, "the answer is no workfile")
+        return body
+
+    def _activities(self, workfile: str) -> Flow[list[Mapping[str, Any]]]:
+        """List results of this user, newest first; one page holds 50, more than one run can add."""
+        params = {
+            "entity_type": "workfile",
+            "entity_id": workfile,
+            "results_only": "true",
+            "current_user_only": "true",
+        }
+        request = Request("GET", self.api.url(ACTIVITIES), params=params)
+        return answers.rows_of((yield from self.api.read(request, f"listing the results of workfile {workfile}")))
+
+    def _url(self, workfile: str) -> str:
+        return self.api.url(WORKFILE, workfile=workfile)
+
+
+def _ambiguous(run: Run, why: str) -> Run:
+    return replace(run, state=RunState.FAILED, message=f"ambiguous: {why}")
+
+
+def _id(row: Mapping[str, Any]) -> int:
+    try:
+        return int(row.get("id") or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _parts(run: Run) -> tuple[str, int, float]:
+    parts = run.run_id.split(":")
+    if len(parts) != 4 or not parts[1] or not parts[2].isdecimal() or not parts[3].isdecimal():
+        raise InvalidArgument(f"run_id: {run.run_id!r} is not workfile:<id>:<activity before it>:<seconds since 1970>")
+    return parts[1], int(parts[2]), float(parts[3])

@@ -1,0 +1,203 @@
+"""Profitbase InVision: a run is a run of a data flow, or of a flow of its sibling product Flow.
+
+Source: [docs] https://docs.profitbase.com/articles/invision/docs/dataflows/execution/httpapi.html and the vendor's
+documentation repository. Only 500 is documented for errors, whatever the reason; ``unverified`` marks the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, RequestRejected
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.auth import HeaderAuth
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.systems import invision_answers as answers
+from airflow_workflow_provider.systems.invision_flow import ENVIRONMENTS, FlowApi
+
+START = "/api/pub/v1/dataflows/{flow}/start"
+STATUS = "/api/pub/v1/dataflows/{flow}/runs/{run_id}/status"
+TABLE = "/api/pub/v1/db/tables/{name}/data"
+OBJECT = "/api/pub/v1/db/objects/{name}/data"
+MONITORING = "/api/v1/monitoring"
+KEY_HEADER = "x-api-key"
+AWAIT_TIMEOUT = 600.0  # seconds that a start with ``await`` may take; longer flows must not be started like that
+TABLE_PREFIX, QUERY_MARK = "table:", "?q="
+
+FORM = Form(
+    labels={"host": "InVision URL", "password": "Data flow execution key"},
+    placeholders={"host": "https://server/invision"},
+    hidden=("schema", "login"),
+    extras={
+        "data_api_key": Field("Data API key", "Key of the Data area, for reading outputs.", secret=True),
+        "monitoring_api_key": Field("Monitoring API key", "Key of the Monitoring area, for messages.", secret=True),
+        "start_body": Field(
+            "Start body", "json (default) sends {} with a start, none sends nothing.", choices=("json", "none")
+        ),
+        "flow_host": Field("Flow URL", "Base URL of Profitbase Flow, for workflow_api='flow'."),
+        "tenant_id": Field("Tenant id", "Tenant of Profitbase Flow."),
+        "workspace_id": Field("Workspace id", "Workspace of Profitbase Flow."),
+        "environment": Field("Environment", "Environment of Profitbase Flow.", choices=ENVIRONMENTS),
+        "flow_api_key": Field("Flow API key", "Key of Profitbase Flow.", secret=True),
+        **COMMON_FIELDS,
+    },
+)
+
+
+class InvisionSystem(WorkflowSystem):
+    """InVision's API areas under one Airflow connection; each area has a key of its own."""
+
+    key = "invision"
+    label = "Profitbase InVision"
+    default_conn_id = "invision_default"
+    form = FORM
+    states = answers.STATES
+    poll_interval = 10.0
+    start_options = frozenset({"workflow_api", "await_completion", "execution_arguments"})
+
+    def __init__(self, values: ConnectionValues) -> None:
+        super().__init__(values)
+        base_url = values.base_url()
+        keys = {name: values.text(name) for name in ("data_api_key", "monitoring_api_key", "flow_api_key")}
+        keys["password"] = values.header_secret("password", values.password)
+        self.secrets = tuple(secret for secret in keys.values() if secret)
+        self.start_body = values.choice("start_body", ("json", "none"), "json")
+        self.api = self._area(base_url, values, "password", keys)
+        self.auth = self.api.auth
+        self.data = self._area(base_url, values, "data_api_key", keys) if keys["data_api_key"] else None
+        self.monitoring = (
+            self._area(base_url, values, "monitoring_api_key", keys) if keys["monitoring_api_key"] else None
+        )
+        self.flow = FlowApi.of(values, base_url, self.secrets)
+
+    def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
+        """Start a data flow, or a flow of the sibling product."""
+        if parameters and not isinstance(parameters, Mapping):
+            raise InvalidArgument("query_parameters: InVision takes a mapping")
+        which = options.get("workflow_api") or "dataflow"
+        if which not in ("dataflow", "flow"):
+            raise InvalidArgument(f"workflow_api: expected 'dataflow' or 'flow', not {which!r}")
+        if which == "flow":
+            return (yield from self.flow.start(workflow, parameters))
+        try:
+            return (yield from self._start(workflow, parameters, options))
+        except RequestRejected as error:
+            if error.status not in (400, 415):
+                raise
+            hint = "; the field 'start_body' of the connection (json or none) tells what is sent with a start"
+            raise RequestRejected(f"{error}{hint}", status=error.status) from error
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Read the status; data flow and run id together are the identity."""
+        if run.details.get("workflow_api") == "flow":
+            return (yield from self.flow.get_run(run))
+        if not run.workflow:
+            raise InvalidArgument("workflow: InVision knows a run by its data flow and its run id")
+        request = Request("GET", self._url(run))
+        doing = f"reading the status of run {run.run_id}"
+        document = answers.lowered((yield from self.api.read(request, doing)))
+        if "status" not in document:
+            raise self.api.unreadable(request, Response(200), doing, "the answer has no status")
+        word = str(document["status"]).lower()
+        if word not in answers.STATES:
+            yield Note(
+                f"InVision gave run {run.run_id} the unknown status {word!r}; it is taken for running", "warning"
+            )
+        return replace(run, state=answers.STATES.get(word, RunState.RUNNING), url=self._url(run))
+
+    def conclude(self, run: Run) -> Flow[Run]:
+        """Add when the run was seen to have ended and, after a failure, what the monitoring log says of that time."""
+        now = yield Now()
+        run = run if run.ended_at else replace(run, ended_at=from_epoch(now))
+        if run.state is not RunState.FAILED or run.message or self.monitoring is None:
+            return run
+        since = run.started_at or from_epoch(now - answers.WINDOW)
+        return replace(
+            run, message=(yield from answers.blame(self.monitoring, MONITORING, run, since, from_epoch(now)))
+        )
+
+    def find_started(
+        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+    ) -> Flow[list[Run]]:
+        """List runs where an API does: Flow's can, the data flows' cannot."""
+        if options.get("workflow_api") == "flow":
+            return (yield from self.flow.find_runs(workflow, since))
+        return (yield from self.find_runs(workflow, since))
+
+    def output_by_name(self, run: Run, name: str) -> Output | None:
+        """Give a solution object or ``table:<name>`` of the solution's database; no run lists them.
+
+        ``?q={Column == "value"}`` behind the name filters the rows; ``{run_id}`` in it is the run's id.
+        """
+        return Output(name, "table", name, ("json",))
+
+    def read(self, run: Run, output: Output) -> FileSource:
+        """Read rows through the Data API."""
+        if self.data is None:
+            raise OutputUnavailable(
+                f"connection {self.conn_id!r}, field 'data_api_key': is empty; outputs are read with a key of its own"
+            )
+        name, _, query = output.name.replace("{run_id}", run.run_id).partition(QUERY_MARK)
+        path, name = (TABLE, name.removeprefix(TABLE_PREFIX)) if name.startswith(TABLE_PREFIX) else (OBJECT, name)
+        api, url = self.data, self.data.url(path, name=name.strip())
+        request = Request("GET", url, params={"q": query} if query else None, stream=True)
+        return FileSource("json", lambda: api.call(request, f"reading output {output.name!r} of run {run.run_id}"))
+
+    def test(self) -> Flow[str]:
+        """Ask for the status of a run that cannot be: no call without side effects tells more."""
+        nobody = "00000000-0000-0000-0000-000000000000"
+        request = Request("GET", self.api.url(STATUS, flow=nobody, run_id=nobody))
+        response = yield from self.api.reached(request, "testing the connection")
+        if 200 <= response.status < 300:
+            self.api.document(request, response, "testing the connection")
+        return "InVision answers; whether the key is good shows only when a data flow is started"
+
+    def _start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
+        body = _body(parameters, options.get("execution_arguments"))
+        waits = bool(options.get("await_completion"))
+        request = Request(
+            "POST",
+            self.api.url(START, flow=workflow),
+            params={"await": "true"} if waits else None,
+            json=body if body or self.start_body == "json" else None,
+            timeout=AWAIT_TIMEOUT if waits else None,
+        )
+        doing = f"starting data flow {workflow}"
+        now = yield Now()
+
+        def started(response: Response) -> Run:
+            document = answers.lowered(self.api.document(request, response, doing))
+            if not document.get("runid"):
+                raise self.api.unreadable(request, response, doing, "the answer has no runId")
+            state = answers.STATES.get(str(document.get("status") or "").lower(), RunState.QUEUED)
+            run = Run("invision", self.conn_id, workflow, str(document["runid"]), state, started_at=from_epoch(now))
+            return replace(run, url=self._url(run), details={"workflow_api": "dataflow"})
+
+        run = yield from self.api.start(request, doing, started)
+        return (yield from self.conclude(run)) if run.state.is_terminal else run
+
+    def _area(self, base_url: str, values: ConnectionValues, name: str, keys: Mapping[str, str]) -> Api:
+        auth = HeaderAuth(KEY_HEADER, values.header_secret(name, keys[name]))
+        return Api(self.conn_id, base_url, auth, answers.said, self.secrets)
+
+    def _url(self, run: Run) -> str:
+        return self.api.url(STATUS, flow=run.workflow, run_id=run.run_id)
+
+
+def _body(parameters: Parameters, extra: Any) -> dict[str, Any]:
+    """Make the body of a start. That a start takes arguments is unverified: the shape is the Flow action's [docs]."""
+    if extra is not None and not isinstance(extra, Mapping):
+        raise InvalidArgument(f"execution_arguments: expected a mapping, not {type(extra).__name__}")
+    body = dict(spelled(extra, key="execution_arguments")) if extra else {}
+    if parameters:
+        body["globalArguments"] = {**body.get("globalArguments", {}), **spelled(parameters)}
+    return body

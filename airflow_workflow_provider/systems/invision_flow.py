@@ -1,0 +1,147 @@
+"""Profitbase Flow, the sibling that is to replace data flows: submit, poll, log.
+
+Source: the vendor's documentation of Flow's HTTP API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidConnection
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.auth import HeaderAuth
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.systems import invision_answers as answers
+
+BASE = "/corellia/api/v1/tenants/{tenant}/workspaces/{workspace}/flows/{flow}"
+SUBMIT = "/submit"
+POLL = "/diagnostics/executions/{run_id}/poll"
+EXECUTIONS = "/diagnostics/executions"
+ENVIRONMENTS = ("development", "test", "production")
+ERROR_LEVEL = 5  # of log items: 1 debug to 5 error
+SHOWN = 10
+
+# 0 submitted, 1 running, 2 completed, 3 completed with a warning, 4 failed.
+STATES: Mapping[int, RunState] = {
+    0: RunState.QUEUED,
+    1: RunState.RUNNING,
+    2: RunState.SUCCEEDED,
+    3: RunState.SUCCEEDED,
+    4: RunState.FAILED,
+}
+WARNING = 3
+
+
+@dataclass(frozen=True)
+class FlowApi:
+    """The flows of one workspace; without its fields in the connection every call names the field that lacks."""
+
+    conn_id: str
+    api: Api | None
+    tenant: str
+    workspace: str
+    environment: str
+
+    @classmethod
+    def of(cls, values: ConnectionValues, base_url: str, secrets: tuple[str, ...]) -> FlowApi:
+        """Read the connection's fields for Flow; they may be absent as long as nobody uses it."""
+        host = values.text("flow_host")
+        url = values.checked_url("flow_host", host) if host else base_url
+        key = values.text("flow_api_key")
+        auth = HeaderAuth("x-api-key", values.header_secret("flow_api_key", key)) if key else None
+        return cls(
+            values.conn_id,
+            Api(values.conn_id, url, auth, answers.said, secrets) if auth else None,
+            values.text("tenant_id"),
+            values.text("workspace_id"),
+            values.choice("environment", ENVIRONMENTS, "production").capitalize(),
+        )
+
+    def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
+        """Submit a flow; the parameters are the payload of its HTTP trigger."""
+        api = self._ready()
+        payload = spelled(parameters) if parameters else {}
+        request = Request("POST", self._url(workflow, SUBMIT), params={"env": self.environment}, json=payload)
+        doing = f"starting flow {workflow}"
+        now = yield Now()
+
+        def started(response: Response) -> Run:
+            job = answers.lowered(api.document(request, response, doing)).get("jobid")
+            if not job:
+                raise api.unreadable(request, response, doing, "the answer has no jobId")
+            run = Run("invision", self.conn_id, workflow, str(job), started_at=from_epoch(now))
+            return replace(run, url=self._poll_url(run), details={"workflow_api": "flow"})
+
+        return (yield from api.start(request, doing, started))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Poll an execution with its log."""
+        api = self._ready()
+        request = Request("GET", self._poll_url(run), params={"logItemId": "0"})
+        doing = f"reading the status of run {run.run_id}"
+        document = answers.lowered((yield from api.read(request, doing)))
+        code = _code(document.get("executionstate"))
+        if code is None:
+            raise api.unreadable(request, Response(200), doing, "the answer has no executionState")
+        if code not in STATES:
+            yield Note(f"Flow gave run {run.run_id} the unknown state {code}; it is taken for running", "warning")
+        state = STATES.get(code, RunState.RUNNING)
+        told = _told(document.get("logitems"), errors_only=state is RunState.FAILED)
+        message = told if state is RunState.FAILED or code == WARNING else ""
+        return replace(run, state=state, message=message, url=self._poll_url(run))
+
+    def find_runs(self, workflow: str, since: datetime | None) -> Flow[list[Run]]:
+        """List the executions of a flow."""
+        api = self._ready()
+        request = Request("GET", self._url(workflow, EXECUTIONS), params={"env": self.environment})
+        document = yield from api.read(request, f"listing the runs of flow {workflow}")
+        rows = [answers.lowered(row) for row in document] if isinstance(document, list) else []
+        runs = [self._listed(workflow, row) for row in rows if row.get("jobid")]
+        return [run for run in runs if since is None or run.started_at is None or run.started_at >= since]
+
+    def _listed(self, workflow: str, row: Mapping[str, Any]) -> Run:
+        run = Run("invision", self.conn_id, workflow, str(row["jobid"]), details={"workflow_api": "flow"})
+        return replace(
+            run,
+            state=STATES.get(_code(row.get("state")) or 0, RunState.RUNNING),
+            message=str(row.get("message") or ""),
+            started_at=time_or_none(row.get("starttime")),
+            ended_at=time_or_none(row.get("endtime")),
+            url=self._poll_url(run),
+        )
+
+    def _ready(self) -> Api:
+        for name, value in (("flow_api_key", self.api), ("tenant_id", self.tenant), ("workspace_id", self.workspace)):
+            if not value:
+                raise InvalidConnection(
+                    f"connection {self.conn_id!r}, field {name!r}: is empty; Profitbase Flow needs it"
+                )
+        return self.api  # type: ignore[return-value]  # checked above
+
+    def _url(self, workflow: str, rest: str, **values: str) -> str:
+        api = self._ready()
+        return api.url(BASE + rest, tenant=self.tenant, workspace=self.workspace, flow=workflow, **values)
+
+    def _poll_url(self, run: Run) -> str:
+        return self._url(run.workflow, POLL, run_id=run.run_id)
+
+
+def _code(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _told(items: Any, *, errors_only: bool) -> str:
+    rows = [answers.lowered(item) for item in items] if isinstance(items, list) else []
+    lines = [str(row["data"]) for row in rows if row.get("data") and (_code(row.get("type")) or 0) >= ERROR_LEVEL - 1]
+    errors = [str(row["data"]) for row in rows if row.get("data") and _code(row.get("type")) == ERROR_LEVEL]
+    return "; ".join((errors or lines if errors_only else lines)[-SHOWN:])

@@ -1,0 +1,223 @@
+"""Stevesie Cloud: a run is an execution of a workflow.
+
+Source: [docs] https://stevesie.com/docs/api-access/workflows, the whole public reference. It tells nothing about
+errors, failures, cancelling or limits; what is ``unverified`` here is read tolerantly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_workflow_provider.exceptions import (
+    InvalidArgument,
+    OutputUnavailable,
+    PermissionDenied,
+    WorkflowError,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.auth import HeaderAuth, NoAuth
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.model import Output, Run, Workflow
+from airflow_workflow_provider.protocol.parameters import Parameters, epoch_seconds, spelled
+from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.systems import stevesie_executions as executions
+
+HOST = "https://stevesie.com/cloud/api/v1"
+WORKFLOWS = "/workflows"
+WORKFLOW = "/workflows/{workflow}"
+EXECUTIONS = "/workflows/{workflow}/executions"
+EXECUTION = "/workflows/executions/{run_id}"  # not below the workflow's id [docs]
+COLLECTION = "/collections/{collection}"
+REFRESHES = 3  # times that a download asks for a fresh address
+
+FORM = Form(
+    labels={"host": "API base URL", "password": "API token"},
+    placeholders={"host": HOST},
+    hidden=("schema", "port", "login"),
+    extras={
+        "proxy": Field(
+            "Proxy",
+            "JSON object that is sent with every start: type (shared, dedicated, custom), location, proxy_id.",
+            placeholder='{"type": "shared", "location": "nyc"}',
+        ),
+        "proxy_url": Field("Proxy URL", "Address of a custom proxy, user:password@host:port.", secret=True),
+        **COMMON_FIELDS,
+    },
+)
+
+
+class StevesieSystem(WorkflowSystem):
+    """Stevesie Cloud's API under one Airflow connection."""
+
+    key = "stevesie"
+    label = "Stevesie Cloud"
+    default_conn_id = "stevesie_default"
+    form = FORM
+    states = executions.STATES
+    poll_interval = 20.0
+    start_options = frozenset(
+        {"proxy", "maximum_requests_count", "output_aggregation_format", "do_proxy_hot_swap", *executions.WATCH_OPTIONS}
+    )
+    can_list_workflows = True
+    can_find_runs = True
+
+    def __init__(self, values: ConnectionValues) -> None:
+        super().__init__(values)
+        base_url = values.base_url(HOST)
+        token = values.header_secret("password", values.password)
+        self.proxy, self.proxy_url = values.mapping("proxy"), values.text("proxy_url")
+        if "url" in self.proxy:
+            raise values.invalid("proxy", "holds a URL, which is a secret; put it into the field proxy_url")
+        self.secrets = tuple(secret for secret in (token, self.proxy_url) if secret)
+        self.auth = HeaderAuth("Token", token)  # literally this header, without a scheme [docs]
+        self.api = Api(self.conn_id, base_url, self.auth, executions.said, self.secrets)
+        # Results lie on another host, which must not see the token: unverified, but no harm if it is not so.
+        self.files = Api(self.conn_id, "", NoAuth(), secrets=self.secrets)
+
+    def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
+        """Execute a workflow."""
+        body = self._body(parameters, options)
+        watch = {name: options[name] for name in executions.WATCH_OPTIONS if name in options}
+        request = Request("POST", self.api.url(EXECUTIONS, workflow=workflow), json=body)
+        doing = f"starting workflow {workflow}"
+        now = yield Now()
+
+        def started(response: Response) -> Run:
+            execution = executions.one(self.api.document(request, response, doing))
+            if not execution.get("id"):
+                raise self.api.unreadable(request, response, doing, "the answer has no execution id")
+            run = Run("stevesie", self.conn_id, workflow, str(execution["id"]), started_at=from_epoch(now))
+            return self._seen(self.with_options(run, watch), execution, now)
+
+        return (yield from self.api.start(request, doing, started))
+
+    def get_run(self, run: Run) -> Flow[Run]:
+        """Read the execution. There is no status: it is derived from ``completed_at`` and ``results``."""
+        execution = yield from self._execution(run)
+        odd = executions.unknown_keys(execution)
+        if odd:
+            yield Note(f"Stevesie gave run {run.run_id} undocumented fields: {', '.join(odd)}", "warning")
+        return self._seen(run, execution, (yield Now()))
+
+    def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
+        """List the executions of a workflow; that the list shows what one execution does is unverified."""
+        return [run for run, _ in (yield from self._listed(workflow, since))]
+
+    def find_started(
+        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+    ) -> Flow[list[Run]]:
+        """List the executions with the same parameters."""
+        wanted = _spelled(parameters)
+        listed = yield from self._listed(workflow, since)
+        return [run for run, execution in listed if executions.parameters_of(execution) == wanted]
+
+    def list_workflows(self) -> Flow[list[Workflow]]:
+        """List the account's workflows."""
+        document = yield from self.api.read(Request("GET", self.api.url(WORKFLOWS)), "listing workflows")
+        rows = executions.many(document)
+        return [Workflow(str(row["id"]), str(row.get("name") or ""), dict(row)) for row in rows if row.get("id")]
+
+    def get_workflow(self, workflow: str) -> Flow[Workflow]:
+        """Read one workflow with its mappings."""
+        request = Request("GET", self.api.url(WORKFLOW, workflow=workflow))
+        row = executions.one((yield from self.api.read(request, f"reading workflow {workflow}")))
+        return Workflow(str(row.get("id") or workflow), str(row.get("name") or ""), dict(row))
+
+    def destroy_workflow(self, workflow: str) -> Flow[None]:
+        """Delete the definition of a workflow; this is no way to stop a run."""
+        request = Request("DELETE", self.api.url(WORKFLOW, workflow=workflow))
+        yield from self.api.call(request, f"destroying workflow {workflow}")
+
+    def collection(self, collection: str) -> Flow[Mapping[str, Any]]:
+        """Read a collection: id, name, count, items."""
+        request = Request("GET", self.api.url(COLLECTION, collection=collection))
+        return executions.one((yield from self.api.read(request, f"reading collection {collection}")))
+
+    def change_collection(self, collection: str, method: str, items: Sequence[str]) -> Flow[None]:
+        """Add items to a collection, or remove them from it."""
+        body = {"method": method, "items": list(items)}
+        request = Request("POST", self.api.url(COLLECTION, collection=collection), json=body)
+        yield from self.api.call(request, f"changing collection {collection}")
+
+    def read(self, run: Run, output: Output) -> FileSource:
+        """Download a result from its host. The address expires, so it is asked for right before."""
+        return FileSource(output.formats[0] if output.formats else "raw", lambda: self._download(run, output))
+
+    def test(self) -> Flow[str]:
+        """List workflows."""
+        found = yield from self.list_workflows()
+        return f"Stevesie accepts the token; the account has {len(found)} workflows"
+
+    def _download(self, run: Run, output: Output) -> Flow[Response]:
+        doing = f"reading output {output.name!r} of run {run.run_id}"
+        last: WorkflowError | None = None
+        for _ in range(REFRESHES):
+            address = executions.address((yield from self._execution(run)), output)
+            if not address:
+                raise OutputUnavailable(f"run {run.run_id} has no result {output.name!r} any more")
+            try:
+                request = Request("GET", address, headers={"Accept": "*/*"}, stream=True)
+                return (yield from self.files.download(request, doing))
+            except (PermissionDenied, WorkflowNotFound) as error:
+                last = error  # 403, 404 or 410: the address has expired
+        raise OutputUnavailable(f"{last}; {REFRESHES} fresh addresses were refused") from last
+
+    def _body(self, parameters: Parameters, options: Mapping[str, Any]) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        if proxy := self._proxy(options.get("proxy")):
+            body["proxy"] = proxy
+        if wanted := _spelled(parameters):
+            body["execution_parameters"] = wanted
+        body |= executions.limits(options)
+        return body
+
+    def _proxy(self, given: Any) -> dict[str, Any]:
+        """Give the proxy block: the task's over the connection's, with the secret address of a custom one."""
+        own = given or {}
+        if not isinstance(own, Mapping) or "url" in own:
+            raise InvalidArgument("proxy: expected a mapping without a URL; the URL is a secret of the connection")
+        block = {**self.proxy, **own} if not own.get("type") or own.get("type") == self.proxy.get("type") else dict(own)
+        if self.proxy_url and block.get("type", "custom") == "custom":
+            block = {**block, "type": "custom", "url": self.proxy_url}
+        return block
+
+    def _execution(self, run: Run) -> Flow[Mapping[str, Any]]:
+        request = Request("GET", self._url(run))
+        doing = f"reading the status of run {run.run_id}"
+        execution = executions.one((yield from self.api.read(request, doing)))
+        if "completed_at" not in execution and "id" not in execution:
+            raise self.api.unreadable(request, Response(200), doing, "the answer is no execution")
+        return execution
+
+    def _listed(self, workflow: str, since: datetime | None) -> Flow[list[tuple[Run, Mapping[str, Any]]]]:
+        request = Request("GET", self.api.url(EXECUTIONS, workflow=workflow))
+        rows = executions.many((yield from self.api.read(request, f"listing the runs of workflow {workflow}")))
+        now = yield Now()
+        known = [row for row in rows if row.get("id")]
+        found = [(self._seen(Run("stevesie", self.conn_id, workflow, str(row["id"])), row, now), row) for row in known]
+        kept = [(run, row) for run, row in found if not since or not run.started_at or run.started_at >= since]
+        return sorted(kept, key=lambda pair: pair[0].started_at.timestamp() if pair[0].started_at else 0, reverse=True)
+
+    def _seen(self, run: Run, execution: Mapping[str, Any], now: float) -> Run:
+        return executions.seen(run, execution, self._url(run), from_epoch(now))
+
+    def _url(self, run: Run) -> str:
+        return self.api.url(EXECUTION, run_id=run.run_id)
+
+
+def _spelled(parameters: Parameters) -> dict[str, Any]:
+    if not isinstance(parameters, Mapping):
+        if parameters:
+            raise InvalidArgument("query_parameters: Stevesie takes a mapping")
+        return {}
+    # The vendor's example gives times as seconds since 1970 [docs].
+    return {
+        name: spelled(value, key=f"query_parameters[{name!r}]", moment=epoch_seconds)
+        for name, value in parameters.items()
+    }
