@@ -18,6 +18,8 @@
     + RunTimedOut                  the run did not end in time; ``run`` tells
       - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout)
     + OutputUnavailable            the run has no such result, or not yet
+  x the task, not the run, was stopped
+    + TaskStopped                  Airflow killed the task while it waited
   x this API cannot do it
     + NotSupported
       - CancelNotSupported
@@ -89,6 +91,10 @@ class UnknownStart(WorkflowError):
 
 class OutputUnavailable(WorkflowError):
     """A run has no such result, or does not have it yet."""
+
+
+class TaskStopped(WorkflowError):
+    """The task was told to stop while it waited; this says nothing about the run."""
 
 
 class NotSupported(WorkflowError, AirflowFailException):

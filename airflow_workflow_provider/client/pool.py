@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 
+MAX_AGE = 900.0  # seconds after which a new user reads the connection anew: it may have been changed
+
 
 @dataclass(frozen=True)
 class Member:
@@ -23,6 +25,7 @@ class Member:
 @dataclass
 class _Entry:
     making: asyncio.Task[Member]
+    made_at: float
     users: int = 0
 
 
@@ -38,8 +41,8 @@ async def shared_client(
     loop = asyncio.get_running_loop()
     pool = _pools.setdefault(loop, {})
     entry = pool.get(key)
-    if entry is None:
-        entry = pool[key] = _Entry(loop.create_task(_open(load)))
+    if entry is None or loop.time() - entry.made_at > MAX_AGE:
+        entry = pool[key] = _Entry(loop.create_task(_open(load)), loop.time())
     entry.users += 1
     try:
         yield await asyncio.shield(entry.making)
@@ -49,6 +52,14 @@ async def shared_client(
             if pool.get(key) is entry:
                 del pool[key]
             await asyncio.shield(loop.create_task(_close(entry.making)))
+
+
+def retire(key: Hashable) -> None:
+    """Let the next user of this key make a new member, since this one's connection was refused.
+
+    Who uses the old one keeps it until it leaves; the last one still closes it.
+    """
+    _pools.get(asyncio.get_running_loop(), {}).pop(key, None)
 
 
 async def _open(load: Callable[[], Awaitable[tuple[WorkflowSystem, TriggererClient]]]) -> Member:

@@ -7,9 +7,12 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 
 import aiohttp
+from requests.utils import get_environ_proxies, select_proxy
 
+from airflow_workflow_provider.client.breaker import Breaker
 from airflow_workflow_provider.client.prepare import prepared
 from airflow_workflow_provider.client.tls import tls_context
 from airflow_workflow_provider.exceptions import WorkflowError
@@ -28,6 +31,8 @@ from airflow_workflow_provider.protocol.effects import (
     T,
     TransportError,
 )
+from airflow_workflow_provider.protocol.retry import is_transient, retry_after_seconds
+from airflow_workflow_provider.protocol.times import from_epoch
 
 log = logging.getLogger(__name__)
 MAX_SOCKETS = 16  # to one host, however many runs wait
@@ -51,6 +56,8 @@ class TriggererClient:
         self._mask, self._sleep, self._now, self._log = mask, sleep, now, logger
         self._noted: set[str] = set()
         self._shared: dict[Any, asyncio.Task[Any]] = {}
+        self._proxies: dict[str, str | None] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -67,8 +74,13 @@ class TriggererClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
             auto_decompress=True,
-            trust_env=not self._transport.proxies,
+            # The environment's proxies are looked up below, as `requests` does it. Left to itself aiohttp would also
+            # read netrc for every request, which requests' sent-as-prepared requests never do.
+            trust_env=False,
         )
+        # aiohttp sends a GET or DELETE a second time when a connection breaks. Whether and when to repeat is for the
+        # flows to say, and a signed request must not go out twice. There is no public switch.
+        self._session._retry_connection = False  # noqa: SLF001  # see above; a test tells when it is gone
 
     async def close(self) -> None:
         """Close the session's sockets."""
@@ -136,11 +148,31 @@ class TriggererClient:
             task.exception()  # marks it as seen when every waiter has gone
 
     async def _send(self, request: Request) -> Response:
+        """Send unless the server counts as down. Servers are told apart: results and tokens may lie elsewhere."""
+        breaker = self._breakers.setdefault(urlsplit(request.url).netloc, Breaker())
+        if pause := breaker.wait(self._now()):
+            raise NotSent(
+                f"the server is not asked for another {pause:.0f} s, after {breaker.failures} failures in a row"
+            )
+        try:
+            response = await self._sent(request)
+        except TransportError:
+            breaker.failed(self._now(), None)
+            raise
+        if is_transient(response.status):
+            now = self._now()
+            asked = retry_after_seconds(response.headers.get("retry-after"), from_epoch(now))
+            breaker.failed(now, asked)
+        else:
+            breaker.answered()
+        return response
+
+    async def _sent(self, request: Request) -> Response:
         if self._session is None:
             raise RuntimeError("the client is not open")
         made = prepared(request)
         seconds = request.timeout or self._transport.timeout
-        proxy = self._transport.proxies.get(str(made.url).partition(":")[0])
+        proxy = self._proxy(str(made.url))
         try:
             async with self._session.request(
                 str(made.method),
@@ -154,10 +186,19 @@ class TriggererClient:
                 body = await answer.read()
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return Response(answer.status, headers, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
             raise NotSent(_described(error)) from error
         except (TimeoutError, aiohttp.ClientError, ValueError, OSError) as error:
             raise NoAnswer(_described(error)) from error
+
+    def _proxy(self, url: str) -> str | None:
+        """Give the proxy for a URL: the connection's, else the environment's, once per server."""
+        place = urlsplit(url)
+        server = f"{place.scheme}://{place.netloc}"
+        if server not in self._proxies:
+            proxies = {**get_environ_proxies(url), **self._transport.proxies}
+            self._proxies[server] = select_proxy(url, proxies)
+        return self._proxies[server]
 
 
 def _as_is(url: str) -> Any:
@@ -169,5 +210,7 @@ def _as_is(url: str) -> Any:
 
 def _described(error: BaseException) -> str:
     """Name a network failure without its URL, which can hold a credential."""
-    reason = getattr(error, "os_error", None) or error
-    return f"{type(error).__name__}: {str(reason)[:200]}".rstrip(": ")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: HTTP {error.status} {error.message}"
+    text = str(getattr(error, "os_error", None) or error)
+    return f"{type(error).__name__}: {'' if '://' in text else text[:200]}".rstrip(": ")

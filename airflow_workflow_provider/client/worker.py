@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from airflow_workflow_provider.client.body import Body, described, never_sent
 from airflow_workflow_provider.client.prepare import prepared
 from airflow_workflow_provider.client.tls import checked
-from airflow_workflow_provider.exceptions import RunCancelled, WorkflowError
+from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
     Chunk,
@@ -41,7 +41,7 @@ _NAP = 0.5  # seconds; a sleeping worker notices within this time that it was to
 class WorkerClient:
     """Sends the requests of flows one after the other, over one kept session.
 
-    ``mask`` hides a value in the task log. ``stop`` makes the flow that is running end in `RunCancelled`; it only
+    ``mask`` hides a value in the task log. ``stop`` makes the flow that is running end in `TaskStopped`; it only
     sets a flag, so a signal handler may call it.
     """
 
@@ -124,7 +124,7 @@ class WorkerClient:
         while not self._stopped and (left := end - self.now()) > 0:
             self._sleep(min(left, _NAP))
         if self._stopped:
-            raise RunCancelled("the task was told to stop while it waited")
+            raise TaskStopped("the task was told to stop while it waited")
 
     def _send(self, request: Request) -> Response:
         made = prepared(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -77,12 +78,11 @@ class WorkflowHook(BaseHook):
         ``options`` are the system's own, such as ``carto_connection``. The start is repeated only when it
         certainly was not taken; `UnknownStart` says that nobody knows.
         """
-        if not isinstance(workflow, str) or not workflow.strip():
-            raise InvalidArgument("workflow: is empty")
+        wanted = _name_of(workflow)
         kept = {name: value for name, value in {**self.start_defaults, **options}.items() if value is not None}
         self.system.check_options(kept)
         parameters = given.checked(query_parameters)
-        workflow_id = self._run(lambda: self.system.resolved(workflow))
+        workflow_id = self._run(lambda: self.system.resolved(wanted))
         return self.system.cleaned(self._run(lambda: self.system.start(workflow_id, parameters, kept)))
 
     def get_run(self, run: RunLike, *, workflow: str | None = None) -> Run:
@@ -199,7 +199,10 @@ class WorkflowHook(BaseHook):
         return self.client.run(persist(make))
 
     def _parsed(self, run: RunLike, workflow: str | None = None) -> Run:
-        return parse_run(run, system=self._key, conn_id=self.conn_id, workflow=workflow or "")
+        parsed = parse_run(run, system=self._key, conn_id=self.conn_id, workflow=workflow or "")
+        if parsed.system != self._key:
+            raise InvalidArgument(f"run: belongs to the system {parsed.system!r}, this hook is for {self._key!r}")
+        return replace(parsed, workflow=workflow) if workflow and not parsed.workflow else parsed
 
     def _succeeded(self, run: Run) -> Run:
         """Look at a run that was still going when it was handed over; only a success has outputs."""
@@ -213,3 +216,13 @@ class WorkflowHook(BaseHook):
         known = self._succeeded(self._parsed(run))
         unlisted = self.system.output_by_name(known, output) if isinstance(output, str) else None
         return known, unlisted or choose(self._run(lambda: self.system.outputs(known)), output, known)
+
+
+def _name_of(workflow: Any) -> str:
+    """Give the workflow as text; native rendering of templates makes a number of an id that looks like one."""
+    is_number = isinstance(workflow, int) and not isinstance(workflow, bool)
+    if not isinstance(workflow, str) and not is_number:
+        raise InvalidArgument(f"workflow: expected its id or name, not {type(workflow).__name__}")
+    if not str(workflow).strip():
+        raise InvalidArgument("workflow: is empty")
+    return str(workflow).strip()

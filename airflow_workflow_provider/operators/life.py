@@ -25,12 +25,12 @@ class RunLife:
         self._operator, self._parameters = operator, parameters
         self._hook, self._log = operator.hook, operator.log
         self._options = operator.options(operator.start_option_names)
-        self._memory = Memory(context)
+        self._context, self._memory = context, Memory(context)
 
     def obtain(self) -> Run:
         """Give the run of this task, started now or earlier."""
         earlier = self._memory.recall()
-        run = self._taken_over(earlier) if earlier else None
+        run = self._taken_over(earlier) if earlier else self._found_again()
         return run or self._started()
 
     def _taken_over(self, earlier: Remembered) -> Run | None:
@@ -51,6 +51,34 @@ class RunLife:
             return None
         self._log.info("Taking over run %s of an earlier try, which is %s", run.run_id, run.state)
         return run
+
+    def _found_again(self) -> Run | None:
+        """Without a task state store (Airflow below 3.3) a retry looks for the run where the API lists runs.
+
+        Only runs of the same workflow (and parameters, where the list shows them) since the DAG run began can be
+        this task's. A task that was cleared must not find the run that it is to replace.
+        """
+        ti, dag_run = self._context["ti"], self._context.get("dag_run")
+        cleared = ti.max_tries != self._operator.retries
+        since = getattr(dag_run, "start_date", None)
+        if self._memory.works or not self._operator.reattach or ti.try_number <= 1 or cleared or since is None:
+            return None
+        try:
+            found = self._hook.find_started(
+                self._operator.workflow, self._parameters, since=since - CLOCK_SKEW, **self._options
+            )
+        except NotSupported:
+            self._log.info("This API cannot list runs and this Airflow keeps no task state: starting another run")
+            return None
+        live = [run for run in found if not run.state.is_terminal]
+        if len(live) > 1:
+            self._undecided(UnknownStart(f"an earlier try may have started one of {len(live)} runs that fit"))
+            return None
+        if live or (len(found) == 1 and found[0].state is RunState.SUCCEEDED):
+            run = (live or found)[0]
+            self._log.info("Taking over run %s, the only one that fits an earlier try", run.run_id)
+            return run
+        return None
 
     def _replace(self, earlier: Remembered) -> None:
         """The task was cleared: somebody wants a new run, and the old one must not go on beside it."""
@@ -106,9 +134,10 @@ class RunLife:
             self._log.info("Taking over run %s, the only one that fits (%s)", found[0].run_id, why)
             self._memory.keep(found[0])
             return found[0]
-        if self._operator.on_unknown_start == "restart":
-            self._log.warning(
-                "Starting a run although one may be going, as on_unknown_start='restart' asks: %s", unknown
-            )
-            return None
-        raise unknown
+        self._undecided(unknown)
+        return None
+
+    def _undecided(self, unknown: UnknownStart) -> None:
+        if self._operator.on_unknown_start != "restart":
+            raise unknown
+        self._log.warning("Starting a run although one may be going (on_unknown_start='restart'): %s", unknown)

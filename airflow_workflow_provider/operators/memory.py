@@ -36,9 +36,14 @@ class Memory:
         self._store = context.get("task_state_store")
         self._tries = getattr(context["ti"], "max_tries", None)
 
+    @property
+    def works(self) -> bool:
+        """True where a later try can recall what this one keeps."""
+        return self._store is not None
+
     def recall(self) -> Remembered | None:
         """Give what an earlier try left, or None."""
-        stored = self._store.get(KEY) if self._store else None
+        stored = None if self._store is None else self._store.get(KEY)
         if not isinstance(stored, Mapping):
             return None
         run = Run.from_json(stored["run"]) if stored.get("run") else None
@@ -56,9 +61,9 @@ class Memory:
 
     def forget(self) -> None:
         """Drop what was noted: nothing was started, or it is over."""
-        if self._store:
+        if self._store is not None:
             self._store.delete(KEY)
 
     def _set(self, value: dict[str, Any]) -> None:
-        if self._store:
+        if self._store is not None:
             self._store.set(KEY, {**value, "max_tries": self._tries})

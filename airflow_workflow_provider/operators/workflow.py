@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, BaseOperator, conf
 
-from airflow_workflow_provider.exceptions import InvalidArgument, RunCancelled, RunFailed, RunTimedOut
+from airflow_workflow_provider.exceptions import InvalidArgument, RunCancelled, RunFailed, RunTimedOut, WorkflowError
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.operators.life import RunLife
-from airflow_workflow_provider.operators.stopping import cancel_quietly
+from airflow_workflow_provider.operators.stopping import cancel_quietly, leave
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
+TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time was up
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
 
@@ -112,14 +113,28 @@ class RunWorkflowOperator(BaseOperator):
             return run.to_json()
         if run.state.is_terminal:
             return self._end(context, lambda: run)
-        deadline = deadline_of(run.started_at, self.timeout, context["ti"].start_date, self.execution_timeout)
+        deadline = deadline_of(
+            run.started_at or datetime.now(UTC), self.timeout, context["ti"].start_date, self.execution_timeout
+        )
         if self.deferrable:
             self._defer(run, interval, deadline)
         return self._end(context, lambda: self.hook.wait_for_run(run, poll_interval=interval, deadline=deadline))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take up what the trigger saw."""
+        published = event.get("run") if isinstance(event, Mapping) else None
+        self._run = Run.from_json(published) if isinstance(published, Mapping) else None
         return self._end(context, lambda: run_of_event(event))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Come back from the triggerer, also when the trigger died and Airflow only says that it failed."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            if next_method == TRIGGER_FAILED:
+                published = context["ti"].xcom_pull(task_ids=self.task_id, key="run")
+                leave(self, context, parse_run(published) if published else None, error)
+            raise
 
     def on_kill(self) -> None:
         """Stop waiting and, unless forbidden, cancel the remote run with one short call."""
@@ -128,7 +143,7 @@ class RunWorkflowOperator(BaseOperator):
         if self._run is None or self._run.state.is_terminal:
             return
         if self.cancel_on_kill:
-            cancel_quietly(self._run, self.log, "the task was killed", brief=True)
+            cancel_quietly(self._run, self.log, "the task was killed", at_once=self.hook.system)
         else:
             self.log.info("The task was killed; run %s goes on, as cancel_on_kill=False asks for", self._run.run_id)
 
@@ -175,6 +190,9 @@ class RunWorkflowOperator(BaseOperator):
                 context["ti"].xcom_push(key="run", value=run_at_end.to_json())
             if self.on_run_failure == "skip":
                 raise AirflowSkipException(f"{error} (skipped, as on_run_failure='skip' asks for)") from error
+            raise
+        except WorkflowError as error:
+            leave(self, context, self._run, error)
             raise
         context["ti"].xcom_push(key="run", value=run.to_json())
         self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)

@@ -144,7 +144,10 @@ class ConnectionValues:
         if not host:
             raise self.invalid("host", "is empty; give the base URL of the API")
         if "://" not in host:
-            host = f"{(self.schema or '').strip() or 'https'}://{host}"
+            scheme = (self.schema or "").strip() or "https"
+            if scheme not in ("http", "https"):
+                raise self.invalid("schema", f"{scheme!r} is neither http nor https")
+            host = f"{scheme}://{host}"
         return self.checked_url("host", host, port=self.port)
 
     def checked_url(self, name: str, url: str, *, port: int | None = None) -> str:

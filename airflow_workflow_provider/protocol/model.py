@@ -13,6 +13,7 @@ from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.times import as_utc, iso, parse_time
 
 TEXTS = ("system", "conn_id", "workflow", "run_id", "message", "url", "state")
+IDS = ("workflow", "run_id")  # native rendering of templates makes numbers of these
 
 
 class RunState(str, Enum):
@@ -112,7 +113,8 @@ class Run:
         missing = [name for name in ("system", "conn_id", "run_id") if not document.get(name)]
         if missing:
             raise InvalidArgument(f"run: the run object lacks {', '.join(missing)}")
-        odd = [name for name in TEXTS if not isinstance(document.get(name) or "", (str, int))]
+        given = {name: document[name] for name in TEXTS if document.get(name) is not None}
+        odd = [name for name, text in given.items() if not isinstance(text, (str, int) if name in IDS else str)]
         if odd:
             raise InvalidArgument(f"run: {odd[0]!r} is text in a run object, not {type(document[odd[0]]).__name__}")
         known = {f.name for f in fields(cls)}
@@ -163,6 +165,9 @@ def parse_runs(value: Any) -> list[Run]:
 
 
 def _output(value: Mapping[str, Any]) -> Output:
+    texts = ("name", "kind", "location")
+    if any(not isinstance(value.get(name, ""), str) for name in texts):
+        raise TypeError(f"{', '.join(texts)} of an output are text")
     return Output(**{f.name: value[f.name] for f in fields(Output) if value.get(f.name) is not None})
 
 

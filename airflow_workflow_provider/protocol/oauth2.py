@@ -35,6 +35,7 @@ def client_credentials(api: Api, request: Request, *, lifetime: float, early: fl
 def _seconds(value: object, default: float) -> float:
     """Read ``expires_in``, which some servers send as text."""
     try:
-        return float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else default
-    except ValueError:
+        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else default
+    except (ValueError, OverflowError):
         return default
+    return seconds if 0 < seconds < float("inf") else default

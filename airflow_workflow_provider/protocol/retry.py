@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 
 from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.protocol.effects import Flow, Sleep, T
@@ -69,7 +70,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
         return None
     text = value.strip()
     if text.replace(".", "", 1).isdecimal():
-        return min(float(text), MAX_WAIT)
+        return min(float(text), MAX_WAIT) if isfinite(float(text)) else None
     try:
         moment = as_utc(parsedate_to_datetime(text))
         return None if moment is None else min(max(0.0, (moment - now).total_seconds()), MAX_WAIT)

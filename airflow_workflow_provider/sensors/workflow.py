@@ -97,7 +97,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             if self.reschedule:
                 return self._rescheduled(context)
             # The first look is the moment when a wrong id or bad credentials show; later they may be a hiccup.
-            run = self.hook.get_run(self._wanted())
+            run = self._first_look()
             if run.state.is_terminal:
                 return succeeded(run).to_json()
             started = context["ti"].start_date
@@ -144,6 +144,14 @@ class WorkflowRunSensor(BaseSensorOperator):
         names = self.watch_option_names
         options = {name: value for name in names if (value := getattr(self, name)) is not None}
         return self.hook.system.with_options(run, options)
+
+    def _first_look(self) -> Run:
+        wanted = self._wanted()
+        try:
+            return self.hook.get_run(wanted)
+        except (ServerUnavailable, ProtocolError) as error:
+            self.log.warning("The run cannot be looked at just now, waiting for it all the same: %s", error)
+            return wanted
 
     def _rescheduled(self, context: Context) -> Any:
         super().execute(context)

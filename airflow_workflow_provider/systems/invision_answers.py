@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_workflow_provider.exceptions import WorkflowError
@@ -20,6 +20,7 @@ STATES: Mapping[str, RunState] = {
     "failed": RunState.FAILED,
 }
 WINDOW = 3_600.0  # seconds of log that are read for a run whose start is not known
+SKEW = timedelta(seconds=60)  # the server's clock is not ours, and its log may lag
 SHOWN = 10  # log lines that a message holds
 LINE = 500  # characters of a line
 
@@ -32,8 +33,8 @@ def lowered(document: Any) -> dict[str, Any]:
 def blame(api: Api, path: str, run: Run, since: datetime, until: datetime) -> Flow[str]:
     """Give what the monitoring log says of a failed run, best effort: it has no run ids of its own."""
     params = {
-        "fromDateTimeUtc": f"{since:%Y.%m.%d %H:%M:%S}",
-        "toDateTimeUtc": f"{until:%Y.%m.%d %H:%M:%S}",
+        "fromDateTimeUtc": f"{since - SKEW:%Y.%m.%d %H:%M:%S}",
+        "toDateTimeUtc": f"{until + SKEW:%Y.%m.%d %H:%M:%S}",
         "logEventType": "DataFlowExecution",
         "logLevel": "Error",
     }

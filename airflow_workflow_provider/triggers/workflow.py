@@ -89,19 +89,24 @@ class WorkflowRunTrigger(BaseTrigger):
 
     async def _awaited(self) -> dict[str, Any]:
         # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
-        from airflow_workflow_provider.client.pool import shared_client
+        from airflow_workflow_provider.client.pool import retire, shared_client
         from airflow_workflow_provider.protocol.poll import wait
 
         run = Run.from_json(self.run_json)
         try:
-            async with shared_client((self.system, self.conn_id), self._load) as member:
+            async with shared_client(self._key, self._load) as member:
                 watched = member.system.with_options(run, self.options)
                 flow = wait(member.system.look, watched, poll_interval=self.poll_interval, deadline=self.deadline)
                 return event_of(await member.client.run(flow))
         except RunTimedOut as error:
             return event_of(error.run or run, error)
         except WorkflowError as error:
+            retire(self._key)  # the connection may have been changed since it was read
             return event_of(run, error)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.system, self.conn_id
 
     async def _load(self) -> Any:
         from airflow_workflow_provider.client.triggerer import TriggererClient
@@ -122,7 +127,7 @@ class WorkflowRunTrigger(BaseTrigger):
 
         run = Run.from_json(self.run_json)
         try:
-            async with asyncio.timeout(CANCEL_LIMIT), shared_client((self.system, self.conn_id), self._load) as member:
+            async with asyncio.timeout(CANCEL_LIMIT), shared_client(self._key, self._load) as member:
                 await member.client.run(persist(lambda: member.system.cancel(run)))
             self.log.info("The task was killed while deferred: run %s was cancelled", run.run_id)
         except CancelNotSupported as error:
