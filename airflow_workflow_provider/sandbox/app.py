@@ -1,0 +1,164 @@
+"""The sandbox as one ASGI app: mounts the systems, plays the faults, keeps the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .control import control
+from .faults import Fault, Faults
+from .journal import Entry, Journal
+from .system import System
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+TRANSPORT = "sandbox.transport"
+
+
+class Sandbox:
+    """All systems behind one port, with the control API under ``/_sandbox``."""
+
+    def __init__(self, systems: Sequence[System]) -> None:
+        self.systems = {system.key: system for system in systems}
+        self.faults = Faults(list(self.systems))
+        self.journal = Journal()
+        self.control = control(self)
+        mounts = [(prefix, system.key, app) for system in systems for prefix, app in system.mounts().items()]
+        # The longest prefix wins, so that one system may live below another's.
+        self.mounts = sorted(mounts, key=lambda mount: -len(mount[0]))
+
+    def reset(self) -> None:
+        """Back to the state after the start: no runs, no faults, no journal, settings at their defaults."""
+        self.faults.clear()
+        self.journal.clear()
+        for system in self.systems.values():
+            system.settings.restore()
+            system.reset()
+
+    def stop(self) -> None:
+        """Break off whatever still runs."""
+        for system in self.systems.values():
+            system.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to the control API or to the system that owns its path."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        for prefix, key, app in self.mounts:
+            if path == prefix or path.startswith(prefix + "/"):
+                await self.serve(key, app, below(scope, prefix), receive, send)
+                return
+        await self.control(scope, receive, send)
+
+    async def serve(self, key: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of a system, as the fault that it meets will have it."""
+        path = scope["path"][len(scope["root_path"]) :] or "/"
+        entry = self.journal.open(key, scope["method"], path, scope["query_string"])
+        fault = self.faults.strike(key, scope["method"], path)
+        entry.fault = fault.kind if fault else None
+        sender = recorded(send, entry)
+        if fault is None:
+            await app(scope, receive, sender)
+        else:
+            await PLAYS[fault.kind](fault, app, scope, receive, sender)
+
+
+def below(scope: Scope, prefix: str) -> Scope:
+    """The scope as a mounted app sees it."""
+    return {**scope, "root_path": scope.get("root_path", "") + prefix}
+
+
+def recorded(send: Send, entry: Entry) -> Send:
+    """A ``send`` that notes the status in the journal."""
+
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            entry.status = message["status"]
+        await send(message)
+
+    return sender
+
+
+async def play_answer(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """``status`` and ``html``: the system never sees the request."""
+    await body_of(receive)
+    status, headers, body = fault.answer()
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def play_reset(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """``reset``: the connection breaks before the request is processed."""
+    await body_of(receive)
+    await break_off(scope, receive)
+
+
+async def play_lost(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """``lost``: the request counts, the answer never arrives."""
+    await collected(app, scope, receive)
+    await break_off(scope, receive)
+
+
+async def play_slow(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """``slow``: wait, then process."""
+    await asyncio.sleep(fault.seconds)
+    await app(scope, receive, send)
+
+
+async def play_truncate(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """``truncate``: the headers promise more than the body holds; the connection is closed in order."""
+    start, body = await collected(app, scope, receive)
+    await send(start)
+    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    scope[TRANSPORT].close()
+    await disconnected(receive)
+
+
+PLAYS = {
+    "status": play_answer,
+    "html": play_answer,
+    "reset": play_reset,
+    "lost": play_lost,
+    "slow": play_slow,
+    "truncate": play_truncate,
+}
+
+
+async def collected(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[dict[str, Any], bytes]:
+    """The whole answer of an app, kept from the client."""
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, keep)
+    return dict(messages[0]), b"".join(message.get("body", b"") for message in messages[1:])
+
+
+async def break_off(scope: Scope, receive: Receive) -> None:
+    """Reset the connection: with lingering off, closing sends a real RST instead of an orderly end."""
+    transport = scope[TRANSPORT]
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+    await disconnected(receive)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the server knows that the connection is gone, or it would try to answer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def body_of(receive: Receive) -> bytes:
+    """Read the request's body to its end, as an orderly server does before it answers."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body

@@ -1,0 +1,116 @@
+"""Reading the SQL that a client sends: what it does, which tables it touches, how DuckDB would say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlglot
+from sqlglot import ErrorLevel, exp
+from sqlglot.errors import SqlglotError
+
+from .catalog import Connection
+from .errors import SqlError
+
+CALL = re.compile(r"\s*CALL\s+(?P<name>[^\s(]+)\s*\((?P<arguments>.*)\)\s*;?\s*", re.IGNORECASE | re.DOTALL)
+ROW_HASH = "row_hash"
+UNDERSTOOD = (exp.Query, exp.Create, exp.Drop, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.TruncateTable)
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """``CALL procedure(arguments)``, the procedure's name without quotes."""
+
+    procedure: str
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement in DuckDB's words; ``reads`` says whether it returns rows, ``tables`` what it touches."""
+
+    sql: str
+    reads: bool
+    tables: tuple[str, ...]
+
+
+def understood(
+    query: str, connection: Connection, parameters: Parameters, *, shuffled: bool = False
+) -> Call | Statement:
+    """Read a query in the dialect of its connection and put the parameters in; raises :class:`SqlError`.
+
+    ``shuffled`` gives rows a random order where the query asks for none.
+    """
+    if call := CALL.fullmatch(query):
+        arguments = parsed(f"SELECT {call['arguments']}", connection) if call["arguments"].strip() else None
+        values = [argument_value(one, parameters) for one in arguments.expressions] if arguments else []
+        return Call(re.sub(r'[`"]', "", call["name"]), tuple(values))
+    tree = parsed(query, connection)
+    if not isinstance(tree, UNDERSTOOD):
+        raise SqlError(f"Syntax error: Statement not supported by the sandbox: {query.split(maxsplit=1)[0]}")
+    for place in list(tree.find_all(exp.Parameter, exp.Placeholder)):
+        place.replace(exp.convert(parameter_value(place, parameters)))
+    hash_rows(tree)
+    if shuffled and isinstance(tree, exp.Select) and not tree.args.get("order") and not tree.args.get("distinct"):
+        tree = tree.order_by("random()")
+    tables = tuple(table_name(table) for table in tree.find_all(exp.Table) if table.args.get("db"))
+    return Statement(tree.sql("duckdb", unsupported_level=ErrorLevel.IGNORE), isinstance(tree, exp.Query), tables)
+
+
+def parsed(query: str, connection: Connection) -> exp.Expr:
+    """The syntax tree of a single statement."""
+    try:
+        trees = [tree for tree in sqlglot.parse(query, dialect=connection.provider_id) if tree is not None]
+    except SqlglotError as error:
+        raise SqlError(f"Syntax error: {str(error).splitlines()[0]}") from error
+    if len(trees) != 1:
+        raise SqlError("Syntax error: Expected one statement")
+    if connection.provider_id == "snowflake":
+        # Snowflake folds unquoted names to upper case, also those of the answer's columns.
+        for name in trees[0].find_all(exp.Identifier):
+            name.set("this", name.name if name.quoted else name.name.upper())
+    return trees[0]
+
+
+def parameter_value(place: exp.Expr, parameters: Parameters) -> Any:
+    """What stands at ``@name`` or ``:1``."""
+    name = place.name
+    if name.isdecimal():
+        if isinstance(parameters, Mapping) or not 0 < int(name) <= len(parameters):
+            raise SqlError(f"SQL compilation error: Bind variable :{name} not set.")
+        return parameters[int(name) - 1]
+    if not isinstance(parameters, Mapping) or name not in parameters:
+        # inferred: BigQuery's words for a named parameter that the request does not give.
+        raise SqlError(f"Query parameter '{name}' not found")
+    return parameters[name]
+
+
+def argument_value(argument: exp.Expr, parameters: Parameters) -> Any:
+    """An argument of a CALL: a parameter or a literal."""
+    if isinstance(argument, exp.Parameter | exp.Placeholder):
+        return parameter_value(argument, parameters)
+    if isinstance(argument, exp.Neg):
+        return -argument_value(argument.this, parameters)
+    if isinstance(argument, exp.Literal | exp.Boolean | exp.Null):
+        return argument.to_py()
+    raise SqlError(f"Syntax error: Argument not supported by the sandbox: {argument.sql()}")
+
+
+def hash_rows(tree: exp.Expr) -> None:
+    """Turn Snowflake's ``HASH(*)`` into a hash of the row of the first table named in its FROM."""
+    for call in list(tree.find_all(exp.Anonymous)):
+        if call.name.upper() == "HASH" and any(isinstance(one, exp.Star) for one in call.expressions):
+            select = call.find_ancestor(exp.Select)
+            table = next(select.find_all(exp.Table), None) if select else None
+            if table is None:
+                raise SqlError("SQL compilation error: HASH(*) needs a FROM")
+            row = exp.column(exp.to_identifier(table.alias_or_name, quoted=True))
+            call.replace(exp.Anonymous(this=ROW_HASH, expressions=[row]))
+
+
+def table_name(table: exp.Table) -> str:
+    """A table's full name without quotes."""
+    return ".".join(part.name for part in table.parts)
