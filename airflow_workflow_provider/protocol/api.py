@@ -71,10 +71,10 @@ class Api:
             raise (yield from self._error(request, response, doing))
         return response
 
-    def read(self, request: Request, doing: str) -> Flow[Any]:
-        """As `call`, and give the JSON document of the answer."""
+    def read(self, request: Request, doing: str, *, exact: bool = False) -> Flow[Any]:
+        """As `call`, and give the JSON document of the answer; ``exact`` keeps every digit of its numbers."""
         response = yield from self.call(request, doing)
-        return self.document(request, response, doing)
+        return self.document(request, response, doing, exact=exact)
 
     def probe(self, request: Request, doing: str) -> Flow[int]:
         """Find out whether this API is there and takes the credentials: give the status of an answer in JSON.
@@ -135,10 +135,10 @@ class Api:
         except ProtocolError as error:
             raise self._unknown(request, doing, str(error), status) from error
 
-    def document(self, request: Request, response: Response, doing: str) -> Any:
+    def document(self, request: Request, response: Response, doing: str, *, exact: bool = False) -> Any:
         """Parse an answer as JSON; raises `ProtocolError`."""
         try:
-            return response.json()
+            return response.json(exact=exact)
         except ValueError:
             raise self.unreadable(request, response, doing) from None
 

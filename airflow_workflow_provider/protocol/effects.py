@@ -16,9 +16,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from math import isfinite
 from typing import Any, BinaryIO, TypeVar
 
 T = TypeVar("T")
+SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits
 Flow = Generator[Any, Any, T]
 
 
@@ -63,12 +66,24 @@ class Response:
         """Give the body as text. UTF-8, with or without its mark; anything else is shown as well as it goes."""
         return self.body.decode("utf-8-sig", errors="replace")
 
-    def json(self) -> Any:
-        """Parse the body as JSON; raises ValueError. Decimals keep their digits as far as a float does."""
+    def json(self, *, exact: bool = False) -> Any:
+        """Parse the body as JSON; raises ValueError.
+
+        ``exact`` gives a Decimal for a number that a float would change, as the rows of a table want it.
+        """
         try:
-            return json.loads(self.body.decode("utf-8-sig"))
+            return json.loads(self.body.decode("utf-8-sig"), parse_float=exact_number if exact else None)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+
+
+def exact_number(text: str) -> float | Decimal:
+    """Read a JSON number with a fraction or exponent without losing a digit."""
+    number = float(text)
+    if len(text) <= SAFE_DIGITS:
+        return number
+    precise = Decimal(text)
+    return number if isfinite(number) and Decimal(repr(number)) == precise else precise
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ class CartoSystem(WorkflowSystem):
         request = Request("POST", url, json={"q": text}, timeout=QUERY_TIMEOUT)
         doing = f"reading the output of run {run.run_id}"
         try:
-            document = yield from self.reading.read(request, doing)
+            document = yield from self.reading.read(request, doing, exact=True)
         except AuthenticationFailed as error:
             # The token that the workflow's dialog shows may run the procedure and nothing else [guide].
             hint = "; a token that may SELECT from the output table goes into the field 'read_token'"
