@@ -163,7 +163,7 @@ class Api:
         if 300 <= status < 400:
             place = response.headers.get("location", "").partition("?")[0]
             hint = f"; it redirects to {place or 'nowhere'}: check the field 'host' of the connection (http or https?)"
-            return ProtocolError(text + hint, status=status)
+            return ProtocolError(self._hidden(text + hint), status=status)
         if is_transient(status) and not rejected:
             now = yield Now()
             wait = retry_after_seconds(response.headers.get("retry-after"), from_epoch(now))
@@ -179,17 +179,26 @@ class Api:
         return UnknownStart(self._message(request, doing, text), status=status)
 
     def _message(self, request: Request, doing: str, what: str) -> str:
-        return redacted(f"connection {self.conn_id!r}, {doing} ({request}): {what}", (*self.secrets, *self.auth.minted))
+        return self._hidden(f"connection {self.conn_id!r}, {doing} ({request}): {what}")
+
+    def _hidden(self, text: str) -> str:
+        return redacted(text, (*self.secrets, *self.auth.minted))
 
     def _said(self, response: Response) -> str:
         said = self.describe(response).strip() or summary(response)
         return f": {said[:_SNIPPET]}" if said else ""
 
 
+def is_page(response: Response) -> bool:
+    """True for an HTML page, which no API here gives."""
+    start = response.text().lstrip()[:1000].lower()
+    return "<html" in start or start.startswith("<!doctype html")
+
+
 def summary(response: Response) -> str:
     """Tell in a line what an answer holds that is not an API's."""
     text = response.text().strip()
-    if "<html" in text[:1000].lower() or text[:14].lower() == "<!doctype html":
+    if is_page(response):
         title = _TITLE.search(text)
         return f"an HTML page{f' titled {unescape(title[1]).strip()!r}' if title else ''}"
     return " ".join(text[:_SNIPPET].split())

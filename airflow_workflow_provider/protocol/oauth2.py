@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_workflow_provider.exceptions import AuthenticationFailed, RequestRejected, WorkflowNotFound
+from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
+    InvalidConnection,
+    RequestRejected,
+    WorkflowNotFound,
+)
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Token, TokenAuth
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
@@ -12,17 +17,19 @@ from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 _DOING = "fetching an OAuth token"
 
 
-def client_credentials(api: Api, request: Request, *, lifetime: float, early: float) -> TokenAuth:
+def client_credentials(api: Api, request: Request, *, lifetime: float, early: float, field: str = "host") -> TokenAuth:
     """Make the auth that fetches a token with ``request``, which carries the client's id and secret.
 
     ``lifetime`` (seconds) counts where the answer has no ``expires_in``; a token is renewed ``early`` seconds
-    before its end.
+    before its end. ``field`` is the connection's that tells the address.
     """
 
     def fetch() -> Flow[Token]:
         try:
             answer = yield from api.read(request, _DOING)
         except (RequestRejected, WorkflowNotFound) as error:
+            if error.status in (404, 405, 410):
+                raise InvalidConnection(f"{error}; check the field {field!r}", status=error.status) from error
             raise AuthenticationFailed(f"{error}; check login and password", status=error.status) from error
         token = answer.get("access_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str) or not token:

@@ -18,10 +18,11 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.protocol.auth import Auth, NoAuth, redacted
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
-from airflow_workflow_provider.protocol.effects import Flow
+from airflow_workflow_provider.protocol.effects import Flow, Now
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import Source
+from airflow_workflow_provider.protocol.times import from_epoch
 
 NAME_PREFIX = "name:"
 
@@ -106,7 +107,11 @@ class WorkflowSystem(ABC):
     def look(self, run: Run) -> Flow[Run]:
         """Look at a run once; one that has ended is concluded."""
         seen = yield from self.get_run(run)
-        return self.cleaned((yield from self.conclude(seen)) if seen.state.is_terminal else seen)
+        if seen.state.is_terminal:
+            # Some APIs tell no end time; the moment when it was seen is the next best.
+            seen = seen if seen.ended_at else replace(seen, ended_at=from_epoch((yield Now())))
+            seen = yield from self.conclude(seen)
+        return self.cleaned(seen)
 
     def cleaned(self, run: Run) -> Run:
         """Remove credentials that the server's own words about a run repeat."""

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,8 @@ def serve(options: argparse.Namespace) -> None:
     if options.host not in LOOPBACK:
         print(f"Warning: other machines may reach {options.host}; the sandbox has no secrets", file=sys.stderr)
     print(welcome(app, base_url(*bound.getsockname()[:2])), flush=True)
+    # uvicorn raises the signal again when it has stopped; ended by it, Python would leave its temporary folders behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     asyncio.run(serving(app, uvicorn_server(app), bound))
 
 

@@ -83,7 +83,7 @@ def oauth2(conn_id: str, base_url: str, key: str, secrets: tuple[str, ...]) -> A
         "POST", base_url + TOKEN, form={"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {basic}"}
     )
     return client_credentials(
-        Api(conn_id, base_url, NoAuth(), jobs.said, secrets), request, lifetime=LIFETIME, early=60.0
+        Api(conn_id, base_url, NoAuth(), jobs.said, secrets), request, lifetime=LIFETIME, early=60.0, field="host"
     )
 
 

@@ -150,7 +150,10 @@ class CartoSystem(WorkflowSystem):
 
     def test(self) -> Flow[str]:
         """List jobs: it needs good credentials, and no right to any table."""
-        status = yield from self.api.probe(Request("GET", self.api.url(JOBS)), "testing the connection")
+        request = Request("GET", self.api.url(JOBS))
+        status = yield from self.api.probe(request, "testing the connection")
+        if status == 404:  # the path is documented, so the address before it is wrong
+            raise self.api.unreadable(request, Response(status), "testing the connection", "there is no SQL API here")
         may_not = "" if status < 400 else f"; they may not list jobs (HTTP {status}), which is not needed"
         return f"CARTO accepts the credentials{may_not}"
 
@@ -195,5 +198,5 @@ def _auth(values: ConnectionValues, secrets: tuple[str, ...]) -> Auth:
     request = Request("POST", url, form=form)
     # CARTO advises to use a token until some five minutes before its end.
     return client_credentials(
-        Api(values.conn_id, url, NoAuth(), said, secrets), request, lifetime=LIFETIME, early=300.0
+        Api(values.conn_id, url, NoAuth(), said, secrets), request, lifetime=LIFETIME, early=300.0, field="token_url"
     )

@@ -42,13 +42,12 @@ class Datasets:
         return (yield from self.api.call(request, f"downloading dataset {name!r}"))
 
     def _find(self, run: Run, name: str) -> Flow[str]:
-        workfile = answers.response_of(
-            (
-                yield from self.api.read(
-                    Request("GET", self.api.url(WORKFILE, workfile=run.workflow)), "reading workfile"
-                )
-            )
-        )
+        # A Job's number says nothing about workfiles: what it ran tells the workspace.
+        workfiles = run.details.get("workfiles", []) if run.run_id.startswith("job:") else [run.workflow]
+        if not workfiles:
+            raise OutputUnavailable(f"run {run.run_id}: the Job ran no workfile, so its workspace is not known")
+        request = Request("GET", self.api.url(WORKFILE, workfile=workfiles[0]))
+        workfile = answers.response_of((yield from self.api.read(request, f"reading workfile {workfiles[0]}")))
         place = workfile.get("workspace")
         workspace = str(place.get("id") or "") if isinstance(place, Mapping) else ""
         if not workspace:

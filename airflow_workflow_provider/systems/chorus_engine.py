@@ -96,7 +96,7 @@ class Engine:
         meta = info if isinstance(info, Mapping) else {}
         state = answers.STATES.get(str(meta.get("status") or "").lower(), RunState.FAILED)
         blame = answers.failures_of(results) or f"the engine gives the status {meta.get('status')!r}"
-        titles = [str(row.get("out_title") or row.get("out_id")) for row in answers.outputs_of(results)]
+        titles = [str(row.get("out_title") or row.get("out_id") or "") for row in _flat(answers.outputs_of(results))]
         place = self.api.url(RESULTS, workflow=run.workflow, process=process)
         return replace(
             run,
@@ -104,7 +104,7 @@ class Engine:
             message=blame if state is RunState.FAILED else "",
             started_at=time_or_none(meta.get("startTime")) or run.started_at,
             ended_at=time_or_none(meta.get("endTime")) or run.ended_at,
-            outputs=tuple(Output(title, "table", place, ("jsonl",)) for title in dict.fromkeys(titles))
+            outputs=tuple(Output(title, "table", place, ("jsonl",)) for title in dict.fromkeys(titles) if title)
             if state is RunState.SUCCEEDED
             else (),
         )

@@ -91,7 +91,11 @@ class Jobs:
             started_at=time_or_none(result.get("started_at")) or run.started_at,
             ended_at=time_or_none(result.get("finished_at")),
             outputs=tuple(outputs),
-            details={**run.details, "job_result_id": str(result.get("id"))},
+            details={
+                **run.details,
+                "job_result_id": str(result.get("id")),
+                "workfiles": [str(task["payload_id"]) for task in tasks if task.get("payload_id")],
+            },
         )
 
     def _checked(self, run: Run, tasks: list[Mapping[str, Any]]) -> Flow[tuple[RunState, str, list[Output]]]:

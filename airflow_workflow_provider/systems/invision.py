@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, RequestRejected
-from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.api import Api, is_page
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
@@ -115,11 +115,10 @@ class InvisionSystem(WorkflowSystem):
         return replace(run, state=answers.STATES.get(word, RunState.RUNNING), url=self._url(run))
 
     def conclude(self, run: Run) -> Flow[Run]:
-        """Add when the run was seen to have ended and, after a failure, what the monitoring log says of that time."""
-        now = yield Now()
-        run = run if run.ended_at else replace(run, ended_at=from_epoch(now))
+        """Add, after a failure, what the monitoring log says of that time."""
         if run.state is not RunState.FAILED or run.message or self.monitoring is None:
             return run
+        now = yield Now()
         since = run.started_at or from_epoch(now - answers.WINDOW)
         return replace(
             run, message=(yield from answers.blame(self.monitoring, MONITORING, run, since, from_epoch(now)))
@@ -157,7 +156,8 @@ class InvisionSystem(WorkflowSystem):
         nobody = "00000000-0000-0000-0000-000000000000"
         request = Request("GET", self.api.url(STATUS, flow=nobody, run_id=nobody))
         response = yield from self.api.reached(request, "testing the connection")
-        if 200 <= response.status < 300:
+        # The vendor documents 500 for whatever is wrong; a page for people is another product's, or a log-in.
+        if is_page(response) or 200 <= response.status < 300 or response.status == 404:
             self.api.document(request, response, "testing the connection")
         return "InVision answers; whether the key is good shows only when a data flow is started"
 
