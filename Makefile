@@ -1,0 +1,66 @@
+# Needs Python 3.11 or newer and nothing else; everything is made below .venv/ and .demo/.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# The first Python that really runs and is new enough: a version manager may leave a shim on PATH that fails.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+ENVIRONMENT = $(if $(PYTHON),$(PYTHON),$(error No Python 3.11 or newer was found; name one: make PYTHON=…)) scripts/environment.py
+AIRFLOW_3 = .venv/airflow-3/bin/python
+AIRFLOW_2 = .venv/airflow-2/bin/python
+PYTEST_ARGS ?=
+
+.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest environments pins wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+demo: ## run the CARTO example in a real Airflow against the sandbox and show what lands
+	@$(ENVIRONMENT) airflow-3
+	@$(AIRFLOW_3) -m scripts.demo
+
+test: lint types test-airflow-2 test-airflow-3 ## all checks and tests, on Airflow 2.11 and the newest Airflow 3
+
+lint: ## ruff: rules and format
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m ruff check .
+	$(AIRFLOW_3) -m ruff format --check .
+
+format: ## let ruff mend what it can
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m ruff check --fix .
+	$(AIRFLOW_3) -m ruff format .
+
+types: ## mypy
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m mypy
+
+test-airflow-3: ## the tests on the newest Airflow 3; PYTEST_ARGS="-k carto" narrows them
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m pytest $(PYTEST_ARGS)
+
+test-airflow-2: ## the same tests on Airflow 2.11, where python3.12 or python3.11 runs
+	@$(ENVIRONMENT) airflow-2
+	@if [ -x $(AIRFLOW_2) ]; then \
+		echo "$(AIRFLOW_2) -m pytest $(PYTEST_ARGS)"; $(AIRFLOW_2) -m pytest $(PYTEST_ARGS); \
+	else echo "Airflow 2.11 is not tested here: it needs python3.12 or python3.11"; fi
+
+test-lowest: ## the tests on the oldest versions that pyproject.toml allows
+	@$(ENVIRONMENT) lowest
+	.venv/lowest/bin/python -m pytest $(PYTEST_ARGS)
+
+environments: ## make the virtual environments only
+	@$(ENVIRONMENT) airflow-3 airflow-2
+
+pins: ## renew requirements/*.txt to the newest versions
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m scripts.pins
+
+wheel: ## build the wheel and the sdist into dist/
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m hatchling build
+
+clean: ## remove everything that these targets have made
+	rm -rf .demo .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,212 @@
+"""The run object: one value for XComs, events and users."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.protocol.model import Output, Run, RunState, parse_run, parse_runs
+
+texts = st.text(max_size=20)
+names = st.text(min_size=1, max_size=20)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+times = st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1), timezones=st.none() | zones)  # noqa: DTZ001
+outputs = st.builds(
+    Output, name=names, kind=st.sampled_from(["table", "file"]), location=texts, formats=st.lists(names).map(tuple)
+)
+runs = st.builds(
+    Run,
+    system=names,
+    conn_id=names,
+    workflow=texts,
+    run_id=names,
+    state=st.sampled_from(RunState),
+    message=texts,
+    url=st.none() | texts,
+    started_at=st.none() | times,
+    ended_at=st.none() | times,
+    outputs=st.lists(outputs, max_size=3).map(tuple),
+    details=st.dictionaries(texts, json_values, max_size=3),
+)
+RUN = Run("carto", "carto_default", "a.b.wf", "job_1", RunState.RUNNING)
+
+
+def with_(key, value):
+    """The run object with one value exchanged, and that value first so that a test's id shows it."""
+    return {key: value, **{name: kept for name, kept in RUN.to_json().items() if name != key}}
+
+
+def short(value):
+    """A test's id: what a case is about, cut."""
+    return repr(value)[:60]
+
+
+class Lazy(Sequence):
+    """A sequence that is neither list nor tuple, as the XComs of a mapped task are."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+@given(runs)
+def test_a_run_survives_json(run):
+    """What XComs, events and trigger rows carry is read back as the very same run."""
+    assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
+    assert Run.from_json(json.dumps(run.to_json())) == run
+
+
+@given(runs)
+def test_the_run_object_has_the_documented_keys(run):
+    assert list(run.to_json()) == [
+        "system", "conn_id", "workflow", "run_id", "state", "message", "url", "started_at", "ended_at", "outputs",
+        "output_location", "details",
+    ]  # fmt: skip
+
+
+@given(runs)
+def test_times_are_aware_utc_and_spelled_with_z(run):
+    for value, spelled in ((run.started_at, run.to_json()["started_at"]), (run.ended_at, run.to_json()["ended_at"])):
+        assert (value is None) == (spelled is None)
+        assert value is None or (value.utcoffset() == timedelta(0) and spelled.endswith("Z"))
+
+
+@given(runs)
+def test_output_location_is_set_for_exactly_one_output(run):
+    expected = (run.outputs[0].location or None) if len(run.outputs) == 1 else None
+    assert run.output_location == expected
+
+
+def test_unknown_keys_are_ignored():
+    """A run object of a later release can be read."""
+    assert Run.from_json({**RUN.to_json(), "novelty": 1}) == RUN
+
+
+def test_only_system_connection_and_id_are_needed():
+    run = Run.from_json({"system": "carto", "conn_id": "c", "run_id": 7})
+    assert (run.run_id, run.state, run.workflow, run.outputs) == ("7", RunState.QUEUED, "", ())
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_the_last_three_states_are_ends(state):
+    assert state.is_terminal == (state.value in ("succeeded", "failed", "cancelled"))
+    assert f"{state}" == state.value
+
+
+@pytest.mark.parametrize(
+    "form",
+    [RUN, RUN.to_json(), json.dumps(RUN.to_json()), f"  {json.dumps(RUN.to_json())}\n"],
+    ids=["run", "object", "json", "json with blanks"],
+)
+def test_a_run_is_read_in_each_form(form):
+    assert parse_run(form) == RUN
+    assert parse_runs(form) == [RUN]
+
+
+@pytest.mark.parametrize("bare", ["job_1", " job_1 "])
+def test_a_bare_id_needs_to_know_its_system(bare):
+    run = parse_run(bare, system="carto", conn_id="carto_default", workflow="a.b.wf")
+    assert (run.run_id, run.conn_id, run.workflow) == ("job_1", "carto_default", "a.b.wf")
+    with pytest.raises(InvalidArgument, match="run: the bare id"):
+        parse_run(bare)
+
+
+def test_an_id_that_a_native_template_made_a_number_is_an_id():
+    assert parse_run(1501, system="chorus", conn_id="c").run_id == "1501"
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        [RUN, RUN.to_json(), json.dumps(RUN.to_json())],
+        (RUN, RUN, RUN),
+        Lazy([RUN.to_json(), None, RUN, RUN]),
+        json.dumps([RUN.to_json()] * 3),
+        (run for run in [RUN, RUN, RUN]),
+    ],
+    ids=["mixed list", "tuple", "lazy with a hole", "json", "generator"],
+)
+def test_runs_are_read_from_any_sequence(sequence):
+    """A mapped task's XComs come as a lazy sequence; those of skipped tasks are holes."""
+    assert parse_runs(sequence) == [RUN, RUN, RUN]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "   ",
+        True,
+        1.5,
+        b"job_1",
+        "{'system': 'carto'}",
+        "{not json",
+        '{"system": "carto"}',
+        '["carto"',
+        {},
+        {"system": "carto", "conn_id": "c"},
+        {"system": "carto", "conn_id": "c", "run_id": ""},
+        with_("state", "exploded"),
+        with_("started_at", "yesterday"),
+        with_("ended_at", True),
+        with_("outputs", 5),
+        with_("outputs", ["x"]),
+        with_("outputs", [{"kind": "table"}]),
+        with_("outputs", [{"name": "t", "formats": 5}]),
+        with_("details", "text"),
+        with_("system", ["carto"]),
+        with_("conn_id", {"a": 1}),
+        with_("message", {"a": 1}),
+        with_("url", 5),
+        with_("outputs", [{"name": ["t"]}]),
+    ],
+    ids=short,
+)
+def test_what_is_no_run_is_refused_and_named(value):
+    """The one error says that it is the argument ``run`` which cannot be used."""
+    with pytest.raises(InvalidArgument, match=r"^run: "):
+        parse_run(value)
+
+
+@pytest.mark.parametrize("value", [[], (), "[]", [None], Lazy([])], ids=short)
+def test_no_run_at_all_is_an_error(value):
+    with pytest.raises(InvalidArgument, match=r"^run: "):
+        parse_runs(value)
+
+
+@given(json_values)
+def test_whatever_json_comes_is_a_run_or_refused(value):
+    """Nothing but our own error leaves the reading of a run."""
+    try:
+        assert parse_runs(value)
+    except InvalidArgument as error:
+        assert str(error).startswith("run: ")  # noqa: PT017  # both ends are right, a third one is not
+
+
+@given(runs, st.sampled_from(sorted(RUN.to_json())), json_values)
+def test_a_run_object_with_one_wrong_value_is_a_run_or_refused(run, key, value):
+    document = {**run.to_json(), key: value}
+    try:
+        found = Run.from_json(document)
+    except InvalidArgument:
+        return
+    assert Run.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert isinstance(found.system, str)
+    assert isinstance(found.message, str)

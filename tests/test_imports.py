@@ -1,0 +1,153 @@
+"""Imports run one way, and a DAG file pays for nothing that it does not use."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "airflow_workflow_provider"
+
+# From the top down: a module imports from its own layer and from those below it.
+LAYERS = (
+    {"operators", "sensors", "transfers", "links", "cli", "retry_policy"},
+    {"triggers"},
+    {"hooks"},
+    {"client"},
+    {"outputs"},
+    {"systems"},
+    {"protocol"},
+    {"exceptions"},
+)
+HEIGHT = {part: len(LAYERS) - place for place, layer in enumerate(LAYERS) for part in layer}
+# Parts that stand apart: nothing imports them, and they import nothing of the package but themselves.
+ISLANDS = {"sandbox", "provider_info", "__init__"}
+MAY_IMPORT_AIRFLOW = {part for part in HEIGHT if HEIGHT[part] >= HEIGHT["hooks"]}
+BASE_ERRORS = {"AirflowException", "AirflowFailException", "AirflowSensorTimeout"}
+# Below the client everything is a flow: it yields what it wants to be sent.
+NETWORK = {"aiohttp", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3"}
+FLOWS = {part for part in HEIGHT if HEIGHT[part] < HEIGHT["client"]}
+
+MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """The layer's name for a module of the package: ``airflow_workflow_provider.hooks.carto`` is of ``hooks``."""
+    return [*module.split("."), "__init__"][1]
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file in the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node that runs; what a type checker alone sees is left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from (inner for other in node.orelse for inner in [other, *statements(other)])
+            continue
+        yield node
+        yield from statements(node)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted name of everything that a file imports, at its top or later; a name from a module counts with it."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    for node in statements(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT / PACKAGE))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_a_module_imports_only_from_its_own_layer_and_from_below(path):
+    part = part_of(module_name(path))
+    assert part in HEIGHT.keys() | ISLANDS, f"{part} is new: give it a place in LAYERS or ISLANDS"
+    for name in imported(path):
+        if name.split(".")[0] != PACKAGE:
+            continue
+        other = part_of(name)
+        if part in ISLANDS or other in ISLANDS:
+            assert part == other or name == f"{PACKAGE}.__version__", f"{part} and {other} are to stay apart: {name}"
+        else:
+            assert HEIGHT[part] >= HEIGHT[other], f"{part} is below {other}: {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_airflow_is_imported_by_hooks_and_above_only(path):
+    part = part_of(module_name(path))
+    found = {name for name in imported(path) if name.split(".")[0] == "airflow"}
+    if part == "exceptions":
+        found = {name for name in found if name.rpartition(".")[2] not in BASE_ERRORS}
+    assert part in MAY_IMPORT_AIRFLOW or not found
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if part_of(module_name(path)) in FLOWS], ids=label)
+def test_no_network_below_the_client(path):
+    assert not {name for name in imported(path) for library in NETWORK if f"{name}.".startswith(f"{library}.")}
+
+
+PARSE = """
+import json, runpy, socket, sys, time
+from pathlib import Path
+
+def refuse(*args, **kwargs):
+    raise OSError("a DAG file must not use the network")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+
+package, root = sys.argv[1], Path(sys.argv[2])
+from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator, Context, XCom, conf
+try:
+    import airflow.sdk
+except ImportError:
+    import airflow.models.dagbag
+paid = set(sys.modules)
+began = time.process_time()
+for kind in ("operators", "sensors", "transfers"):
+    for path in sorted((root / package / kind).glob("*.py")):
+        __import__(f"{package}.{kind}.{path.stem}" if path.stem != "__init__" else f"{package}.{kind}")
+seconds = time.process_time() - began
+dag_files = sorted((root / "example_dags").glob("*.py"))
+for path in dag_files:
+    runpy.run_path(str(path))
+extra = {name.partition(".")[0] for name in set(sys.modules) - paid}
+print(json.dumps({"seconds": seconds, "files": len(dag_files), "extra": sorted(extra - sys.stdlib_module_names)}))
+"""
+
+
+def test_parsing_dag_files_needs_no_network_and_imports_nothing_heavy():
+    """On top of what Airflow itself has imported by then; the cost is printed, not judged."""
+    command = [sys.executable, "-W", "ignore", "-c", PARSE, PACKAGE, str(ROOT)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout.splitlines()[-1])
+    print(f"importing every operator, sensor and transfer took {1000 * found['seconds']:.0f} ms of CPU")
+    assert found["files"] > 0
+    heavy = {
+        "aiohttp",
+        "duckdb",
+        "numpy",
+        "oauthlib",
+        "pandas",
+        "pyarrow",
+        "requests",
+        "requests_oauthlib",
+        "starlette",
+    }
+    assert not heavy & set(found["extra"])
