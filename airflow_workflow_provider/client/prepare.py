@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 from requests.exceptions import RequestException
+from requests.structures import CaseInsensitiveDict
 
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.effects import Request
@@ -20,7 +21,7 @@ def prepared(request: Request) -> requests.PreparedRequest:
     common = {"Accept": "application/json", "Accept-Encoding": encoding, "User-Agent": USER_AGENT}
     headers: dict[str, Any] = {**common, **request.headers}
     try:
-        return requests.Request(
+        made = requests.Request(
             request.method,
             request.url,
             params=dict(request.params) if request.params else None,
@@ -31,3 +32,10 @@ def prepared(request: Request) -> requests.PreparedRequest:
         ).prepare()
     except (RequestException, ValueError) as error:
         raise InvalidArgument(f"{request} cannot be sent: {type(error).__name__}") from error
+    # requests_oauthlib leaves bytes among the headers, which aiohttp does not take.
+    made.headers = CaseInsensitiveDict({_text(name): _text(value) for name, value in made.headers.items()})
+    return made
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -139,6 +139,15 @@ class WorkflowHook(BaseHook):
         known = self._succeeded(self._parsed(run))
         return self._run(lambda: self.system.outputs(known))
 
+    def output(self, run: RunLike, output: str | int | None = None) -> Output:
+        """Give one output by name or index, default the only one; also one that no run lists, such as a table.
+
+        Raises `OutputUnavailable`, which names the outputs that there are.
+        """
+        known = self._succeeded(self._parsed(run))
+        unlisted = self.system.output_by_name(known, output) if isinstance(output, str) else None
+        return unlisted or choose(self._run(lambda: self.system.outputs(known)), output, known)
+
     @contextmanager
     def open_output(self, run: RunLike, output: str | int | None = None) -> Generator[BinaryIO]:
         """Open one output as a binary file object.
@@ -214,8 +223,7 @@ class WorkflowHook(BaseHook):
 
     def _chosen(self, run: RunLike, output: str | int | None) -> tuple[Run, Output]:
         known = self._succeeded(self._parsed(run))
-        unlisted = self.system.output_by_name(known, output) if isinstance(output, str) else None
-        return known, unlisted or choose(self._run(lambda: self.system.outputs(known)), output, known)
+        return known, self.output(known, output)
 
 
 def _name_of(workflow: Any) -> str:

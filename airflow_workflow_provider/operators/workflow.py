@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, BaseOperator, conf
 
-from airflow_workflow_provider.exceptions import InvalidArgument, RunCancelled, RunFailed, RunTimedOut, WorkflowError
+from airflow_workflow_provider.exceptions import (
+    InvalidArgument,
+    RunCancelled,
+    RunFailed,
+    RunTimedOut,
+    TaskStopped,
+    WorkflowError,
+)
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.operators.life import RunLife
 from airflow_workflow_provider.operators.stopping import cancel_quietly, leave
@@ -90,6 +97,7 @@ class RunWorkflowOperator(BaseOperator):
         self.cancel_on_timeout = cancel_on_timeout
         self.on_run_failure = _one_of("on_run_failure", on_run_failure, ON_RUN_FAILURE)
         self._run: Run | None = None
+        self._killed = False
 
     @property
     def conn_id(self) -> str:
@@ -108,6 +116,9 @@ class RunWorkflowOperator(BaseOperator):
         interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
         seconds_of("timeout", self.timeout)
         self._run = run = RunLife(self, context, self._parameters(context)).obtain()
+        if self._killed:  # while the start was under way, so there was no run to cancel yet
+            self.on_kill()
+            raise TaskStopped(f"the task was killed while it started run {run.run_id}")
         self._publish(context, run)
         if not self.wait_for_completion:
             return run.to_json()
@@ -132,12 +143,14 @@ class RunWorkflowOperator(BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
             if next_method == TRIGGER_FAILED:
-                published = context["ti"].xcom_pull(task_ids=self.task_id, key="run")
+                ti = context["ti"]
+                published = ti.xcom_pull(task_ids=self.task_id, key="run", map_indexes=ti.map_index)
                 leave(self, context, parse_run(published) if published else None, error)
             raise
 
     def on_kill(self) -> None:
         """Stop waiting and, unless forbidden, cancel the remote run with one short call."""
+        self._killed = True
         if "hook" in self.__dict__:
             self.hook.client.stop()
         if self._run is None or self._run.state.is_terminal:
@@ -181,9 +194,12 @@ class RunWorkflowOperator(BaseOperator):
     def _end(self, context: Context, awaited: Callable[[], Run]) -> dict[str, Any]:
         """Conclude the run, whichever way it was awaited."""
         try:
-            run = succeeded(awaited())
+            run = awaited()
+            if self._killed:  # what a poll sees after that is our own doing, and not how the run went
+                raise TaskStopped(f"the task was killed while it waited for run {run.run_id}")
+            self._run = succeeded(run)
         except (RunFailed, RunCancelled, RunTimedOut) as error:
-            run_at_end = error.run or self._run
+            self._run = run_at_end = error.run or self._run
             if run_at_end is not None:
                 if isinstance(error, RunTimedOut) and self.cancel_on_timeout:
                     cancel_quietly(run_at_end, self.log, "its time was up")

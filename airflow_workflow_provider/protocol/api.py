@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import unescape
 from re import DOTALL, IGNORECASE
 from re import compile as pattern
@@ -52,7 +52,7 @@ class Api:
     base_url: str
     auth: Auth
     describe: Callable[[Response], str] = lambda response: ""
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def url(self, template: str, **values: str) -> str:
         """Append a path to the base URL, whose own path is kept."""

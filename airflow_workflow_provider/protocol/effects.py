@@ -25,7 +25,7 @@ SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits
 Flow = Generator[Any, Any, T]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Request:
     """One HTTP request, complete but for its credentials.
 
@@ -49,8 +49,10 @@ class Request:
         return replace(self, headers={**self.headers, **headers})
 
     def __str__(self) -> str:
-        # The query is left out: it can hold a credential.
+        # The query is left out, and so is all the rest: they can hold a credential.
         return f"{self.method} {self.url.partition('?')[0]}"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,7 @@ class Engine:
         request = Request("POST", self.api.url(STOP, process=run.run_id))
         response = yield from self.api.call(request, f"cancelling process {run.run_id}")
         text = response.text().lower()
-        if "accepted" not in text and "stopped." not in text:
+        if "accepted" not in text and "flow stopped" not in text:
             yield Note(f"Process {run.run_id} may not have been stopped: {response.text().strip()[:200]}", "warning")
 
     def results(self, workflow: str, process: str) -> Flow[Mapping[str, Any]]:

@@ -7,7 +7,12 @@ import asyncio
 import pytest
 
 from airflow_workflow_provider.client.triggerer import TriggererClient
-from airflow_workflow_provider.exceptions import AuthenticationFailed, ProtocolError, ServerUnavailable
+from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
+    InvalidConnection,
+    ProtocolError,
+    ServerUnavailable,
+)
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth, NoAuth, SignAuth, Token, TokenAuth, redacted
 from airflow_workflow_provider.protocol.connection import Transport
@@ -159,7 +164,7 @@ def test_the_life_of_an_oauth_token(expires_in, renewed_after):
         (answer(401, {"error": "access_denied"}), AuthenticationFailed),
         (answer(403, {"error": "access_denied"}), AuthenticationFailed),
         (answer(400, {"error": "invalid_client"}), AuthenticationFailed),
-        (answer(404, "<html>"), AuthenticationFailed),
+        (answer(404, "<html>"), InvalidConnection),
         (answer(503), ServerUnavailable),
         (answer(429), ServerUnavailable),
         (answer(302, location="https://elsewhere.example.com"), ProtocolError),
@@ -186,3 +191,10 @@ def test_the_client_secret_is_not_shown_when_the_server_echoes_it():
 def test_redaction_leaves_short_words_alone():
     """A secret of three characters stands in many an innocent word."""
     assert redacted("the password is s3cret, so be it", ("s3cret", "so", "")) == "the password is ***, so be it"
+
+
+def test_text_forms_show_no_credential():
+    """Error reporters print the variables of every frame."""
+    request = Request("POST", URL, params={"key": "s3cret"}, headers={"Authorization": "s3cret"}, form={"p": "s3cret"})
+    api = Api("c", URL, HeaderAuth("Authorization", "s3cret"), secrets=("s3cret",))
+    assert "s3cret" not in f"{request!r} {request} {api!r} {Token('s3cret')!r}"
