@@ -143,9 +143,7 @@ class RunWorkflowOperator(BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
             if next_method == TRIGGER_FAILED:
-                ti = context["ti"]
-                published = ti.xcom_pull(task_ids=self.task_id, key="run", map_indexes=ti.map_index)
-                leave(self, context, parse_run(published) if published else None, error)
+                leave(self, context, self._published(context), error)
             raise
 
     def on_kill(self) -> None:
@@ -176,6 +174,16 @@ class RunWorkflowOperator(BaseOperator):
         ti.xcom_push(key="run_id", value=run.run_id)
         ti.xcom_push(key="run_url", value=run.url)
         ti.xcom_push(key="run", value=run.to_json())
+
+    def _published(self, context: Context) -> Run | None:
+        """Give the run that this very task instance has published, or None."""
+        ti = context["ti"]
+        value = ti.xcom_pull(task_ids=self.task_id, key="run", map_indexes=ti.map_index)
+        try:
+            return parse_run(value) if value else None
+        except InvalidArgument as error:
+            self.log.warning("The run of this task cannot be read from its XCom: %s", error)
+            return None
 
     def _defer(self, run: Run, interval: float, deadline: float | None) -> None:
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger

@@ -12,6 +12,7 @@ from urllib.parse import quote, urljoin
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
+    InvalidArgument,
     PermissionDenied,
     ProtocolError,
     RequestRejected,
@@ -37,7 +38,9 @@ _ERRORS: dict[int, type[WorkflowError]] = {
 
 
 def path(template: str, **values: str) -> str:
-    """Fill a path; every value is percent-encoded whole, slashes too."""
+    """Fill a path; every value is percent-encoded whole, slashes too. One that would climb out of it is refused."""
+    if odd := [name for name, value in values.items() if str(value) in ("", ".", "..")]:
+        raise InvalidArgument(f"{odd[0]}: {values[odd[0]]!r} cannot be part of an address")
     return template.format(**{name: quote(str(value), safe="") for name, value in values.items()})
 
 

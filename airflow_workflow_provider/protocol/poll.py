@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
     InvalidArgument,
+    InvalidConnection,
     ProtocolError,
     RequestRejected,
     RunTimedOut,
@@ -23,19 +24,24 @@ from airflow_workflow_provider.protocol.retry import Retry
 # seldom; refused credentials or an unknown run may be a deployment or a replica that lags, but not for ever.
 WATCH = Retry(base=1.0, cap=60.0)
 REFUSALS = 5
+REFUSED = (AuthenticationFailed, WorkflowNotFound, RequestRejected, InvalidConnection)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """How many polls in a row failed, and how many of these the server refused."""
+    """How many polls in a row failed, how many of these were refused, and how many said that there is no such run."""
 
     failures: int = 0
     refusals: int = 0
+    unknown: int = 0
 
     def after(self, error: WorkflowError) -> Trouble:
         """Count one more failed poll."""
-        refused = isinstance(error, (AuthenticationFailed, WorkflowNotFound, RequestRejected))
-        return Trouble(self.failures + 1, self.refusals + 1 if refused else 0)
+        return Trouble(
+            self.failures + 1,
+            self.refusals + 1 if isinstance(error, REFUSED) else 0,
+            self.unknown + 1 if isinstance(error, WorkflowNotFound) else 0,
+        )
 
 
 def wait(
@@ -49,8 +55,8 @@ def wait(
     """Poll a run until it has ended, and give the ended run, whatever its state.
 
     ``deadline`` is in seconds since 1970; when it passes, the run is looked at a last time, then `RunTimedOut`
-    is raised. Transient errors never end the wait. Five refusals in a row do: in `WorkflowNotFound` where the run
-    is unknown, else in `ServerUnavailable`, so that Airflow's next try attaches to the run again.
+    is raised. Transient errors never end the wait. Five refusals in a row do: in `WorkflowNotFound` where all
+    say that the run is unknown, else in `ServerUnavailable`, so that Airflow's next try attaches to the run again.
     """
     trouble, last = Trouble(), ""
     while True:
@@ -62,10 +68,10 @@ def wait(
             trouble, last, pause = Trouble(), "", poll_interval
         except InvalidArgument:
             raise
-        except (ServerUnavailable, ProtocolError, AuthenticationFailed, WorkflowNotFound, RequestRejected) as error:
+        except (ServerUnavailable, ProtocolError, *REFUSED) as error:
             trouble, last = trouble.after(error), str(error)
             if trouble.refusals >= REFUSALS:
-                raise _given_up(error, run) from error
+                raise _given_up(error, run, gone=trouble.unknown >= REFUSALS) from error
             if trouble.failures == 1:
                 yield Note(f"Run {run.run_id} cannot be looked at just now, still waiting for it: {error}", "warning")
             pause = max(poll_interval, watch.delay(trouble.failures, _asked_for(error, watch)))
@@ -75,8 +81,8 @@ def wait(
         yield Sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
 
 
-def _given_up(error: WorkflowError, run: Run) -> WorkflowError:
-    if isinstance(error, WorkflowNotFound):
+def _given_up(error: WorkflowError, run: Run, *, gone: bool) -> WorkflowError:
+    if gone:
         return WorkflowNotFound(f"run {run.run_id} is gone: {error}", status=error.status)
     return ServerUnavailable(
         f"run {run.run_id} may still be going, but {REFUSALS} polls in a row were refused: {error}",
