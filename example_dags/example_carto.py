@@ -33,6 +33,8 @@ with DAG(
     dag_id="example_carto",
     schedule=None,
     catchup=False,
+    # Safe with every run operator: a retry takes over the run that an earlier try started (Airflow 3.3+).
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
     tags=["example", "carto"],
     params={
         "min_airports": Param(50, type="integer", description="States with fewer airports are left out"),
