@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
 log = logging.getLogger(__name__)
 DEFERRED = "deferred"
+
+
+_at_work: set[asyncio.Future[None]] = set()  # the loop itself keeps only weak references to its tasks
+
+
+async def unbroken(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that goes on to its end although the one who awaits it is cancelled.
+
+    Airflow cancels a trigger again while it is being killed, and asking for the task's state alone can take seconds.
+    """
+    task = asyncio.ensure_future(work)
+    _at_work.add(task)
+    task.add_done_callback(_at_work.discard)
+    await asyncio.shield(task)
 
 
 def kill_is_announced(trigger: BaseTrigger) -> bool:
@@ -27,18 +42,18 @@ async def was_killed(trigger: BaseTrigger) -> bool:
     if ti is None:
         return False
     try:
-        state = await asyncio.shield(asyncio.ensure_future(_state(ti)))
+        state = await _state(ti, trigger.trigger_id)
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not cancel a run
         log.warning("The state of the killed task cannot be found out, its run is left alone: %s", error)
         return False
     return str(getattr(state, "value", state) or "") != DEFERRED
 
 
-async def _state(ti: Any) -> Any:
+async def _state(ti: Any, trigger_id: Any) -> Any:
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     except ImportError:
-        return await asyncio.to_thread(_state_in_database, ti)
+        return await asyncio.to_thread(_state_in_database, ti, trigger_id)
     from asgiref.sync import sync_to_async
 
     states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
@@ -54,14 +69,22 @@ def _of_run(states: Any, ti: Any) -> Any:
     return next((by_task[name] for name in names if name in by_task), None)
 
 
-def _state_in_database(ti: Any) -> Any:
-    """Airflow 2: the triggerer may read the metadata database."""
+def _state_in_database(ti: Any, trigger_id: Any) -> Any:
+    """Airflow 2: the triggerer may read the metadata database.
+
+    A cleared task may be deferred again by now: then it waits for another trigger's row. One that moves to another
+    triggerer keeps its row.
+    """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        return (
-            session.query(TaskInstance.state)
+        found = (
+            session.query(TaskInstance.state, TaskInstance.trigger_id)
             .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
-            .scalar()
+            .one_or_none()
         )
+    if found is None:
+        return None
+    state, waits_for = found
+    return "deferred again" if state == DEFERRED and waits_for not in (None, trigger_id) else state

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_workflow_provider.exceptions import CancelNotSupported, RunTimedOut, WorkflowError
 from airflow_workflow_provider.hooks.ending import event_of
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.triggers.kill import kill_is_announced, was_killed
+from airflow_workflow_provider.triggers.kill import kill_is_announced, unbroken, was_killed
 
 CANCEL_LIMIT = 20.0  # seconds; Airflow gives `on_kill` 30
 
@@ -74,7 +74,7 @@ class WorkflowRunTrigger(BaseTrigger):
         except asyncio.CancelledError:
             # Airflow below 3.3 says neither that a user killed the task nor waits: it just cancels.
             if not kill_is_announced(self):
-                await self._cancel_if_killed()
+                await unbroken(self._cancel_if_killed())
             raise
         self._fired = True
         yield TriggerEvent(event)
@@ -85,7 +85,7 @@ class WorkflowRunTrigger(BaseTrigger):
         Airflow also calls this for a trigger that moved to another triggerer, or that lingers after its event.
         """
         if not self._fired:
-            await self._cancel_if_killed()
+            await unbroken(self._cancel_if_killed())
 
     async def _awaited(self) -> dict[str, Any]:
         # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
@@ -116,10 +116,8 @@ class WorkflowRunTrigger(BaseTrigger):
         return system, TriggererClient(system.transport, mask=amask, logger=logging.getLogger(__name__))
 
     async def _cancel_if_killed(self) -> None:
-        if not self.cancel_on_kill or not await was_killed(self):
-            return
-        # Shielded: Airflow cancels a trigger again while it is being killed, which would cut the call short.
-        await asyncio.shield(asyncio.ensure_future(self._cancel()))
+        if self.cancel_on_kill and await was_killed(self):
+            await self._cancel()
 
     async def _cancel(self) -> None:
         from airflow_workflow_provider.client.pool import shared_client
