@@ -1,0 +1,185 @@
+"""Raw values into their final type: a whole column by Arrow where it can, else value by value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time
+from decimal import Context, Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.outputs.scan import iso_times, nanoseconds_or_none
+from airflow_workflow_provider.outputs.seen import MOST_DIGITS
+from airflow_workflow_provider.outputs.types import ZONE
+
+_WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "t": True, "f": False}
+_WIDE = Context(prec=100)  # more digits than any decimal type has: a check must not round
+_FAILURES = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+
+
+def converted(array: pa.Array, target: pa.DataType, column: str, *, first_row: int = 1, where: str = "") -> pa.Array:
+    """Give a column in its final type; empty text is no value, unless the type is text.
+
+    ``first_row`` is the number of the array's first row, ``where`` names the output in the error.
+    Raises `OutputUnavailable`, which names column and row.
+    """
+    if array.type == target:
+        return array
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), target)
+    if _is_text(array.type) and not _is_text(target):
+        array = pc.if_else(pc.equal(array, ""), pa.scalar(None, array.type), array)
+    for attempt in _attempts(array, target):
+        try:
+            return attempt()
+        except _FAILURES:
+            continue
+    return _one_by_one(array, target, column, first_row, where)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.Array]]:
+    """Give the ways to convert a whole column, the likeliest first; each is exact or fails."""
+    if pa.types.is_decimal(target):
+        yield from _decimal_attempts(array, target)
+    elif pa.types.is_boolean(target):
+        if _is_text(array.type):
+            yield lambda: pc.cast(pc.utf8_lower(array), target)
+    elif _is_text(array.type) and pa.types.is_timestamp(target):
+        yield from _timestamp_attempts(iso_times(array), target)
+    elif _is_text(target) and not _prints_as_wanted(array.type):
+        return
+    else:
+        yield lambda: pc.cast(array, target)
+
+
+def _prints_as_wanted(kind: pa.DataType) -> bool:
+    return bool(_is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _decimal_attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.Array]]:
+    if pa.types.is_decimal(array.type):
+        yield lambda: pc.cast(array, target)
+        return
+    text = array if _is_text(array.type) else pc.cast(array, pa.string())
+    # Arrow wraps a number around that has more digits than a decimal128.
+    if (pc.max(pc.utf8_length(text)).as_py() or 0) <= MOST_DIGITS:
+        yield lambda: pc.cast(text, target)
+
+
+def _timestamp_attempts(text: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.Array]]:
+    """Read ISO 8601; what has no zone is UTC, and what has more digits than the type is cut to it."""
+    own, other = (ZONE, None) if target.tz else (None, ZONE)
+    yield lambda: pc.cast(text, target)
+    for zone in (own, other):
+        yield lambda zone=zone: _rezoned(pc.cast(text, pa.timestamp(target.unit, zone)), target)  # type: ignore[misc]
+        yield lambda zone=zone: _rezoned(_nanoseconds(text, zone), target)  # type: ignore[misc]
+
+
+def _nanoseconds(text: pa.Array, zone: str | None) -> pa.Array:
+    times = nanoseconds_or_none(text, zone)
+    if times is None:
+        raise pa.ArrowInvalid("no times with nanoseconds")
+    return times
+
+
+def _rezoned(times: pa.Array, target: pa.DataType) -> pa.Array:
+    if target.tz and not times.type.tz:
+        times = pc.assume_timezone(times, ZONE)
+    elif times.type.tz and not target.tz:
+        times = pc.cast(times, pa.timestamp(times.type.unit))
+    return pc.cast(times, target, safe=False)
+
+
+def _one_by_one(array: pa.Array, target: pa.DataType, column: str, first_row: int, where: str) -> pa.Array:
+    read = next((reader for test, reader in _READERS if test(target)), lambda value, kind: value)
+    made: list[Any] = []
+    for row, value in enumerate(array.to_pylist(), first_row):
+        try:
+            made.append(None if value is None else read(value, target))
+            pa.scalar(made[-1], target)  # fails here, where the row is known
+        except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
+            raise misfit(column, row, value, target, where) from error
+    return pa.array(made, target)
+
+
+def misfit(column: str, row: int, value: Any, target: object, where: str) -> OutputUnavailable:
+    """Make the error for a value that is not of its column's type."""
+    return OutputUnavailable(f"{where}column {column!r}, row {row}: {str(value)[:80]!r} is not of type {target}")
+
+
+def _bool(value: Any, target: pa.DataType) -> bool:
+    return _WORDS[str(value).strip().lower()] if str(value).strip().lower() in _WORDS else _refused(value)
+
+
+def _int(value: Any, target: pa.DataType) -> int:
+    if isinstance(value, bool):
+        return int(value)
+    number = Decimal(str(value).strip())
+    return int(number) if number == number.to_integral_value(context=_WIDE) else _refused(value)
+
+
+def _float(value: Any, target: pa.DataType) -> float:
+    return float(value)
+
+
+def _decimal(value: Any, target: pa.DataType) -> Decimal:
+    number = Decimal(str(int(value) if isinstance(value, bool) else value).strip())
+    made = number.quantize(Decimal(1).scaleb(-target.scale), context=_WIDE)
+    return made if made == number else _refused(value)
+
+
+def _date(value: Any, target: pa.DataType) -> date:
+    moment = _moment(value)
+    return moment.date() if moment.time() == time() else _refused(value)
+
+
+def _timestamp(value: Any, target: pa.DataType) -> datetime:
+    moment = _moment(value)
+    if target.tz:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001 (a date has no zone)
+    text = str(value).strip()
+    return datetime.fromisoformat(text.removesuffix(ZONE).rstrip() + "Z" if text.endswith(ZONE) else text)
+
+
+def as_text(value: Any, target: pa.DataType | None = None) -> str:
+    """Spell a value that stands in a column of text: text as it is, the rest as JSON or ISO 8601 has it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ").replace("+00:00", "Z")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _refused(value: Any) -> Any:
+    raise ValueError(value)
+
+
+_READERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataType], Any]], ...] = (
+    (pa.types.is_boolean, _bool),
+    (pa.types.is_integer, _int),
+    (pa.types.is_floating, _float),
+    (pa.types.is_decimal, _decimal),
+    (pa.types.is_timestamp, _timestamp),
+    (pa.types.is_date, _date),
+    (_is_text, as_text),
+)

@@ -1,0 +1,99 @@
+"""A table that comes in pages."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.outputs.convert import as_text
+from airflow_workflow_provider.outputs.raw import Client, Raw, Wanted
+from airflow_workflow_provider.outputs.rows import columns_of
+from airflow_workflow_provider.protocol.results import Page, RowSource
+
+
+def read_pages(source: RowSource, client: Client, wanted: Wanted) -> Iterator[Raw]:
+    """Give each page as a raw batch."""
+    first_row = 1
+    for page in checked_pages(source, client, wanted.where):
+        words = dict(page.columns)
+        kept = {name: words[name] for name in wanted.of(list(words))}
+        batch, seen = columns_of(
+            page.rows, kept, typed=wanted.typed, before=wanted.before, first_row=first_row, where=wanted.where
+        )
+        yield Raw(batch, seen, tuple(words))
+        first_row += len(page.rows)
+
+
+def checked_pages(source: RowSource, client: Client, where: str) -> Iterator[Page]:
+    """Give the pages; one whose columns are not those of the first is `OutputUnavailable`, for rows would be torn."""
+    first: list[str] | None = None
+    for number, page in enumerate(client.stream(source.flow()), 1):
+        names = [name for name, _ in page.columns]
+        _check_rows(page, names, number, where)
+        if first is None:
+            first = names
+        elif set(names) != set(first) and (names or page.rows):
+            raise OutputUnavailable(
+                f"{where}page {number} has the columns {', '.join(names)}, page 1 had {', '.join(first)}: "
+                "the table was changed while it was read"
+            )
+        yield page
+
+
+def _check_rows(page: Page, names: list[str], number: int, where: str) -> None:
+    try:
+        unknown = set().union(*page.rows) - set(names)
+    except TypeError:
+        raise OutputUnavailable(f"{where}page {number} holds rows that are no objects") from None
+    if unknown:
+        raise OutputUnavailable(f"{where}page {number} has a row with the unknown column {min(map(str, unknown))!r}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise OutputUnavailable(f"{where}page {number} has the column {twice!r} twice")
+
+
+class JsonLines(io.RawIOBase):
+    """A table in pages as a file of JSON lines, made page by page while it is read."""
+
+    def __init__(self, source: RowSource, client: Client) -> None:
+        self._pages = checked_pages(source, client, "")
+        self._left = b""
+
+    def readable(self) -> bool:
+        """A file to read from."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io's stub wants the C buffer type
+        """Read at most as many bytes as the buffer holds; 0 at the end."""
+        while not self._left:
+            page = next(self._pages, None)
+            if page is None:
+                return 0
+            self._left = "".join(_line(page, row) for row in page.rows).encode()
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+    def close(self) -> None:
+        """End the flow, whether it was read to its end or not."""
+        if not self.closed:
+            self._pages.close()  # type: ignore[attr-defined]  # a generator
+        super().close()
+
+
+def _line(page: Page, row: Mapping[str, Any]) -> str:
+    values = {name: row.get(name) for name, _ in page.columns}
+    try:
+        return json.dumps(values, ensure_ascii=False) + "\n"
+    except TypeError:  # `json` has no spelling for a decimal, whose digits JSON itself could hold
+        return "{" + ", ".join(f"{_spelled(name)}: {_spelled(value)}" for name, value in values.items()) + "}\n"
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    return json.dumps(value, ensure_ascii=False, default=as_text)

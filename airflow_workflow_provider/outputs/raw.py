@@ -1,0 +1,63 @@
+"""What the readers of the formats give: batches of values as the source spells them, and what was seen in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from airflow_workflow_provider.outputs.seen import Kind, Seen
+from airflow_workflow_provider.protocol.effects import Flow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Client(Protocol):
+    """What drives the flows of a source; `client.worker.WorkerClient` is one."""
+
+    def run(self, flow: Flow[Any]) -> Any:
+        """Drive a flow to its end and give its value."""
+
+    def stream(self, flow: Flow[Any]) -> Iterator[Any]:
+        """Drive a flow and hand out its chunks as they come."""
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """Some rows. ``names`` are all columns of the source so far, also those that were not wanted.
+
+    ``complete`` is False where later rows may bring columns that are not among them.
+    """
+
+    batch: pa.RecordBatch
+    seen: Mapping[str, Seen]
+    names: tuple[str, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which columns to read (None: all), which of them have a type already, and what was seen in them before.
+
+    ``where`` names the output in errors.
+    """
+
+    columns: frozenset[str] | None = None
+    typed: frozenset[str] = frozenset()
+    before: Mapping[str, Seen] = field(default_factory=dict)
+    where: str = ""
+
+    def of(self, names: list[str]) -> list[str]:
+        """Give the wanted ones among these columns; at least one, for rows are counted by their columns."""
+        if self.columns is None:
+            return names
+        return [name for name in names if name in self.columns] or names[:1]
+
+    def is_settled(self, name: str) -> bool:
+        """True if nothing needs to be found out about a column any more."""
+        return name in self.typed or self.before.get(name, Seen()).kind is Kind.TEXT
+
+
+RawReader = Callable[[Wanted], Iterator[Raw]]
+FileReader = Callable[[BinaryIO, Wanted], Iterator[Raw]]

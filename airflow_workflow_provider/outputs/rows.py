@@ -1,0 +1,162 @@
+"""JSON values of a column into an Arrow array, and what was seen in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_workflow_provider.outputs import scan
+from airflow_workflow_provider.outputs.convert import as_text, converted, misfit
+from airflow_workflow_provider.outputs.seen import TEXT, Kind, Seen
+from airflow_workflow_provider.outputs.types import UNIT, WORDS, ZONE
+
+_NUMBERS = frozenset({int, float, Decimal})
+_WRAPPED = frozenset({"number", "date", "datetime", "timestamp"})
+
+
+def column(values: list[Any], word: str, name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+    """Give one column of rows by the word that its page declares. Raises `OutputUnavailable`."""
+    if word in _WRAPPED and dict in set(map(type, values)):
+        values = [_unwrapped(value) for value in values]
+    array, seen = _BUILDERS.get(word, _any)(values, name, first_row, before, where)
+    return array, seen.declared(WORDS.get(word, WORDS["any"]))
+
+
+def untyped(values: list[Any]) -> pa.Array:
+    """Give one column whose final type the user has chosen."""
+    return _any(values, "", 0, TEXT, "")[0]
+
+
+def _unwrapped(value: Any) -> Any:
+    """BigQuery's own client writes its times and big numbers as ``{"value": …}``."""
+    return value["value"] if isinstance(value, dict) and value.keys() == {"value"} else value
+
+
+def _any(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+    types = set(map(type, values)) - {type(None)}
+    if not types:
+        return pa.nulls(len(values)), Seen()
+    if types == {bool}:
+        return pa.array(values, pa.bool_()), Seen(Kind.BOOL)
+    if types <= _NUMBERS:
+        return _numbers(values, types)
+    if types == {str} or types <= {datetime, date}:
+        array = pa.array([value if value is None else as_text(value) for value in values], pa.string())
+        return array, (TEXT if before.kind is Kind.TEXT else scan.scan_text(array, quoted_numbers=False))
+    return pa.array([value if value is None else as_text(value) for value in values], pa.string()), TEXT
+
+
+def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, Seen]:
+    if types == {int}:
+        try:
+            array = pa.array(values, pa.int64())
+        except (OverflowError, pa.ArrowInvalid):
+            pass
+        else:
+            return array, scan.scan_int(array.drop_null())
+    text = pa.array([value if value is None else _digits(value) for value in values], pa.string())
+    # Only "nan" and its like are no numbers in JSON's grammar; alone in a batch they are numbers all the same.
+    seen = scan.scan_decimal_text(text.drop_null()) or Seen(Kind.NUMBER, finite=False)
+    if types == {float}:
+        return pa.array(values, pa.float64()), seen
+    return text, seen
+
+
+def _digits(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _string(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+    if set(map(type, values)) <= {str, type(None)}:
+        array = pa.array(values, pa.string())
+    else:
+        array = pa.array([value if value is None else as_text(value) for value in values], pa.string())
+    return array, (TEXT if array.null_count < len(array) else Seen())
+
+
+def _number(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+    types = set(map(type, values)) - {type(None)}
+    if types <= _NUMBERS:
+        return _any(values, name, first_row, before, where)
+    text = pa.array([value if value is None else _spelled(value) for value in values], pa.string())
+    seen = scan.scan_text(text, quoted_numbers=True)
+    if seen.kind in (Kind.INT, Kind.NUMBER, Kind.BLANK):
+        return text, seen if seen.kind is not Kind.BLANK else Seen()
+    row, value = next((row, value) for row, value in enumerate(values, first_row) if not _is_number(value))
+    raise misfit(name, row, value, "number", where)
+
+
+def _spelled(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else _digits(value)
+
+
+def _is_number(value: Any) -> bool:
+    if value is None or type(value) in _NUMBERS:
+        return True
+    one = scan.scan_text(pa.array([_spelled(value)]), quoted_numbers=True)
+    return not isinstance(value, bool) and one.kind in (Kind.INT, Kind.NUMBER, Kind.BLANK)
+
+
+def _typed(kind: Kind, wanted: pa.DataType) -> Builder:
+    """Give the builder of a column whose type is certain."""
+
+    def build(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+        if kind is not Kind.BOOL:  # a bare number is no time: nothing tells what it counts
+            values = [value if value is None else as_text(value) for value in values]
+        array = untyped(values)
+        if pa.types.is_timestamp(wanted) and not pa.types.is_null(array.type) and _has_nanoseconds(array):
+            return array, Seen(kind, nanoseconds=True)
+        made = converted(array, wanted, name, first_row=first_row, where=where)
+        if made.null_count == len(made):
+            return made, Seen()
+        if pa.types.is_timestamp(wanted):
+            return made, scan.ranged(Seen(kind), made.drop_null())
+        return made, Seen(kind)
+
+    return build
+
+
+def _has_nanoseconds(text: pa.Array) -> bool:
+    text = scan.iso_times(text)
+    if not pc.any(pc.match_substring_regex(text, r"\.\d{7}")).as_py():
+        return False
+    return any(scan.nanoseconds_or_none(text, zone) is not None for zone in (ZONE, None))
+
+
+Builder = Callable[[list[Any], str, int, Seen, str], tuple[pa.Array, Seen]]
+_BUILDERS: Mapping[str, Builder] = {
+    "string": _string,
+    "number": _number,
+    "bool": _typed(Kind.BOOL, pa.bool_()),
+    "date": _typed(Kind.DATE, pa.date32()),
+    "datetime": _typed(Kind.DATETIME, pa.timestamp(UNIT)),
+    "timestamp": _typed(Kind.TIMESTAMP, pa.timestamp(UNIT, ZONE)),
+    "any": _any,
+}
+
+
+def columns_of(
+    rows: Sequence[Mapping[str, Any]],
+    words: Mapping[str, str],
+    *,
+    typed: frozenset[str],
+    before: Mapping[str, Seen],
+    first_row: int,
+    where: str,
+) -> tuple[pa.RecordBatch, dict[str, Seen]]:
+    """Give rows as a record batch with these columns; a row that lacks one has no value there."""
+    arrays, seen = [], {}
+    for name, word in words.items():
+        values = [row.get(name) for row in rows]
+        if name in typed:
+            arrays.append(untyped(values))
+            seen[name] = TEXT
+        else:
+            array, seen[name] = column(values, word, name, first_row, before.get(name, Seen()), where)
+            arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, names=list(words)), seen

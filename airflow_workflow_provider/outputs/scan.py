@@ -1,0 +1,180 @@
+"""Finding out what a column of text holds. Kernels of Arrow do it; Python sees only the few hard values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_workflow_provider.outputs.seen import TEXT, Kind, Seen
+from airflow_workflow_provider.outputs.types import UNIT, ZONE
+from airflow_workflow_provider.protocol.effects import SAFE_DIGITS
+
+# A number is text that a number prints as: "007" and "+47123" are not, and "12e5" is more likely a code.
+_INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
+_NUMBER = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"
+_CODE = r"^[0-9]+[eE][0-9]+$"
+_NOT_FINITE = r"^[-+]?(?:nan|inf|infinity)$"
+_EXACT_IN_FLOAT = 2**53
+_HEAD = 16  # values that are tried first
+_NANOSECOND_YEARS = pa.array(["1677-09-22", "2262-04-11"]).cast(pa.date32()).cast(pa.timestamp(UNIT))
+
+
+def scan_text(array: pa.Array, *, quoted_numbers: bool) -> Seen:
+    """Tell what text holds. Empty text counts as no value, unless the column turns out to be text.
+
+    ``quoted_numbers`` allows numbers and booleans to be spelled as text, as in CSV; dates and times always are.
+    """
+    values = array.drop_null()
+    filled = values.filter(pc.not_equal(values, ""))
+    if not len(filled):
+        return Seen(Kind.BLANK if len(values) else Kind.NULL)
+    head = filled.slice(0, _HEAD)
+    scans = (*(_QUOTED if quoted_numbers else ()), *_ALWAYS)
+    # What does not hold for the first values cannot hold for all, and a cast that fails is slow on many values.
+    found = (scan(filled) for scan in scans if scan(head) is not None)
+    return next((seen for seen in found if seen is not None), TEXT)
+
+
+def scan_int(values: pa.Array) -> Seen:
+    """Tell how big the integers of an Arrow column without nulls are."""
+    bounds = pc.min_max(values).as_py()
+    biggest = max(abs(bounds["min"]), abs(bounds["max"]))
+    return Seen(Kind.INT, digits=len(str(biggest)), fits_float64=biggest <= _EXACT_IN_FLOAT)
+
+
+def scan_decimal_text(values: pa.Array) -> Seen | None:
+    """Tell what numbers spelled as text hold; None if one of them is none."""
+    return _scan_int(values) or _scan_number(values)
+
+
+def cast_or_none(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Cast a whole column, or give None."""
+    try:
+        return pc.cast(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def iso_times(values: pa.Array) -> pa.Array:
+    """Spell times as Arrow reads them: ``… UTC`` (BigQuery) is ``Z``, the seventh digit (.NET) goes if it is a zero."""
+    if pc.any(pc.ends_with(values, ZONE)).as_py():
+        values = pc.replace_substring_regex(values, r" ?UTC$", "Z")
+    if pc.any(pc.match_substring_regex(values, r"\.\d{7}")).as_py():
+        return pc.replace_substring_regex(values, r"(\.\d{6})0+(\D|$)", r"\1\2")
+    return values
+
+
+def _all_match(values: pa.Array, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
+
+
+def _scan_int(values: pa.Array) -> Seen | None:
+    numbers = cast_or_none(values, pa.int64())
+    if numbers is not None:
+        same = pc.all(pc.equal(pc.cast(numbers, pa.string()), values)).as_py()
+        return scan_int(numbers) if same else None
+    if not _all_match(values, _INTEGER):
+        return None
+    digits = pc.max(pc.utf8_length(pc.utf8_ltrim(values, "-"))).as_py()
+    return Seen(Kind.INT, digits=digits, fits_int64=False, fits_float64=False)
+
+
+def _scan_number(values: pa.Array) -> Seen | None:
+    numeric = pc.match_substring_regex(values, _NUMBER)
+    rest = values.filter(pc.invert(numeric))
+    finite = values.filter(numeric)
+    if not len(finite) or pc.any(pc.match_substring_regex(finite, _CODE)).as_py():
+        return None
+    if len(rest) and not pc.all(pc.match_substring_regex(rest, _NOT_FINITE, ignore_case=True)).as_py():
+        return None
+    digits, scale = _width(finite)
+    return Seen(Kind.NUMBER, digits, scale, fits_float64=_fit_float64(finite), finite=not len(rest))
+
+
+def _width(numbers: pa.Array) -> tuple[int, int]:
+    """Give the most digits before and after the point."""
+    with_exponent = pc.match_substring(numbers, "e", ignore_case=True)
+    widths = [_width_of(Decimal(text)) for text in numbers.filter(with_exponent).to_pylist()]
+    plain = pc.utf8_ltrim(numbers.filter(pc.invert(with_exponent)), "-")
+    if len(plain):
+        length, point = pc.utf8_length(plain), pc.find_substring(plain, ".")
+        none = pc.equal(point, -1)
+        before = pc.if_else(none, length, point)
+        after = pc.if_else(none, pa.scalar(0, pa.int32()), pc.subtract(pc.subtract(length, point), 1))
+        widths.append((pc.max(before).as_py(), pc.max(after).as_py()))
+    return max(width[0] for width in widths), max(width[1] for width in widths)
+
+
+def _width_of(number: Decimal) -> tuple[int, int]:
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    return max(len(digits) + exponent, 1), max(-exponent, 0)
+
+
+def _fit_float64(numbers: pa.Array) -> bool:
+    """True if every number comes back digit by digit from a float."""
+    safe = pc.and_(
+        pc.less_equal(pc.utf8_length(numbers), SAFE_DIGITS),
+        pc.invert(pc.match_substring(numbers, "e", ignore_case=True)),
+    )
+    hard = numbers.filter(pc.invert(safe))
+    printed = pc.cast(pc.cast(hard, pa.float64()), pa.string())
+    hard = hard.filter(pc.not_equal(printed, hard))
+    return all(_fits_float64(text) for text in hard.to_pylist())
+
+
+def _fits_float64(text: str) -> bool:
+    number = float(text)
+    return isfinite(number) and Decimal(repr(number)) == Decimal(text)
+
+
+def _scan_bool(values: pa.Array) -> Seen | None:
+    words = pc.is_in(pc.utf8_lower(values), value_set=pa.array(["true", "false"]))
+    return Seen(Kind.BOOL) if pc.all(words).as_py() else None
+
+
+def _scan_date(values: pa.Array) -> Seen | None:
+    dates = cast_or_none(values, pa.date32())
+    return None if dates is None else ranged(Seen(Kind.DATE), pc.cast(dates, pa.timestamp(UNIT)))
+
+
+def _scan_datetime(values: pa.Array) -> Seen | None:
+    return _scan_time(iso_times(values), Kind.DATETIME, None)
+
+
+def _scan_timestamp(values: pa.Array) -> Seen | None:
+    return _scan_time(iso_times(values), Kind.TIMESTAMP, ZONE)
+
+
+def _scan_time(values: pa.Array, kind: Kind, zone: str | None) -> Seen | None:
+    times = cast_or_none(values, pa.timestamp(UNIT, zone))
+    if times is not None:
+        return ranged(Seen(kind), times)
+    return None if nanoseconds_or_none(values, zone) is None else Seen(kind, nanoseconds=True)
+
+
+def nanoseconds_or_none(text: pa.Array, zone: str | None) -> pa.Array | None:
+    """Read times with more digits than six, or give None; Arrow keeps nanoseconds for the years 1678 to 2261 only."""
+    years = pc.utf8_slice_codeunits(text, 0, 4)
+    # Checked by hand: older versions of Arrow take other years for these.
+    if pc.any(pc.or_(pc.less(years, "1678"), pc.greater(years, "2261"))).as_py():
+        return None
+    return cast_or_none(text, pa.timestamp("ns", zone))
+
+
+def ranged(seen: Seen, times: pa.Array) -> Seen:
+    """Note whether all times lie where Arrow keeps nanoseconds."""
+    bounds: Any = pc.min_max(pc.cast(times, pa.int64())).as_py()
+    low, high = _NANOSECOND_YEARS.cast(pa.int64()).to_pylist()
+    inside = low <= bounds["min"] and bounds["max"] <= high
+    return seen if inside else Seen(seen.kind, in_nanosecond_range=False)
+
+
+_Scan = Callable[[pa.Array], Seen | None]
+_QUOTED: tuple[_Scan, ...] = (_scan_int, _scan_number, _scan_bool)
+_ALWAYS: tuple[_Scan, ...] = (_scan_date, _scan_datetime, _scan_timestamp)

@@ -1,0 +1,147 @@
+"""Outputs as one table: every value read once, the types found, then handed out batch by batch.
+
+Types hold over all rows, so nothing is handed out before the last row was seen; what came before waits on disk (a
+single page in memory). So a source that breaks off is noticed before a target is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.convert import converted
+from airflow_workflow_provider.outputs.raw import Raw, RawReader, Wanted
+from airflow_workflow_provider.outputs.seen import Seen
+from airflow_workflow_provider.outputs.spool import Spool
+from airflow_workflow_provider.outputs.types import parse_types
+
+Columns = Sequence[str] | Mapping[str, str] | None
+Watch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One output: how its raw batches are read, and how errors name it (as in ``"run 7, output 'a': "``)."""
+
+    read: RawReader
+    where: str = ""
+
+
+@dataclass
+class _Gathered:
+    """What is known after reading: the rows in the spool, all column names in order, what was seen in them."""
+
+    spool: Spool = field(default_factory=Spool)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    places: list[tuple[str, int]] = field(default_factory=list)
+
+
+def table(
+    parts: Sequence[Part],
+    *,
+    columns: Columns = None,
+    column_types: Mapping[str, Any] | None = None,
+    batch_rows: int = 65_536,
+    watch: Watch = lambda rows, size: None,
+) -> pa.RecordBatchReader:
+    """Read outputs to their end and give them as one table, united by column name.
+
+    :param columns: the columns to keep, in this order, or a mapping from their names to new ones; None keeps all.
+    :param column_types: column to Arrow type, by its old or its new name; the others are found out.
+    :param batch_rows: rows a batch at most.
+    :param watch: told the rows and the bytes of each batch that was read.
+    """
+    if batch_rows < 1:
+        raise InvalidArgument(f"batch_rows: expected a number above 0, not {batch_rows!r}")
+    chosen = chosen_columns(columns)
+    types = _by_source(parse_types(column_types), chosen)
+    wanted = frozenset(chosen) if chosen is not None else None
+    gathered = _Gathered()
+    try:
+        for part in parts:
+            _gather(part, gathered, wanted, frozenset(types), watch, single=len(parts) == 1)
+        renamed = chosen if chosen is not None else {name: name for name in gathered.names}
+        _check_known({**renamed, **types}, gathered.names, parts)
+        final = {name: types.get(name, gathered.seen.get(name, Seen()).type) for name in renamed}
+    except BaseException:
+        gathered.spool.close()
+        raise
+    schema = pa.schema([(target, final[source]) for source, target in renamed.items()])
+    batches = _batches(gathered, final, schema, batch_rows)
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def chosen_columns(columns: Columns) -> dict[str, str] | None:
+    """Give ``columns`` as a mapping from source to target; None is all of them. Raises `InvalidArgument`."""
+    if columns is None:
+        return None
+    if isinstance(columns, Mapping):
+        chosen = {str(source): str(target) for source, target in columns.items()}
+    elif isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+        raise InvalidArgument("columns: expected a list of column names, or a mapping from column to new name")
+    else:
+        chosen = {name: name for name in columns}
+    targets = list(columns.values() if isinstance(columns, Mapping) else columns)
+    twice = next((name for name in targets if targets.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidArgument(f"columns: two columns would be called {twice!r}")
+    if not chosen:
+        raise InvalidArgument("columns: is empty; leave it out to keep all columns")
+    return chosen
+
+
+def _by_source(types: dict[str, pa.DataType], chosen: dict[str, str] | None) -> dict[str, pa.DataType]:
+    sources = {target: source for source, target in (chosen or {}).items()}
+    known = chosen or {}
+    return {name if name in known else sources.get(name, name): kind for name, kind in types.items()}
+
+
+def _gather(
+    part: Part, into: _Gathered, columns: frozenset[str] | None, typed: frozenset[str], watch: Watch, *, single: bool
+) -> None:
+    wanted = Wanted(columns, typed, into.seen, part.where)
+    row = 1
+    for number, raw in enumerate(part.read(wanted)):
+        if single and not number:  # a misspelt column must not cost a whole download, where columns are known at once
+            _check_early(raw, columns, part)
+        into.names.update(dict.fromkeys(raw.names))
+        for name, seen in raw.seen.items():
+            into.seen[name] = into.seen.get(name, Seen()) | seen
+        if raw.batch.num_rows:
+            into.spool.add(raw.batch)
+            into.places.append((part.where, row))
+        row += raw.batch.num_rows
+        watch(raw.batch.num_rows, raw.batch.nbytes)
+
+
+def _check_early(raw: Raw, columns: frozenset[str] | None, part: Part) -> None:
+    if raw.complete and columns:
+        _check_known(dict.fromkeys(sorted(columns), ""), dict.fromkeys(raw.names), [part])
+
+
+def _check_known(asked: Mapping[str, Any], names: Mapping[str, None], parts: Sequence[Part]) -> None:
+    unknown = next((name for name in asked if name not in names), None)
+    if unknown is not None:
+        where = parts[0].where if len(parts) == 1 else ""
+        known = ", ".join(map(repr, names)) or "none"
+        raise OutputUnavailable(f"{where}there is no column {unknown!r}; the columns are {known}")
+
+
+def _batches(
+    gathered: _Gathered, final: Mapping[str, pa.DataType], schema: pa.Schema, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    for batch, (where, row) in zip(gathered.spool.replay(), gathered.places, strict=True):
+        arrays = []
+        for name, kind in final.items():
+            if name in batch.schema.names:
+                arrays.append(converted(batch.column(name), kind, name, first_row=row, where=where))
+            else:
+                arrays.append(pa.nulls(batch.num_rows, kind))
+        made = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        for start in range(0, made.num_rows, batch_rows):
+            yield made.slice(start, batch_rows)

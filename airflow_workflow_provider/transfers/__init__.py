@@ -1,0 +1,1 @@
+"""Transfers: outputs of runs into databases and onto object storage."""

@@ -1,0 +1,73 @@
+"""What both transfers share: which outputs of which runs, and how the result is handed on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.transfers.harvest import Harvested
+
+
+class WorkflowOutputTransfer(BaseOperator):
+    """Moves outputs of runs somewhere else; `WorkflowOutputToSqlOperator` and its like say where to.
+
+    :param run: the run object that a run operator or sensor returns, its JSON text, or a sequence of these (the
+        XComs of a mapped task, unexpanded, too). A run that has not ended is looked at first. (templated)
+    :param output_name: name or index of the output, ``"*"`` for all; default the only one. (templated)
+    :param on_missing_output: ``"fail"``, or ``"skip"`` for runs that did not succeed or lack the output; the task
+        itself is skipped when nothing is left. (templated)
+    :param conn_id: Airflow connection of the workflow system; default the run's own. (templated)
+    """
+
+    template_fields: Sequence[str] = ("run", "conn_id", "output_name", "on_missing_output")
+
+    def __init__(
+        self,
+        *,
+        run: Any,
+        output_name: str | int | None = None,
+        on_missing_output: str = "fail",
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+        self.output_name = output_name
+        self.on_missing_output = on_missing_output
+        self.conn_id = conn_id
+
+    def harvest(self) -> list[Harvested]:
+        """Find the outputs; nothing is read yet."""
+        # Imported late: a DAG file must not pay for what only a running task needs.
+        from airflow_workflow_provider.transfers.harvest import harvest
+
+        return harvest(
+            self.run,
+            conn_id=self.conn_id,
+            output_name=self.output_name,
+            on_missing_output=self.on_missing_output,
+            log=self.log,
+        )
+
+    def as_value(self, name: str) -> Any:
+        """Give an argument that is a list or a mapping; a template may have made JSON text of it."""
+        value = getattr(self, name)
+        if not (isinstance(value, str) and value.strip()[:1] in ("[", "{")):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise InvalidArgument(f"{name}: looks like JSON, but is not: {error}") from error
+
+    def handed_on(self, context: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Push each value under its own key, so that ``task.output["rows"]`` works, and give all for the return."""
+        if self.do_xcom_push:
+            for key, value in result.items():
+                context["ti"].xcom_push(key=key, value=value)
+        return dict(result)

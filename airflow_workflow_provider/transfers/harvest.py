@@ -1,0 +1,106 @@
+"""From the argument ``run`` to the outputs that a transfer moves."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.hooks.workflow import WorkflowHook
+from airflow_workflow_provider.protocol.model import Output, Run, parse_runs
+from airflow_workflow_provider.protocol.results import Source
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.outputs.raw import Client
+
+ALL = "*"
+PLACEHOLDER = re.compile(r"\{(run_id|output|index)\}")
+
+
+@dataclass(frozen=True, eq=False)
+class Harvested:
+    """One output of one run. ``index`` counts over all runs, from 0."""
+
+    run: Run
+    output: Output
+    index: int
+    source: Source
+    client: Client
+
+    @property
+    def where(self) -> str:
+        """What stands before the text of an error."""
+        return f"run {self.run.run_id}, output {self.output.name!r}: "
+
+    def filled(self, pattern: str, unfit: str) -> str:
+        """Fill ``{run_id}``, ``{output}`` and ``{index}``; characters that match ``unfit`` become ``_``."""
+        values = {"run_id": self.run.run_id, "output": self.output.name, "index": str(self.index)}
+        fit = {name: re.sub(unfit, "_", value) for name, value in values.items()}
+        return PLACEHOLDER.sub(lambda match: fit[match[1]] if fit[match[1]].strip(".") else "_", pattern)
+
+
+def harvest(
+    value: Any, *, conn_id: str | None, output_name: str | int | None, on_missing_output: str, log: logging.Logger | Any
+) -> list[Harvested]:
+    """Find the outputs to move. Raises `OutputUnavailable`, or skips as ``on_missing_output`` says."""
+    if on_missing_output not in ("fail", "skip"):
+        raise InvalidArgument(f"on_missing_output: expected 'fail' or 'skip', not {on_missing_output!r}")
+    runs = _runs(value)
+    if not runs and on_missing_output == "fail":
+        raise InvalidArgument("run: holds no run")
+    found: list[Harvested] = []
+    hooks: dict[tuple[str, str], WorkflowHook] = {}
+    for given in runs:
+        hook = hooks.setdefault((given.system, given.conn_id), WorkflowHook.for_run(given, conn_id))
+        run = _ended(hook, given)
+        try:
+            outputs = _chosen(hook, run, output_name)
+        except OutputUnavailable as error:
+            if on_missing_output == "fail":
+                raise
+            log.info("Leaving out: %s", error)
+            continue
+        for output in outputs:
+            found.append(Harvested(run, output, len(found), hook.system.read(run, output), hook.client))
+    if not found:
+        raise AirflowSkipException("No run has the output that was asked for, and on_missing_output='skip'")
+    return found
+
+
+def grouped(harvested: Sequence[Harvested], pattern: str, unfit: str) -> dict[str, list[Harvested]]:
+    """Sort outputs by the target that the pattern gives them; those with one target are united there."""
+    groups: dict[str, list[Harvested]] = {}
+    for item in harvested:
+        groups.setdefault(item.filled(pattern, unfit), []).append(item)
+    return groups
+
+
+def _runs(value: Any) -> list[Run]:
+    """Give the runs; tasks that were skipped leave None, which is no run."""
+    if value is None:
+        return []
+    if isinstance(value, (Run, Mapping, str)) or not isinstance(value, Iterable):
+        return parse_runs(value)
+    given = [item for item in value if item is not None]
+    return parse_runs(given) if given else []
+
+
+def _ended(hook: WorkflowHook, run: Run) -> Run:
+    seen = run if run.state.is_terminal else hook.get_run(run)
+    if not seen.state.is_terminal:
+        raise OutputUnavailable(f"run {seen.run_id} is still {seen.state}; wait for it before its output is moved")
+    return seen
+
+
+def _chosen(hook: WorkflowHook, run: Run, wanted: str | int | None) -> list[Output]:
+    if wanted != ALL:
+        return [hook.output(run, wanted)]
+    outputs = hook.outputs(run)
+    if not outputs:
+        raise OutputUnavailable(f"run {run.run_id} has no output")
+    return outputs

@@ -1,0 +1,143 @@
+"""Rows as Parquet, CSV or JSON lines, written while they come."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from math import isfinite
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+
+Watch = Callable[[int, int], None]
+_ROW_GROUP_ROWS, _ROW_GROUP_BYTES = 250_000, 64 << 20
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format: its compressions (the first is the default), and how rows are written; raw bytes have none."""
+
+    compressions: tuple[str, ...]
+    write: Callable[[pa.RecordBatchReader, BinaryIO, str, Watch], None] | None
+
+
+def _with_values(schema: pa.Schema) -> pa.Schema:
+    """Give columns that never had a value the type text: few readers know a column of nothing."""
+    return pa.schema([field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema])
+
+
+def _batches(reader: pa.RecordBatchReader, schema: pa.Schema, watch: Watch) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        watch(batch.num_rows, batch.nbytes)
+
+
+def _write_parquet(reader: pa.RecordBatchReader, file: BinaryIO, compression: str, watch: Watch) -> None:
+    schema = _with_values(reader.schema)
+    with pyarrow.parquet.ParquetWriter(file, schema, compression=compression) as writer:
+        group: list[pa.RecordBatch] = []
+        for batch in _batches(reader, schema, watch):
+            group.append(batch)
+            if _is_full(group):
+                writer.write_table(pa.Table.from_batches(group, schema))
+                group.clear()
+        if group:
+            writer.write_table(pa.Table.from_batches(group, schema))
+
+
+def _is_full(group: list[pa.RecordBatch]) -> bool:
+    rows, size = sum(batch.num_rows for batch in group), sum(batch.nbytes for batch in group)
+    return rows >= _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES
+
+
+def _write_csv(reader: pa.RecordBatchReader, file: BinaryIO, compression: str, watch: Watch) -> None:
+    """UTF-8 with a header; text in quotes, so that an empty one differs from no value; binary as base64."""
+    if not reader.schema.names:
+        return
+    schema = _with_values(reader.schema)
+    written = pa.schema([_csv_field(field) for field in schema])
+    with pyarrow.csv.CSVWriter(file, written) as writer:
+        for batch in _batches(reader, schema, watch):
+            columns = [_csv_column(column) for column in batch.columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=written))
+
+
+def _csv_field(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.string()) if pa.types.is_binary(field.type) else field
+
+
+def _csv_column(column: pa.Array) -> pa.Array:
+    return pa.array(_json_values(column), pa.string()) if pa.types.is_binary(column.type) else column
+
+
+def _write_jsonl(reader: pa.RecordBatchReader, file: BinaryIO, compression: str, watch: Watch) -> None:
+    names = reader.schema.names
+    for batch in _batches(reader, reader.schema, watch):
+        columns = [_json_values(column) for column in batch.columns]
+        file.writelines(_json_line(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+
+
+def _json_line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _json_values(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        return _spelled_times(column)
+    return [_json_value(value) for value in column.to_pylist()]
+
+
+def _spelled_times(column: pa.Array) -> list[Any]:
+    """Spell times as ISO 8601, with ``Z`` where they have a zone; digits below a microsecond are kept."""
+    text = pc.replace_substring(pc.cast(column.cast(pa.timestamp(column.type.unit)), pa.string()), " ", "T")
+    values: list[Any] = text.to_pylist()
+    return [value if value is None else value + "Z" for value in values] if column.type.tz else values
+
+
+def _json_value(value: Any) -> Any:
+    """Spell a value as JSON knows it. A decimal is a number if a float keeps its digits, else text."""
+    match value:
+        case float():
+            return value if isfinite(value) else None
+        case Decimal():
+            whole = value == value.to_integral_value()
+            exact = whole or Decimal(repr(float(value))) == value
+            return (int(value) if whole else float(value)) if exact else format(value, "f")
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes():
+            return base64.b64encode(value).decode()
+    return value
+
+
+_GZIP = ("none", "gzip")
+FORMATS: Mapping[str, Format] = {
+    "parquet": Format(("snappy", "none", "gzip", "zstd", "lz4", "brotli"), _write_parquet),
+    "csv": Format(_GZIP, _write_csv),
+    "jsonl": Format(_GZIP, _write_jsonl),
+    "raw": Format(_GZIP, None),
+}
+
+
+def checked_format(name: Any, compression: Any) -> tuple[Format, str]:
+    """Give the format and its compression. Raises `InvalidArgument`, which names the argument."""
+    if name not in FORMATS:
+        raise InvalidArgument(f"format: expected one of {', '.join(map(repr, FORMATS))}, not {name!r}")
+    chosen = FORMATS[name]
+    wanted = chosen.compressions[0] if compression in (None, "") else str(compression).lower()
+    if wanted not in chosen.compressions:
+        known = ", ".join(map(repr, chosen.compressions))
+        raise InvalidArgument(f"compression: {name} knows {known}, not {compression!r}")
+    return chosen, wanted

@@ -1,0 +1,155 @@
+"""A whole transfer onto object storage: all files are written first, then each is moved to its name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.outputs.reading import opened, part_of
+from airflow_workflow_provider.outputs.table import table
+from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.harvest import PLACEHOLDER, Harvested, grouped
+from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.file_formats import Format
+from airflow_workflow_provider.transfers.sinks.files import StoredFile, Written, copied
+
+_UNFIT = r"[^\w.=+-]"  # what a run's id or an output's name must not bring into a path, above all "/"
+_KEY = "workflow_output_files"  # in the task state store
+
+
+@dataclass(frozen=True)
+class FileLoad:
+    """What to write where, as the operator was told. ``path`` may hold placeholders for runs and outputs."""
+
+    path: str
+    conn_id: str | None
+    name: str
+    format: Format
+    compression: str
+    overwrite: bool
+    attempt: Attempt
+    store: Any
+    log: logging.Logger | Any
+
+    def earlier(self) -> dict[str, Any] | None:
+        """Give what an earlier try of this series wrote, if it is all there; refuse a path that is taken."""
+        if not isinstance(self.path, str) or not self.path.strip():
+            raise InvalidArgument("path: is empty")
+        noted = self.store.get(_KEY) if self.store is not None and self.attempt.is_retry else None
+        if isinstance(noted, Mapping) and noted.get("key") == self.attempt.key and self._are_there(noted):
+            result = dict(noted["result"])
+            self.log.info("An earlier try has written this already, nothing is written again: %s", result)
+            return result
+        if not PLACEHOLDER.search(self.path):
+            self._check_free(self._file(self.path))
+        return None
+
+    def run(self, harvested: Sequence[Harvested]) -> dict[str, Any]:
+        """Write the files, move them to their names, and tell what was done."""
+        progress = Progress(self.log, "Wrote")
+        with ExitStack() as leftovers:
+            landed = [
+                self._written(path, group, progress, leftovers)
+                for path, group in grouped(harvested, self.path, _UNFIT).items()
+            ]
+            fresh = [item for item in landed if not self._is_ours(item)]
+            result = self._result(landed)
+            self._note(landed, result, moved=False)
+            for item in fresh:
+                item.file.publish()
+            self._note(landed, result, moved=True)
+        self.log.info("Wrote %s to %s", progress, result["path"])
+        return result
+
+    def _written(self, path: str, group: Sequence[Harvested], progress: Progress, leftovers: ExitStack) -> _Landed:
+        file, before = self._file(path), progress.rows
+        self._check_free(file)
+        written = file.write(self._filler(path, group, progress), compress=self._compresses)
+        leftovers.callback(file.discard)
+        return _Landed(file, written, None if self.format.write is None else progress.rows - before)
+
+    def _filler(self, path: str, group: Sequence[Harvested], progress: Progress) -> Callable[[BinaryIO], None]:
+        write = self.format.write
+        if write is not None:
+            reading = Progress(self.log, "Read")
+            parts = [part_of(item.source, item.client, item.where) for item in group]
+            reader = table(parts, watch=reading.add)
+            return lambda target: write(reader, target, self.compression, progress.add)
+        if len(group) > 1:
+            raise InvalidArgument(
+                f"path: {path!r} would hold {len(group)} outputs, which format='raw' cannot join; "
+                "put {output}, {run_id} or {index} into it"
+            )
+
+        def copy(target: BinaryIO) -> None:
+            with opened(group[0].source, group[0].client) as source:
+                copied(source, target, progress.add)
+
+        return copy
+
+    @property
+    def _compresses(self) -> bool:
+        """True where the whole file is packed; Parquet packs its own pages."""
+        return self.compression == "gzip" and self.name != "parquet"
+
+    def _file(self, path: str) -> StoredFile:
+        return StoredFile(path, self.conn_id, self.attempt.key[:12])
+
+    def _check_free(self, file: StoredFile) -> None:
+        # What a retry finds may be its own; that shows once the file is written anew.
+        if not self.overwrite and not self.attempt.is_retry and file.exists():
+            raise _taken(file)
+
+    def _is_ours(self, item: _Landed) -> bool:
+        """True if the very same bytes are there already, left by an earlier try."""
+        if self.overwrite or not item.file.exists():
+            return False
+        if (
+            self.attempt.is_retry
+            and item.file.size() == item.written.size
+            and item.file.sha256() == item.written.sha256
+        ):
+            return True
+        raise _taken(item.file)
+
+    def _are_there(self, noted: Mapping[str, Any]) -> bool:
+        """Compare by size once the move was noted, else by hash: the file could still be somebody else's."""
+        for path, size, sha256 in noted["files"]:
+            file = self._file(path)
+            if not file.exists() or file.size() != size or not (noted["moved"] or file.sha256() == sha256):
+                return False
+        return True
+
+    def _note(self, landed: Sequence[_Landed], result: Mapping[str, Any], *, moved: bool) -> None:
+        if self.store is None:
+            return
+        files = [[item.file.path, item.written.size, item.written.sha256] for item in landed]
+        self.store.set(_KEY, {"key": self.attempt.key, "files": files, "result": dict(result), "moved": moved})
+
+    def _result(self, landed: Sequence[_Landed]) -> dict[str, Any]:
+        one = len(landed) == 1
+        paths, hashes = [item.file.path for item in landed], [item.written.sha256 for item in landed]
+        return {
+            "path": paths[0] if one else paths,
+            "format": self.name,
+            "rows": None if self.format.write is None else sum(item.rows or 0 for item in landed),
+            "bytes": sum(item.written.size for item in landed),
+            "sha256": hashes[0] if one else hashes,
+        }
+
+
+@dataclass(frozen=True)
+class _Landed:
+    """A file under its temporary name; ``rows`` is None where nobody counted."""
+
+    file: StoredFile
+    written: Written
+    rows: int | None
+
+
+def _taken(file: StoredFile) -> InvalidArgument:
+    return InvalidArgument(f"path: {file.path!r} exists already; overwrite=True replaces it")

@@ -1,0 +1,114 @@
+"""A whole load into a database: looked over first, then read, then written in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.outputs.reading import part_of
+from airflow_workflow_provider.outputs.table import Columns, table
+from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.harvest import PLACEHOLDER, Harvested, grouped
+from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
+from airflow_workflow_provider.transfers.sinks.sql_modes import WAYS, Load, Mode, check_absent
+from airflow_workflow_provider.transfers.sinks.sql_names import TableName, parse_table
+from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, session
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_UNFIT = r"\W"  # what cannot stand in a table's name without quotes
+
+
+@dataclass(frozen=True)
+class SqlLoad:
+    """What to load where, as the operator was told. ``table`` may hold placeholders for runs and outputs."""
+
+    hook: Any
+    conn_id: str
+    table: str
+    mode: Mode
+    columns: Columns
+    column_types: Mapping[str, Any] | None
+    attempt: Attempt
+    log: logging.Logger | Any
+
+    def earlier(self) -> dict[str, Any] | None:
+        """Look at the database before anything is read; give what an earlier try returned, if it has loaded already."""
+        with self._described(), session(self.hook) as opened:
+            target = self._pattern(opened)
+            ledger = self._ledger(opened)
+            ledger.ensure()
+            done = ledger.done()
+            if done is not None:
+                self.log.info("An earlier try has committed this load, nothing is loaded again: %s", done)
+            elif self.mode.if_exists == "fail" and not PLACEHOLDER.search(self.table):
+                check_absent(opened, ledger, target, opened.columns(target))
+            return done
+
+    def run(self, harvested: Sequence[Harvested]) -> dict[str, Any]:
+        """Read the outputs, write them, commit, and tell what was done."""
+        reading = Progress(self.log, "Read")
+        groups = grouped(harvested, self.table, _UNFIT)
+        readers = {name: self._reader(group, reading) for name, group in groups.items()}
+        self.log.info("Read %s", reading)
+        writing = Progress(self.log, "Wrote")
+        with self._described(), session(self.hook) as opened:
+            try:
+                self._write(opened, readers, writing)
+                result = self._result(list(readers), writing, reading.seconds)
+                self._ledger(opened).note(writing.rows, result)
+                opened.commit()
+            except BaseException:
+                opened.undo()
+                raise
+        self.log.info("Wrote %s to %s", writing, ", ".join(readers))
+        return result
+
+    def _write(self, opened: SqlSession, readers: Mapping[str, pa.RecordBatchReader], progress: Progress) -> None:
+        opened.begin()
+        ways = []
+        for number, (name, reader) in enumerate(readers.items()):
+            target = parse_table(name, opened.dialect)
+            staging_name = f"airflow_{self.attempt.key[:16]}_{number}"
+            load = Load(opened, self._ledger(opened), target, reader, self.mode, progress, staging_name)
+            ways.append(WAYS[self.mode.if_exists](load, opened.columns(target)))
+        for _ in range(3):
+            for way in ways:
+                next(way, None)
+
+    def _reader(self, group: Sequence[Harvested], progress: Progress) -> pa.RecordBatchReader:
+        parts = [part_of(item.source, item.client, item.where) for item in group]
+        return table(parts, columns=self.columns, column_types=self.column_types, watch=progress.add)
+
+    def _result(self, names: list[str], progress: Progress, seconds: float) -> dict[str, Any]:
+        tables = names[0] if len(names) == 1 else names
+        return {"table": tables, "rows": progress.rows, "bytes": progress.size, "seconds": round(seconds, 3)}
+
+    def _pattern(self, opened: SqlSession) -> TableName:
+        """Read the table's name; where the ledger lies must not depend on a run."""
+        target = parse_table(PLACEHOLDER.sub("x", self.table) if isinstance(self.table, str) else "", opened.dialect)
+        if target.parts[:-1] != parse_table(PLACEHOLDER.sub("y", self.table), opened.dialect).parts[:-1]:
+            raise InvalidArgument(f"table: {self.table!r} has a placeholder in its schema; only the name may have one")
+        return target
+
+    def _ledger(self, opened: SqlSession) -> Ledger:
+        return Ledger(opened, self._pattern(opened), self.attempt, self.log)
+
+    @contextmanager
+    def _described(self) -> Iterator[None]:
+        """Say in every error which table and connection it is about; a driver's error becomes a `WorkflowError`."""
+        place = f"table {self.table!r} (connection {self.conn_id!r})"
+        try:
+            yield
+        except Exception as error:
+            said = re.sub(r"\s+", " ", str(error)).strip()
+            if isinstance(error, WorkflowError):
+                raise type(error)(f"{place}: {said}; nothing was changed") from error
+            raise WorkflowError(f"{place}: {type(error).__name__}: {said}; nothing was changed") from error

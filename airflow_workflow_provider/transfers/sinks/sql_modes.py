@@ -1,0 +1,219 @@
+"""What ``if_exists`` means: five ways to bring rows into a table."""
+# ruff: noqa: S608 (names are quoted; ``where`` is SQL of the DAG's author)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
+from airflow_workflow_provider.transfers.sinks.sql_merge import merge
+from airflow_workflow_provider.transfers.sinks.sql_names import TableName, check_length
+from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, same_type
+from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """``if_exists`` with its arguments, checked."""
+
+    if_exists: str
+    key_columns: tuple[str, ...] = ()
+    where: str = ""
+
+    @classmethod
+    def of(cls, if_exists: Any, key_columns: Any, where: Any) -> Mode:
+        """Check what the operator was given. Raises `InvalidArgument`, which names the argument."""
+        if if_exists not in WAYS:
+            raise InvalidArgument(f"if_exists: expected one of {', '.join(map(repr, WAYS))}, not {if_exists!r}")
+        keys = [key_columns] if isinstance(key_columns, str) else list(key_columns or ())
+        if if_exists == "upsert" and not (keys and all(isinstance(key, str) and key for key in keys)):
+            raise InvalidArgument("key_columns: if_exists='upsert' needs the columns that make a row unique")
+        condition = where.strip() if isinstance(where, str) else ""
+        if if_exists == "replace_where" and not condition:
+            raise InvalidArgument("where: if_exists='replace_where' needs the condition of the rows to replace")
+        if ";" in _TEXT.sub("", condition):
+            raise InvalidArgument("where: holds a semicolon; expected one condition")
+        return cls(if_exists, tuple(keys), condition)
+
+
+@dataclass
+class Load:
+    """One table and the rows for it, within an open transaction."""
+
+    session: SqlSession
+    ledger: Ledger
+    target: TableName
+    reader: pa.RecordBatchReader
+    mode: Mode
+    progress: Progress
+    staging_name: str
+
+    def __post_init__(self) -> None:
+        dialect = self.session.dialect
+        hint = "; give it another with columns={…}"
+        for name in self.reader.schema.names:
+            check_length(name, dialect, "columns", hint)
+        self.types = {
+            field.name: sql_type(field.type, dialect, is_key=field.name in self.mode.key_columns)
+            for field in self.reader.schema
+        }
+
+    def insert(self, table: TableName, names: Sequence[str]) -> None:
+        """Insert all rows; names are the table's own, in the reader's order."""
+        for batch in self.reader:
+            if not batch.num_rows:
+                continue
+            first = self.progress.rows + 1
+            try:
+                self.session.insert(table, names, batch)
+            except WorkflowError:
+                raise
+            except Exception as error:
+                raise WorkflowError(f"rows {first} to {first + batch.num_rows - 1} were refused: {error}") from error
+            self.progress.add(batch.num_rows, batch.nbytes)
+
+    def create(self, table: TableName) -> None:
+        """Create a table for the rows, with the key columns as its primary key."""
+        if not self.types:
+            raise OutputUnavailable("there are neither columns nor rows, so nothing tells what the table looks like")
+        keys = [self.session.quoted(key) for key in self.mode.key_columns]
+        columns = [f"{self.session.quoted(name)} {kind}" for name, kind in self.types.items()]
+        primary = [f"PRIMARY KEY ({', '.join(keys)})"] if keys and self.mode.if_exists == "upsert" else []
+        if not self.session.dialect.ddl_in_transaction:
+            self.session.created.append(table)
+        described = ", ".join(columns + primary)
+        self.session.run(f"CREATE TABLE {table.sql} ({described}){self.session.dialect.table_options}")
+
+    def ready(self, existing: Mapping[str, str] | None) -> list[str]:
+        """Make the target if it is not there; give its columns for ours."""
+        if existing is not None:
+            return self.matched(existing)
+        self.create(self.target)
+        return list(self.types)
+
+    def matched(self, existing: Mapping[str, str]) -> list[str]:
+        """Give the target's columns for ours: of the same name, else the only one that differs in case alone."""
+        by_case: dict[str, list[str]] = {}
+        for name in existing:
+            by_case.setdefault(name.casefold(), []).append(name)
+        found = {name: [name] if name in existing else by_case.get(name.casefold(), []) for name in self.types}
+        missing = [name for name, names in found.items() if len(names) != 1]
+        if missing:
+            raise InvalidArgument(
+                f"the table lacks {', '.join(map(repr, missing))}; it has {', '.join(map(repr, existing))}"
+            )
+        return [names[0] for names in found.values()]
+
+
+Steps = Generator[None]
+
+
+def _fail(load: Load, existing: Mapping[str, str] | None) -> Steps:
+    check_absent(load.session, load.ledger, load.target, existing)
+    if existing is not None:
+        load.session.run(f"DROP TABLE {load.target.sql}")
+    if not load.session.dialect.ddl_in_transaction:
+        load.ledger.claim()
+    load.create(load.target)
+    yield
+    load.insert(load.target, list(load.types))
+
+
+def check_absent(session: SqlSession, ledger: Ledger, target: TableName, existing: Mapping[str, str] | None) -> None:
+    """Refuse a table that is there, but for an empty one that a try made which was killed before it filled it."""
+    if existing is None or (ledger.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.sql}")[0][0]):
+        return
+    raise InvalidArgument(f"if_exists='fail': the table {target.sql} exists already")
+
+
+def _append(load: Load, existing: Mapping[str, str] | None) -> Steps:
+    names = load.ready(existing)
+    yield
+    load.insert(load.target, names)
+
+
+def _replace(load: Load, existing: Mapping[str, str] | None) -> Steps:
+    """Empty a table of the same shape, which keeps its grants and indexes; make one of another shape anew."""
+    if existing is None or _same_shape(load, existing):
+        names = load.ready(existing)
+        yield
+        if existing is not None:
+            load.session.run(f"DELETE FROM {load.target.sql}")
+        load.insert(load.target, names)
+    elif load.session.dialect.ddl_in_transaction:
+        load.session.run(f"DROP TABLE {load.target.sql}")
+        load.create(load.target)
+        yield
+        load.insert(load.target, list(load.types))
+    else:
+        yield from _swap(load, existing)
+
+
+def _same_shape(load: Load, existing: Mapping[str, str]) -> bool:
+    if not load.types:
+        return True
+    known = {name.casefold(): kind for name, kind in existing.items()}
+    ours = {name.casefold(): kind for name, kind in load.types.items()}
+    return known.keys() == ours.keys() and all(not known[name] or same_type(known[name], ours[name]) for name in ours)
+
+
+def _swap(load: Load, existing: Mapping[str, str]) -> Steps:
+    """Fill a new table and put it in the place of the old one, where CREATE and DROP commit."""
+    swap = load.session.dialect.swap
+    if swap is None:
+        load.ready(existing)
+        raise InvalidArgument("the table has other columns, and this database cannot swap tables; drop it first")
+    fresh, away = load.target.beside(load.staging_name), load.target.beside(load.staging_name + "_old")
+    for leftover in (fresh, away):
+        load.session.run(f"DROP TABLE IF EXISTS {leftover.sql}")
+    load.create(fresh)
+    yield
+    load.insert(fresh, list(load.types))
+    yield
+    load.session.run(swap.format(old=load.target.sql, new=fresh.sql, away=away.sql))
+    load.session.created.remove(fresh)
+    load.session.run(f"DROP TABLE {away.sql}")
+
+
+def _replace_where(load: Load, existing: Mapping[str, str] | None) -> Steps:
+    names = load.ready(existing)
+    yield
+    if existing is not None:
+        load.session.run(f"DELETE FROM {load.target.sql} WHERE {load.mode.where}")
+    load.insert(load.target, names)
+
+
+def _upsert(load: Load, existing: Mapping[str, str] | None) -> Steps:
+    """Merge through a staging table, so that it needs no unique index and leaves other columns alone."""
+    unknown = [key for key in load.mode.key_columns if key not in load.types]
+    if unknown and load.types:
+        raise InvalidArgument(f"key_columns: there is no column {unknown[0]!r}; there are {', '.join(load.types)}")
+    names = load.ready(existing)
+    if names:
+        yield from merge(load.session, load.target, names, _keys(load, names), load.staging_name, load.insert)
+
+
+def _keys(load: Load, names: Sequence[str]) -> list[str]:
+    own = dict(zip(load.types, names, strict=True))
+    return [own[key] for key in load.mode.key_columns]
+
+
+# Each way goes in three steps, so that where CREATE commits, no table is made after another one was written to:
+# make and check tables, write rows, put tables in place.
+WAYS: Mapping[str, Callable[[Load, Mapping[str, str] | None], Steps]] = {
+    "fail": _fail,
+    "append": _append,
+    "replace": _replace,
+    "upsert": _upsert,
+    "replace_where": _replace_where,
+}

@@ -1,0 +1,87 @@
+"""Names in SQL: read from what users write, and always written in quotes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.transfers.sinks.sql_dialects import SqlDialect
+
+_QUOTED = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`'
+_BARE = r"[\w$#@][\w $#@%-]*"
+_PART = re.compile(rf"({_QUOTED})|({_BARE})")
+_PLAIN = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table: its name, and the schema (and database) before it."""
+
+    parts: tuple[str, ...]
+    dialect: SqlDialect
+
+    @property
+    def sql(self) -> str:
+        """The name as SQL, safe whatever it holds."""
+        return ".".join(quoted(part, self.dialect) for part in self.parts)
+
+    @property
+    def table(self) -> str:
+        """The name without its schema."""
+        return self.parts[-1]
+
+    @property
+    def schema(self) -> str | None:
+        """The schema, if the user named one."""
+        return self.parts[-2] if len(self.parts) > 1 else None
+
+    def beside(self, table: str) -> TableName:
+        """Give a table of another name in the same schema."""
+        return TableName((*self.parts[:-1], table), self.dialect)
+
+
+def quoted(name: str, dialect: SqlDialect) -> str:
+    """Quote one name."""
+    return f"{dialect.quote}{name.replace(dialect.quote, dialect.quote * 2)}{dialect.quote}"
+
+
+def parse_table(text: str, dialect: SqlDialect) -> TableName:
+    """Read ``table``, ``schema.table`` or ``database.schema.table``; a part in quotes may hold anything.
+
+    A name without quotes means what it means in the database's own SQL (PostgreSQL: lower case). What is no name,
+    such as a statement, is `InvalidArgument`.
+    """
+    given = text.strip() if isinstance(text, str) else ""
+    if not given:
+        raise InvalidArgument("table: is empty")
+    parts, at = [], 0
+    while at <= len(given):
+        match = _PART.match(given, at)
+        if match is None or "--" in (match[2] or "") or given[match.end() : match.end() + 1] not in ("", "."):
+            break
+        parts.append(_unquoted(match[1]) if match[1] else _folded(match[2].strip(), dialect))
+        at = match.end() + 1
+    if at != len(given) + 1 or len(parts) > 3 or "\0" in given:
+        raise InvalidArgument(f"table: {given!r} is no name; expected table or schema.table, odd ones in double quotes")
+    for part in parts:
+        check_length(part, dialect, "table")
+    return TableName(tuple(parts), dialect)
+
+
+def check_length(name: str, dialect: SqlDialect, what: str, hint: str = "") -> None:
+    """Refuse a name that the database would cut off without a word."""
+    if "\0" in name:
+        raise InvalidArgument(f"{what}: the name {name!r} holds a zero byte")
+    if dialect.longest_name is not None and len(name.encode()) > dialect.longest_name:
+        raise InvalidArgument(
+            f"{what}: the name {name!r} has more than the {dialect.longest_name} bytes that {dialect.name} allows{hint}"
+        )
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace(part[0] * 2, part[0])
+
+
+def _folded(part: str, dialect: SqlDialect) -> str:
+    return dialect.fold(part) if _PLAIN.fullmatch(part) else part

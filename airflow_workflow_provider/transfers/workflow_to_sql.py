@@ -1,0 +1,86 @@
+"""Outputs of workflow runs into tables of a SQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
+
+
+class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
+    """Loads outputs of one or more runs into a table of any database that has a `DbApiHook`.
+
+    All rows or none: everything happens in one transaction. A retry of a try that had committed already succeeds
+    without loading twice; a clear loads again. Returns ``{"table", "rows", "bytes", "seconds"}``, and pushes each of
+    these as an XCom of its own. ``bytes`` is the size of the rows in memory.
+
+    The arguments that say which output of which run are described at
+    :class:`~airflow_workflow_provider.transfers.base.WorkflowOutputTransfer`.
+
+    :param sql_conn_id: Airflow connection to the database. (templated)
+    :param table: the table, as ``table`` or ``schema.table``; odd names in double quotes. ``{run_id}``, ``{output}``
+        and ``{index}`` give outputs tables of their own, else they go into one, united by column name. (templated)
+    :param if_exists: what becomes of a table that is there: ``"fail"``; ``"append"``; ``"replace"`` all rows;
+        ``"upsert"`` by ``key_columns``; ``"replace_where"`` deletes what ``where`` says and inserts. A table that is
+        not there is made. (templated)
+    :param key_columns: for upsert, the columns that make a row unique. (templated)
+    :param where: for replace_where, a SQL condition, such as ``day = '{{ ds }}'``. (templated)
+    :param columns: the columns to load, in this order, or a mapping from their names to the table's. (templated)
+    :param column_types: column to Arrow type, such as ``int64``, ``string``, ``decimal128(12, 2)`` or
+        ``timestamp[us, UTC]``; the others are found out from all values. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "sql_conn_id",
+        *WorkflowOutputTransfer.template_fields,
+        "table",
+        "if_exists",
+        "key_columns",
+        "where",
+        "columns",
+        "column_types",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"run": "json", "where": "sql", "column_types": "json"}
+    ui_color = "#e4f0e8"
+
+    def __init__(
+        self,
+        *,
+        sql_conn_id: str,
+        table: str,
+        if_exists: str = "fail",
+        key_columns: Sequence[str] | None = None,
+        where: str | None = None,
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        column_types: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql_conn_id = sql_conn_id
+        self.table = table
+        self.if_exists = if_exists
+        self.key_columns = key_columns
+        self.where = where
+        self.columns = columns
+        self.column_types = column_types
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Load the outputs, unless an earlier try of this task has committed them."""
+        # Imported late: a DAG file must not pay for pyarrow and common.sql.
+        from airflow_workflow_provider.transfers.attempt import Attempt
+        from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
+        from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
+        from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+
+        load = SqlLoad(
+            hook=sql_hook(self.sql_conn_id),
+            conn_id=self.sql_conn_id,
+            table=self.table,
+            mode=Mode.of(self.if_exists, self.as_value("key_columns"), self.where),
+            columns=self.as_value("columns"),
+            column_types=self.as_value("column_types"),
+            attempt=Attempt.of(context),
+            log=self.log,
+        )
+        return self.handed_on(context, load.earlier() or load.run(self.harvest()))

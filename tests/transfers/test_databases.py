@@ -1,0 +1,101 @@
+"""Which databases the tests of transfers run on here, and a database that nothing is known of."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.harvest import harvest
+from airflow_workflow_provider.transfers.sinks.sql_dialects import GENERIC, dialect_of
+from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
+from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
+from tests.transfers import databases
+from tests.transfers.conftest import Task, context
+
+COLUMNS = {"id": "number", "name": "string"}
+
+
+@pytest.mark.parametrize("name", databases.NEEDS)
+def test_a_database_is_here(name):
+    if reason := databases.missing(name):
+        pytest.skip(f"no load into it was tested: {reason}")
+
+
+class OtherHook(SqliteHook):
+    """Stands for a database of another kind: it speaks SQL, and that is all that is known."""
+
+    conn_type = "other"
+    dialect_name = "other"
+
+
+class Silent:
+    """A log that keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def info(self, text, *values):
+        self.lines.append(text % values)
+
+    warning = info
+
+
+def load(run, task=None, if_exists="append", key_columns=None, where=None, **options):
+    """Load into the other database."""
+    hook = OtherHook(sqlite_conn_id=databases.CONN_ID)
+    assert dialect_of(hook) is GENERIC
+    mode = Mode.of(if_exists, key_columns, where)
+    attempt = Attempt.of(context(task))
+    types = options.get("column_types")
+    made = SqlLoad(hook, databases.CONN_ID, options.get("table", "target"), mode, None, types, attempt, Silent())
+    found = harvest(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log)
+    return made.earlier() or made.run(found)
+
+
+def content(sqlite):
+    return sqlite.rows("SELECT id, name FROM target ORDER BY id")
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "append", "replace", "upsert", "replace_where"])
+def test_every_way_makes_a_table_and_a_retry_loads_once(tables, sqlite, if_exists):
+    run = tables.put("out", COLUMNS, [1, "a"], [2, None])
+    how = {"if_exists": if_exists, "key_columns": ["id"], "where": "id > 0"}
+    first = load(run, **how)
+    assert content(sqlite) == [(1, "a"), (2, None)]
+    assert load(run, Task(try_number=2), **how) == first
+    assert content(sqlite) == [(1, "a"), (2, None)]
+
+
+def test_every_way_changes_a_table(tables, sqlite):
+    load(tables.put("out", COLUMNS, [1, "a"], [2, "b"]))
+    load(tables.put("out", COLUMNS, [2, "new"], [3, "c"]), if_exists="upsert", key_columns=["id"])
+    assert content(sqlite) == [(1, "a"), (2, "new"), (3, "c")]
+    load(tables.put("out", COLUMNS, [9, "z"]), if_exists="replace_where", where="id < 3")
+    assert content(sqlite) == [(3, "c"), (9, "z")]
+    load(tables.put("out", COLUMNS, [5, "e"]), if_exists="replace")
+    assert content(sqlite) == [(5, "e")]
+    with pytest.raises(InvalidArgument, match="the table lacks 'other'"):
+        load(tables.put("out", {"other": "number"}, [1]), if_exists="replace")
+    assert sqlite.rows(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'airflow_%' ORDER BY name"
+    ) == [("airflow_workflow_loads",)]
+
+
+@pytest.mark.parametrize("if_exists", ["append", "replace", "upsert", "replace_where"])
+def test_a_row_that_is_refused_takes_all_back(tables, sqlite, if_exists):
+    sqlite.run("CREATE TABLE target (id BIGINT, name TEXT NOT NULL)", "INSERT INTO target VALUES (1, 'old')")
+    run = tables.put("out", COLUMNS, *([k, "new"] for k in range(1, 6000)), [99_999, None])
+    with pytest.raises(WorkflowError, match="nothing was changed"):
+        load(run, if_exists=if_exists, key_columns=["id"], where="id = 1")
+    assert content(sqlite) == [(1, "old")]
+
+
+def test_tables_that_were_made_before_a_failure_are_dropped(tables, sqlite):
+    tables.put("a", COLUMNS, [1, "1"])
+    run = tables.put("b", COLUMNS, [2, "two"])
+    with pytest.raises(WorkflowError, match="column 'name', row 1"):
+        load([tables.put("a", COLUMNS, [1, "1"]), run], table="t_{output}", column_types={"name": "int64"})
+    assert not sqlite.has("t_a")
+    assert not sqlite.has("t_b")

@@ -1,0 +1,306 @@
+"""Outputs as files, whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import resource
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from importlib import import_module
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.harvest import Harvested
+from airflow_workflow_provider.transfers.sinks.file_formats import checked_format
+from airflow_workflow_provider.transfers.sinks.file_load import FileLoad
+from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
+from scripts.airflow_home import AIRFLOW_3
+from tests.outputs.playing import BrokenBody, Player, file
+from tests.transfers.conftest import Store, Task, context
+from tests.transfers.tables import run_with
+
+COLUMNS = {
+    "n": "number",
+    "price": "number",
+    "t": "string",
+    "at": "timestamp",
+    "day": "date",
+    "yes": "boolean",
+    "no": "any",
+}
+ROWS = [
+    [2**53 + 1, "12345678901234567.89", 'æ "q",\n', "2024-01-01T10:00:00+02:00", "2024-02-29", True, None],
+    [None, None, "", None, None, None, None],
+]
+VALUES = [
+    {"n": 2**53 + 1, "price": Decimal("12345678901234567.89"), "t": 'æ "q",\n',
+     "at": datetime(2024, 1, 1, 8, tzinfo=UTC), "day": date(2024, 2, 29), "yes": True, "no": None},
+    {"n": None, "price": None, "t": "", "at": None, "day": None, "yes": None, "no": None},
+]  # fmt: skip
+
+
+def save(run, path, task=None, store=None, **options):
+    """Save a run's output as the operator does."""
+    operator = WorkflowOutputToObjectStorageOperator(task_id="land", run=run, path=str(path), **options)
+    return operator.execute(context(task, store))
+
+
+def leftovers(folder):
+    """What lies there beside the files that were asked for."""
+    return [found.name for found in folder.rglob(".*")]
+
+
+def test_parquet_keeps_every_type(tables, tmp_path):
+    path, task = tmp_path / "new" / "out.parquet", Task()
+    result = save(tables.put("out", COLUMNS, *ROWS), f"file://{path}", task)
+    assert pyarrow.parquet.read_table(path).to_pylist() == VALUES
+    content = path.read_bytes()
+    assert result == task.pushed == {
+        "path": f"file://{path}",
+        "format": "parquet",
+        "rows": 2,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
+    assert not leftovers(tmp_path)
+
+
+def test_csv_tells_no_value_from_empty_text(tables, tmp_path):
+    path = tmp_path / "out.csv"
+    result = save(tables.put("out", COLUMNS, *ROWS), path, format="csv")
+    assert path.read_text().splitlines()[0] == '"n","price","t","at","day","yes","no"'
+    types = {"price": pa.decimal128(38, 2), "at": pa.timestamp("us", "UTC")}
+    options = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
+    parsed = pyarrow.csv.read_csv(
+        path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True), convert_options=options
+    )
+    assert parsed.to_pylist() == VALUES
+    assert (result["rows"], result["format"]) == (2, "csv")
+
+
+def test_json_lines_keep_digits_and_zones(tables, tmp_path):
+    path = tmp_path / "out.jsonl"
+    save(tables.put("out", COLUMNS, *ROWS), path, format="jsonl")
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert first == {"n": 2**53 + 1, "price": "12345678901234567.89", "t": 'æ "q",\n',
+                     "at": "2024-01-01T08:00:00.000000Z", "day": "2024-02-29", "yes": True, "no": None}  # fmt: skip
+    assert second == {**dict.fromkeys(COLUMNS), "t": ""}
+    assert "æ" in path.read_text()
+
+
+def test_a_table_kept_raw_is_json_lines_as_they_come(tables, tmp_path):
+    path = tmp_path / "out.jsonl.gz"
+    result = save(tables.put("out", {"n": "number"}, [1], [2]), path, format="raw", compression="gzip")
+    assert gzip.decompress(path.read_bytes()) == b'{"n": 1}\n{"n": 2}\n'
+    assert result["rows"] is None
+    assert result["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("compression", [None, "none", "snappy", "gzip", "zstd", "lz4", "brotli"])
+def test_parquet_is_compressed_as_asked(tables, tmp_path, compression):
+    path = tmp_path / "out.parquet"
+    save(tables.put("out", COLUMNS, *ROWS), path, compression=compression)
+    used = pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(0).compression
+    assert used.lower() == {None: "snappy", "none": "uncompressed"}.get(compression, compression)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_text_is_compressed_as_asked(tables, tmp_path, form):
+    run = tables.put("out", COLUMNS, *ROWS)
+    save(run, tmp_path / "plain", format=form)
+    save(run, tmp_path / "packed", format=form, compression="gzip")
+    assert gzip.decompress((tmp_path / "packed").read_bytes()) == (tmp_path / "plain").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"format": "xlsx"}, "format: expected one of 'parquet', 'csv', 'jsonl', 'raw'"),
+        ({"compression": "zip"}, "compression: parquet knows"),
+        ({"format": "csv", "compression": "snappy"}, "compression: csv knows 'none', 'gzip'"),
+        ({"path": ""}, "path: is empty"),
+        ({"path": "nothing://x/y"}, r"path: 'nothing://x/y' cannot be used"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(tables, tmp_path, options, said):
+    options = {"path": tmp_path / "x", **options}
+    with pytest.raises(InvalidArgument, match=said):
+        save(tables.put("out", COLUMNS, *ROWS), **options)
+
+
+def test_any_storage_of_fsspec_will_do(tables):
+    import fsspec  # type: ignore[import-untyped]
+
+    attach = import_module("airflow.sdk.io" if AIRFLOW_3 else "airflow.io.store").attach
+    memory = fsspec.filesystem("memory")
+    attach("memory", fs=memory)
+    save(tables.put("out", {"n": "number"}, [1]), "memory://bucket/day=1/out.csv", format="csv")
+    assert memory.cat("/bucket/day=1/out.csv") == b'"n"\n1\n'
+    assert memory.ls("/bucket/day=1", detail=False) == ["/bucket/day=1/out.csv"]
+    memory.rm("/bucket", recursive=True)
+
+
+def test_a_file_that_is_there_is_left_or_replaced(tables, tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("kept")
+    run = tables.put("out", {"n": "number"}, [1])
+    with pytest.raises(InvalidArgument, match=r"path: '.*out\.csv' exists already; overwrite=True"):
+        save(run, path, format="csv")
+    assert path.read_text() == "kept"
+    assert not tables.asked, "the output was read although there is no place for it"
+    save(run, path, format="csv", overwrite=True)
+    assert path.read_text() == '"n"\n1\n'
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "raw"])
+def test_a_source_that_fails_leaves_the_file_and_nothing_else(tables, tmp_path, form):
+    path = tmp_path / "out"
+    path.write_text("kept")
+    tables.claimed["out"] = 5
+    with pytest.raises(OutputUnavailable, match="has 5 rows, but 1 came"):
+        save(tables.put("out", {"n": "number"}, [1]), path, format=form, overwrite=True)
+    assert path.read_text() == "kept"
+    assert not leftovers(tmp_path)
+
+
+def test_a_place_that_takes_nothing_is_a_clear_error(tables, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "out.csv"
+    with pytest.raises(WorkflowError, match=r"path '.*out\.csv': (writing|looking for) it failed"):
+        save(tables.put("out", {"n": "number"}, [1]), path, format="csv")
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "raw"])
+def test_a_disk_that_takes_no_more_leaves_nothing_behind(tables, tmp_path, form):
+    """Here the limit on a file's size; a full disk is the same error with another number."""
+    run = tables.put("out", {"t": "string"}, *([f"{k * 7919 % 10_007:x}" * 40] for k in range(5000)))
+    path = tmp_path / "out"
+    path.write_text("kept")
+    with (
+        file_size_limit(50_000),
+        pytest.raises(WorkflowError, match=r"path '.*out': writing it failed: .*File too large"),
+    ):
+        save(run, path, format=form, overwrite=True)
+    assert path.read_text() == "kept"
+    assert not leftovers(tmp_path)
+
+
+@contextmanager
+def file_size_limit(size):
+    """Let no file grow bigger."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_runs_are_united_in_one_file_or_kept_apart(tables, tmp_path):
+    one = tables.put("one", {"id": "number"}, [1])
+    two = tables.put("two", {"id": "number", "name": "string"}, [0.5, "b"])
+    result = save([one, two], tmp_path / "all.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "all.parquet").to_pylist() == [
+        {"id": 1.0, "name": None},
+        {"id": 0.5, "name": "b"},
+    ]
+    assert result["rows"] == 2
+    apart = save([one, two], tmp_path / "{run_id}/{output}-{index}.jsonl", format="jsonl")
+    assert apart["path"] == [str(tmp_path / "job-one/one-0.jsonl"), str(tmp_path / "job-two/two-1.jsonl")]
+    assert (apart["rows"], len(apart["sha256"])) == (2, 2)
+    with pytest.raises(InvalidArgument, match="would hold 2 outputs"):
+        save([one, two], tmp_path / "raw", format="raw")
+
+
+def test_no_rows_are_a_file_with_columns(tables, tmp_path):
+    run = tables.put("out", COLUMNS)
+    assert save(run, tmp_path / "out.parquet")["rows"] == 0
+    assert pyarrow.parquet.read_schema(tmp_path / "out.parquet").names == list(COLUMNS)
+    save(run, tmp_path / "out.csv", format="csv")
+    assert (tmp_path / "out.csv").read_text() == '"n","price","t","at","day","yes","no"\n'
+    save(run, tmp_path / "out.jsonl", format="jsonl")
+    assert (tmp_path / "out.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("store", [Store(), None], ids=["3.3", "older"])
+@pytest.mark.parametrize("form", ["parquet", "csv", "raw"])
+def test_a_retry_after_our_own_file_succeeds(tables, tmp_path, store, form):
+    """Airflow 3.3 remembers what was written; before it, the file's own bytes tell."""
+    path, run = tmp_path / "out", tables.put("out", {"n": "number"}, [1], [2])
+    first = save(run, path, Task(), store, format=form)
+    tables.asked.clear()
+    assert save(run, path, Task(try_number=2), store, format=form) == first
+    assert bool(tables.asked) == (store is None)
+    assert not leftovers(tmp_path)
+    with pytest.raises(InvalidArgument, match="exists already"):
+        save(tables.put("out", {"n": "number"}, [3]), path, Task(try_number=3, max_tries=4), store, format=form)
+
+
+def test_a_retry_does_not_take_anothers_file_for_its_own(tables, tmp_path):
+    path, run, store = tmp_path / "out", tables.put("out", {"n": "number"}, [1]), Store()
+    save(run, path, Task(), store, format="csv")
+    path.write_text("somebody else's")
+    with pytest.raises(InvalidArgument, match="exists already"):
+        save(run, path, Task(try_number=2), store, format="csv")
+    assert path.read_text() == "somebody else's"
+    assert save(run, path, Task(try_number=2), store, format="csv", overwrite=True)["rows"] == 1
+
+
+def test_a_try_that_was_killed_before_the_move_is_done_again(tables, tmp_path):
+    """What was noted is what would be there; an old file of the same length is not taken for it."""
+    path, store = tmp_path / "out", Store()
+    save(tables.put("out", {"n": "number"}, [1]), path, Task(), store, format="csv")
+    store["workflow_output_files"]["moved"] = False
+    path.write_text('"n"\n9\n')
+    save(tables.put("out", {"n": "number"}, [1]), path, Task(try_number=2), store, format="csv", overwrite=True)
+    assert path.read_text() == '"n"\n1\n'
+
+
+def load_file(source, path, **options):
+    """Save a file as the operator would, from a source that plays it."""
+    form, compression = checked_format(options.get("format", "raw"), options.get("compression"))
+    run = run_with("result.csv")
+    item = Harvested(run, run.outputs[0], 0, source, Player())
+
+    class Log:
+        def info(self, text, *values):
+            str(text % values)
+
+    load = FileLoad(
+        str(path), None, options.get("format", "raw"), form, compression, False, Attempt("k" * 40, False), None, Log()
+    )
+    return load.run([item])
+
+
+@pytest.mark.parametrize("size", [0, 10, 3_000_000])
+def test_a_raw_file_is_copied_byte_by_byte(tmp_path, size):
+    content = bytes(range(256)) * (size // 256 + 1)
+    result = load_file(file("raw", content), tmp_path / "out.bin")
+    assert (tmp_path / "out.bin").read_bytes() == content
+    assert result["bytes"] == len(content)
+
+
+def test_a_csv_becomes_parquet(tmp_path):
+    load_file(file("csv", "id,zip\n9007199254740993,007\n"), tmp_path / "out.parquet", format="parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist() == [{"id": 9007199254740993, "zip": "007"}]
+
+
+def test_a_download_that_breaks_off_leaves_no_file(tmp_path):
+    with pytest.raises(WorkflowError, match="writing it failed: BrokenBody") as caught:
+        load_file(file("raw", bytes(100_000), breaks_at=50_000), tmp_path / "out.bin")
+    assert isinstance(caught.value.__cause__, BrokenBody)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_rows_make_few_row_groups(tmp_path):
+    content = "n\n" + "".join(f"{k}\n" for k in range(600_000))
+    load_file(file("csv", content), tmp_path / "out.parquet", format="parquet")
+    assert pyarrow.parquet.ParquetFile(tmp_path / "out.parquet").metadata.num_row_groups == 3
