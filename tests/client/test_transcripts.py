@@ -149,6 +149,9 @@ TABLE_OF_CASES = {
     "wait, OAuth server 503": Case(
         waiting(), [HTML_503, A_TOKEN, FAILED], [TOKEN, TOKEN, STATUS], RunState.FAILED, oauth=True, slept=5.0
     ),
+    "wait, OAuth server 404": Case(
+        waiting(), [Reply(404), A_TOKEN, FAILED], [TOKEN, TOKEN, STATUS], RunState.FAILED, oauth=True, slept=5.0
+    ),
     "cancel": Case(cancel, [Reply(200, {"status": "cancelled"})], [CANCEL], None),
     "cancel, no body": Case(cancel, [Reply(204)], [CANCEL], None),
     "cancel, had ended": Case(cancel, [Reply(400, {"error": ["Job is already finished"]})], [CANCEL], None),

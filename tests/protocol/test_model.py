@@ -21,7 +21,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-times = st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1), timezones=st.none() | zones)  # noqa: DTZ001
+times = st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1), timezones=st.one_of(st.none(), zones))  # noqa: DTZ001
 outputs = st.builds(
     Output, name=names, kind=st.sampled_from(["table", "file"]), location=texts, formats=st.lists(names).map(tuple)
 )

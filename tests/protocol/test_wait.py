@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
+    InvalidConnection,
     PermissionDenied,
     ProtocolError,
     RequestRejected,
@@ -25,7 +26,11 @@ from tests.protocol.playing import EPOCH, Player
 RUN = Run("carto", "c", "wf", "job_1")
 QUEUED, RUNNING = RunState.QUEUED, RunState.RUNNING
 TRANSIENT = (ServerUnavailable("down"), ProtocolError("an HTML page"))
-REFUSED = (AuthenticationFailed("no", status=401), PermissionDenied("no", status=403))
+REFUSED = (
+    AuthenticationFailed("no", status=401),
+    PermissionDenied("no", status=403),
+    InvalidConnection("no token at this address", status=404),
+)
 
 
 class Looks:
@@ -117,6 +122,13 @@ def test_a_run_that_is_gone_for_good_is_not_found():
     with pytest.raises(WorkflowNotFound, match=r"job_1 is gone: no such job"):
         looks.wait()
     assert looks.count == REFUSALS
+
+
+def test_a_run_is_gone_only_if_every_refusal_says_so():
+    """A 404 after four other refusals is one more sign that the server is in disorder."""
+    looks = Looks(*[AuthenticationFailed("no")] * (REFUSALS - 1), WorkflowNotFound("no such job"))
+    with pytest.raises(ServerUnavailable, match="job_1"):
+        looks.wait()
 
 
 def test_a_poll_that_is_rejected_is_patiences_business_too():

@@ -1,0 +1,246 @@
+"""The tries of one task: a retry takes its run over, a clear starts another, and never do two go on by mistake."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_workflow_provider.exceptions import RunFailed, RunTimedOut, ServerUnavailable, UnknownStart
+from airflow_workflow_provider.hooks.carto import CartoHook
+from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from tests.operators.carto_stage import SLOW
+from tests.operators.staging import (
+    MODES,
+    TaskInstance,
+    TaskStateStore,
+    context_of,
+    deferred,
+    executed,
+)
+
+BRIEFLY = {"seconds": 0.2}
+
+
+class Task:
+    """A task whose tries share a state store, as in Airflow 3.3."""
+
+    def __init__(self, carto, mode):
+        self.carto, self.mode = carto, mode
+        self.store, self.ti = TaskStateStore(), TaskInstance(max_tries=2)
+        self.arguments = {"workflow": carto["slow"], "query_parameters": BRIEFLY}
+
+    def make(self):
+        """The operator, as each try makes it anew."""
+        deferrable = self.mode == "deferrable"
+        given = {"task_id": "run_workflow", "poll_interval": 0.02, "deferrable": deferrable, **self.arguments}
+        return CartoRunWorkflowOperator(**given)
+
+    def context(self):
+        """The context of this try."""
+        return context_of(self.ti, self.store)
+
+    def tried(self, **arguments):
+        """One try to its end."""
+        self.arguments |= arguments
+        return executed(self.make, self.context())
+
+    def left(self, **arguments):
+        """A try whose worker dies after the start: the run goes on, nobody has waited for it."""
+        self.arguments |= arguments
+        operator = self.make()
+        operator.wait_for_completion = False
+        return operator.execute(self.context())
+
+    def died_while_starting(self, **arguments):
+        """A try whose worker dies between the start and its answer."""
+        self.carto.fault("lost", "/job$")
+        with pytest.raises(UnknownStart):
+            self.tried(**arguments)
+
+    def retried(self):
+        """The next try."""
+        self.ti = self.ti.retried()
+
+    def cleared(self):
+        """The first try after a clear."""
+        self.ti = self.ti.cleared()
+
+
+@pytest.fixture(params=MODES)
+def task(request, carto):
+    return Task(carto, request.param)
+
+
+def test_a_retry_takes_over_the_run_that_is_going(carto, task):
+    left = task.left()
+    task.retried()
+    found = task.tried()
+    assert (found["run_id"], found["state"]) == (left["run_id"], "succeeded")
+    assert carto.states() == ["success"]
+    assert task.ti.xcoms["run_id"] == left["run_id"]
+
+
+def test_a_retry_takes_the_result_of_a_run_that_has_succeeded(carto, task):
+    left = task.left()
+    carto.ended()
+    task.retried()
+    assert task.tried()["run_id"] == left["run_id"]
+    assert carto.states() == ["success"]
+
+
+def test_a_retry_after_a_failed_run_starts_another(carto, task):
+    with pytest.raises(RunFailed):
+        task.tried(workflow=carto["failing"], query_parameters=None)
+    task.retried()
+    with pytest.raises(RunFailed):
+        task.tried()
+    assert carto.states() == ["failure", "failure"]
+
+
+def test_a_retry_after_a_cancelled_run_starts_another(carto, task):
+    CartoHook().cancel_run(task.left(query_parameters=SLOW))
+    task.retried()
+    assert task.tried(query_parameters=BRIEFLY)["state"] == "succeeded"
+    assert carto.states() == ["cancelled", "success"]
+
+
+def test_a_retry_after_a_timeout_starts_another_with_a_full_budget(carto, task):
+    """The budget belongs to the remote run: the run that was out of time was cancelled."""
+    with pytest.raises(RunTimedOut):
+        task.tried(query_parameters=SLOW, timeout=0.3)
+    task.retried()
+    assert task.tried(query_parameters=BRIEFLY, timeout=10)["state"] == "succeeded"
+    assert carto.states() == ["cancelled", "success"]
+
+
+def test_a_retry_inherits_what_is_left_of_the_runs_time(carto, task):
+    """Taking a run over does not make it younger."""
+    task.left(query_parameters=SLOW)
+    started = datetime.now(UTC) - timedelta(hours=1)
+    document = task.store.get("workflow_run")
+    document["run"]["started_at"] = started.isoformat()
+    task.store.set("workflow_run", document)
+    carto.settings(status_style="string")  # this style tells no times
+    task.retried()
+    with pytest.raises(RunTimedOut):
+        task.tried(timeout=timedelta(minutes=59))
+    assert carto.states() == ["cancelled"]
+
+
+def test_a_retry_may_be_told_to_start_another(carto, task):
+    left = task.left()
+    task.retried()
+    assert task.tried(reattach=False)["run_id"] != left["run_id"]
+    assert len(carto.runs()) == 2
+
+
+def test_a_clear_cancels_a_run_that_is_going_and_starts_another(carto, task):
+    """Recognised by ``ti.max_tries``, which a clear raises and a retry does not."""
+    left = task.left(query_parameters=SLOW)
+    task.cleared()
+    found = task.tried(query_parameters=BRIEFLY)
+    assert found["run_id"] != left["run_id"]
+    assert carto.states() == ["cancelled", "success"]
+
+
+def test_a_clear_after_a_success_runs_again(carto, task):
+    first = task.tried()
+    task.cleared()
+    assert task.tried()["run_id"] != first["run_id"]
+    assert carto.states() == ["success", "success"]
+
+
+def test_a_retry_after_a_clear_takes_over_the_new_run(carto, task):
+    task.left(query_parameters=SLOW)
+    task.cleared()
+    second = task.left(query_parameters=BRIEFLY)
+    task.retried()
+    assert task.tried()["run_id"] == second["run_id"]
+    assert carto.states() == ["cancelled", "success"]
+
+
+def test_the_intent_is_kept_before_the_start_and_the_run_right_after(carto, task):
+    task.left()
+    intent, run = task.store.history
+    assert set(intent) == {"intended_at", "max_tries"}
+    assert run["run"]["run_id"] == carto.runs()[0]["id"]
+    assert run["max_tries"] == task.ti.max_tries
+
+
+def test_a_lost_answer_fails_and_leaves_exactly_one_run(carto, task):
+    """CARTO cannot list runs, so nobody can tell; the message says what to do."""
+    carto.fault("lost", "/job$")
+    with pytest.raises(UnknownStart, match=r"connection 'carto_default', starting workflow .*look for it"):
+        task.tried()
+    assert carto.ended() == ["success"]
+
+
+def test_a_retry_after_a_lost_answer_starts_nothing(carto, task):
+    task.died_while_starting()
+    task.retried()
+    with pytest.raises(UnknownStart, match="an earlier try was stopped while it started a run"):
+        task.tried()
+    assert len(carto.runs()) == 1
+
+
+def test_after_a_lost_answer_another_may_be_started_by_choice(carto, task):
+    task.died_while_starting()
+    task.retried()
+    assert task.tried(on_unknown_start="restart")["state"] == "succeeded"
+    assert len(carto.runs()) == 2
+
+
+def test_after_a_lost_answer_a_clear_starts_another(carto, task):
+    task.died_while_starting()
+    task.cleared()
+    assert task.tried()["state"] == "succeeded"
+    assert len(carto.runs()) == 2
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_by_choice_a_lost_answer_is_followed_by_another_start_in_the_same_try(carto, deferrable):
+    task = Task(carto, "deferrable" if deferrable else "sync")
+    carto.fault("lost", "/job$")
+    assert task.tried(on_unknown_start="restart")["state"] == "succeeded"
+    assert len(carto.runs()) == 2
+
+
+def test_a_run_that_the_server_has_forgotten_is_replaced(carto, task):
+    """A job that is gone cannot be waited for."""
+    task.left()
+    carto.sandbox.call(carto.sandbox.app.systems["carto"].api.jobs.known.clear)
+    task.retried()
+    assert task.tried()["state"] == "succeeded"
+    assert len(carto.runs()) == 1
+
+
+def test_a_server_that_is_down_does_not_make_a_retry_start_another(carto, task):
+    """Not being able to look is no sign that the run is gone."""
+    left = task.left()
+    carto.fault("status", "/job/", status=503, times=None, headers={"Retry-After": "400"})
+    task.retried()
+    with pytest.raises(ServerUnavailable):
+        task.tried()
+    carto.sandbox.clear_faults()
+    task.retried()
+    assert task.tried()["run_id"] == left["run_id"]
+    assert carto.states() == ["success"]
+
+
+def test_a_task_that_comes_back_from_the_triggerer_takes_its_own_run(carto):
+    """Between deferral and return nothing is started, whatever the store holds."""
+    task = Task(carto, "deferrable")
+    there = deferred(task.make, task.context())
+    event = there.event()
+    assert there.resumed(event)["run_id"] == carto.runs()[0]["id"]
+    assert carto.states() == ["success"]
+
+
+def test_without_a_state_store_each_try_starts_its_own_run(carto):
+    """Airflow below 3.3 keeps nothing between tries, and CARTO's API lists no runs: the documentation says so."""
+    arguments = {"task_id": "t", "workflow": carto["clock"], "query_parameters": {"label": "x"}, "poll_interval": 0.02}
+    ti = TaskInstance(max_tries=1)
+    for one in (ti, ti.retried()):
+        executed(lambda: CartoRunWorkflowOperator(**arguments), context_of(one))
+    assert len(carto.runs()) == 2
