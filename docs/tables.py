@@ -1,0 +1,227 @@
+"""The tables in README and docs, drawn from the code: ``python docs/tables.py`` renews them, a test compares them.
+
+A table stands between ``<!-- table: NAME ARGUMENT -->`` and ``<!-- end of table -->``; NAME is a function below.
+"""  # noqa: INP001  # a folder of pages is no package
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from airflow_workflow_provider import exceptions  # noqa: E402  # found through the line above
+from airflow_workflow_provider.hooks.workflow import WorkflowHook  # noqa: E402
+from airflow_workflow_provider.operators.workflow import RunWorkflowOperator  # noqa: E402
+from airflow_workflow_provider.protocol.system import Field, WorkflowSystem  # noqa: E402
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor  # noqa: E402
+from airflow_workflow_provider.systems import SYSTEMS  # noqa: E402
+
+BLOCK = re.compile(r"(<!-- table: (\w+) ?(\w*) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+PRODUCTS = {
+    "carto": ("CARTO Workflows", "a job of the SQL API that calls the workflow's stored procedure"),
+    "alteryx": ("Alteryx Server", "a job of an app"),
+    "stevesie": ("Stevesie Cloud", "an execution of a workflow"),
+    "chorus": ("TIBCO Data Science Team Studio (Alpine Chorus)", "a process of the engine, a Job, or a workfile's run"),
+    "invision": ("Profitbase InVision", "a run of a data flow, or of a flow of Profitbase Flow"),
+}
+CORE_FIELDS = ("host", "schema", "port", "login", "password")
+# What Airflow calls its own fields, where a system does not call them otherwise.
+PLAIN_LABELS = {"schema": "Schema", "port": "Port"}
+PLAIN_MEANINGS = {
+    "schema": "`https` (default) or `http`, where the host is a bare name.",
+    "port": "The port, where the host does not hold it.",
+}
+
+
+def pages() -> list[Path]:
+    """Every page: README and what is below docs."""
+    built = ROOT / "docs" / "_build"
+    return [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").rglob("*.md")) if built not in path.parents)]
+
+
+def renewed(text: str) -> str:
+    """A page with all its tables as the code has them now."""
+
+    def table(found: re.Match[str]) -> str:
+        name, argument = found[2], found[3]
+        lines = TABLES[name](argument) if argument else TABLES[name]()
+        return found[1] + "\n".join(lines) + "\n" + found[4]
+
+    return BLOCK.sub(table, text)
+
+
+def systems() -> Iterator[str]:
+    """What the provider has for each system, and what each API can."""
+    rows = []
+    for key, system in SYSTEMS.items():
+        product, run = PRODUCTS[key]
+        classes = [
+            facade("hooks", WorkflowHook, key),
+            facade("operators", RunWorkflowOperator, key),
+            facade("sensors", WorkflowRunSensor, key),
+        ]
+        can = (system.can_cancel, system.can_list_workflows, system.can_find_runs)
+        rows.append([product, code(key), *map(code, classes), run, *("yes" if one else "no" for one in can)])
+    heads = ["System", "`conn_type`", "Hook", "Operator", "Sensor", "A run is", "Cancel", "List workflows", "Find runs"]
+    yield from grid(heads, rows)
+
+
+def defaults() -> Iterator[str]:
+    """What differs between the run operators: the poll interval, and the arguments that only one has."""
+    rows = []
+    for key, system in SYSTEMS.items():
+        operator = getattr(import_module(f"airflow_workflow_provider.operators.{key}"), operator_name(key))
+        own = ", ".join(code(name) for name in (*operator.start_option_names, *operator.watch_option_names))
+        rows.append([code(operator_name(key)), f"{system.poll_interval:g} s", own])
+    yield from grid(["Operator", "Default `poll_interval`", "Its own arguments"], rows)
+
+
+def connection(key: str) -> Iterator[str]:
+    """Every field of a system's connection."""
+    system = SYSTEMS[key]
+    rows = [core_field(system, name) for name in CORE_FIELDS if name not in system.form.hidden]
+    rows += [extra_field(name, field) for name, field in system.form.extras.items()]
+    yield from grid(["Field", "In the form", "What it holds"], rows)
+
+
+def states(key: str) -> Iterator[str]:
+    """A system's own words, and what they are taken for."""
+    yield from grid(
+        ["The system says", "State of the run"],
+        [[code(word), code(state.value)] for word, state in SYSTEMS[key].states.items()],
+    )
+
+
+def flow_states() -> Iterator[str]:
+    """The numbers of Profitbase Flow."""
+    from airflow_workflow_provider.systems.invision_flow import STATES
+
+    yield from grid(
+        ["`executionState`", "State of the run"],
+        [[code(str(number)), code(state.value)] for number, state in STATES.items()],
+    )
+
+
+def errors() -> Iterator[str]:
+    """The tree of errors, as the module draws it."""
+    tree = inspect.getdoc(exceptions) or ""
+    yield from ["```text", *tree.partition("\n\n")[2].splitlines(), "```"]
+
+
+def fault_kinds() -> Iterator[str]:
+    """What the sandbox can do to a request."""
+    from airflow_workflow_provider.sandbox.faults import KINDS
+
+    yield from grid(["`kind`", "What happens"], [[code(kind), meaning] for kind, meaning in KINDS.items()])
+
+
+def switches(key: str) -> Iterator[str]:
+    """The switches of one sandbox system with their defaults."""
+    from airflow_workflow_provider.sandbox.systems import systems as sandbox_systems
+
+    (system,) = [one for one in sandbox_systems() if one.key == key]
+    values = system.settings.to_json()
+    yield from grid(["Switch", "Default"], [[code(name), code(json_text(value))] for name, value in values.items()])
+
+
+TABLES: dict[str, Callable[..., Iterator[str]]] = {
+    function.__name__: function
+    for function in (systems, defaults, connection, states, flow_states, errors, fault_kinds, switches)
+}
+
+
+def facade(kind: str, base: type, key: str) -> str:
+    """The name of the one class that a module has for its system."""
+    module = import_module(f"airflow_workflow_provider.{kind}.{key}")
+    (found,) = [one for one in own_classes(module) if issubclass(one, base)]
+    return found.__name__
+
+
+def operator_name(key: str) -> str:
+    """The name of a system's run operator."""
+    return facade("operators", RunWorkflowOperator, key)
+
+
+def own_classes(module: ModuleType) -> list[type]:
+    """The classes that a module defines itself."""
+    return [one for one in vars(module).values() if inspect.isclass(one) and one.__module__ == module.__name__]
+
+
+def core_field(system: type[WorkflowSystem], name: str) -> list[str]:
+    """The row of one of Airflow's own fields."""
+    form = system.form
+    example = form.placeholders.get(name)
+    meaning = PLAIN_MEANINGS.get(name, "")
+    if example:
+        meaning = f"{meaning} Such as `{example}`." if "://" in example else f"{meaning} {sentence(example)}"
+    secret = "Secret." if name == "password" else ""
+    return [code(name), form.labels.get(name, PLAIN_LABELS.get(name, "")), joined(meaning, secret)]
+
+
+def extra_field(name: str, field: Field) -> list[str]:
+    """The row of a field that is kept in the connection's extra."""
+    choices = f"One of {', '.join(map(code, field.choices))}." if field.choices else ""
+    example = f"Such as `{field.placeholder}`." if field.placeholder and field.placeholder[0] in '{"' else ""
+    return [
+        f"`extra.{name}`",
+        field.label,
+        joined(field.description, choices, example, "Secret." if field.secret else ""),
+    ]
+
+
+def grid(heads: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
+    """A Markdown table."""
+    yield line(heads)
+    yield line(["---"] * len(heads))
+    for row in rows:
+        yield line(row)
+
+
+def line(cells: list[str]) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def code(text: str) -> str:
+    """Text in the font of code."""
+    return f"`{text}`"
+
+
+def joined(*parts: str) -> str:
+    """Sentences in a row, the empty ones left out."""
+    return " ".join(part.strip() for part in parts if part.strip())
+
+
+def sentence(text: str) -> str:
+    """Text with a capital at its beginning and a stop at its end."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def json_text(value: object) -> str:
+    """A switch's value as JSON has it."""
+    import json
+
+    return json.dumps(value)
+
+
+def main() -> int:
+    """Renew the tables of every page."""
+    for path in pages():
+        old = path.read_text(encoding="utf-8")
+        new = renewed(old)
+        if new != old:
+            path.write_text(new, encoding="utf-8")
+            print(f"renewed the tables of {path.relative_to(ROOT)}")  # noqa: T201  # talks to a person at a terminal
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

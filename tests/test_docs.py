@@ -1,0 +1,311 @@
+"""What README and docs say is true: tables, names, links, code blocks, messages."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from airflow_workflow_provider import exceptions
+from airflow_workflow_provider.hooks.workflow import WorkflowHook
+from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.parameters import READERS
+from airflow_workflow_provider.systems import SYSTEMS
+from docs import tables
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "airflow_workflow_provider"
+PAGES = tables.pages()
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def text_of(name: str) -> str:
+    """A page's source."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return [body for found, body in BLOCK.findall(path.read_text(encoding="utf-8")) if found == language]
+
+
+def prose(path: Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def rows(name: str, head: str) -> list[list[str]]:
+    """The cells of the tables whose first column has this head."""
+    found: list[list[str]] = []
+    inside = False
+    for line in text_of(name).splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells and cells[0] == head:
+            inside = True
+        elif not line.startswith("|"):
+            inside = False
+        elif inside and not set(cells[0]) <= set("-: "):
+            found.append(cells)
+    return found
+
+
+# A page about transfers shows tasks of a DAG that it does not write out.
+RUNNABLE = [path for path in PAGES if blocks(path, "python") and path.name != "transfers.md"]
+each_page = pytest.mark.parametrize("path", PAGES, ids=label)
+
+
+# ---- tables
+
+
+@each_page
+def test_the_tables_are_those_of_the_code(path):
+    text = path.read_text(encoding="utf-8")
+    assert tables.renewed(text) == text, "out of date: run `python docs/tables.py` and look at what it changes"
+
+
+@pytest.mark.parametrize("key", SYSTEMS)
+def test_every_system_has_its_tables(key):
+    assert f"<!-- table: states {key} -->" in text_of(f"docs/systems/{key}.md")
+    assert f"<!-- table: connection {key} -->" in text_of("docs/connections.md")
+    assert f"<!-- table: switches {key} -->" in text_of("docs/sandbox.md")
+
+
+def test_every_argument_of_the_run_operators_is_described():
+    signature = inspect.signature(RunWorkflowOperator.__init__).parameters
+    own = {name for name, one in signature.items() if one.kind is one.KEYWORD_ONLY}
+    described = {name.strip("`") for name, *_ in rows("docs/running.md", "Argument")} - {"<system>_conn_id"}
+    assert described == own
+
+
+@pytest.mark.parametrize("key", SYSTEMS)
+def test_every_argument_that_only_one_system_has_is_on_its_page(key):
+    operator = getattr(importlib.import_module(f"{PACKAGE}.operators.{key}"), tables.operator_name(key))
+    text = text_of(f"docs/systems/{key}.md")
+    assert not [name for name in (*operator.start_option_names, *operator.watch_option_names) if f"`{name}" not in text]
+
+
+def test_the_types_of_parameters_exist():
+    described = {name.strip("`") for name, *_ in rows("docs/running.md", "Type")}
+    assert described <= set(READERS)
+    assert {id(READERS[name]) for name in described} == {id(reader) for reader in READERS.values()}
+
+
+def test_the_methods_of_the_hook_exist_as_described():
+    for cell, *_ in rows("docs/running.md", "Method"):
+        call = ast.parse(cell.strip("`").replace("**options", ""), mode="eval").body
+        parameters = inspect.signature(getattr(WorkflowHook, call.func.id)).parameters
+        named = [argument.id for argument in call.args] + [keyword.arg for keyword in call.keywords]
+        assert set(named) <= set(parameters), cell
+        for keyword in call.keywords:
+            assert ast.literal_eval(keyword.value) == parameters[keyword.arg].default, cell
+
+
+def test_every_error_is_explained():
+    described = {name for cell, *_ in rows("docs/errors.md", "Error") for name in re.findall(r"`(\w+)`", cell)}
+    public = {
+        name for name, one in vars(exceptions).items() if inspect.isclass(one) and one.__module__.startswith(PACKAGE)
+    }
+    assert described == {name for name in public if not name.startswith("_")} - {"WorkflowError"}
+
+
+def test_the_run_object_is_described_key_by_key():
+    described = {name for cell, *_ in rows("docs/running.md", "Key") for name in re.findall(r"`(\w+)`", cell)}
+    assert described == set(Run("s", "c", "w", "r").to_json())
+
+
+def test_the_extras_and_versions_are_those_of_the_package():
+    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+    install = text_of("README.md").partition("## Install")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", install))
+    assert named == set(project["optional-dependencies"]) - {"dev", "docs"}
+    (minimum,) = [one.partition(">=")[2] for one in project["dependencies"] if one.startswith("apache-airflow>")]
+    assert f"Airflow {minimum.removesuffix('.0')} and 3.x" in text_of("README.md")
+
+
+# ---- names and links
+
+
+def dotted_names(text: str) -> Iterator[str]:
+    """Everything that looks like a name inside the package."""
+    yield from re.findall(rf"\b{PACKAGE}(?:\.\w+)+", text)
+
+
+def resolve(name: str) -> Any:
+    """Import what a dotted name says; AttributeError or ImportError where there is no such thing."""
+    parts = name.split(".")
+    for place in range(len(parts), 0, -1):
+        module = ".".join(parts[:place])
+        if find_spec(module) is None if place == 1 else not _is_module(module):
+            continue
+        found: Any = importlib.import_module(module)
+        for part in parts[place:]:
+            found = getattr(found, part)
+        return found
+    raise ImportError(name)
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@each_page
+def test_the_names_of_the_package_exist(path):
+    for name in dotted_names(path.read_text(encoding="utf-8")):
+        resolve(name)
+
+
+@each_page
+def test_the_files_that_are_named_exist(path):
+    for name in re.findall(r"`((?:\w+/)+[\w.]*)`", prose(path)):
+        places = (ROOT / name, ROOT / PACKAGE / name)
+        assert any(place.exists() for place in places) or name.startswith(("docs/_build", "webapi")), name
+
+
+@each_page
+def test_the_code_that_is_included_is_there(path):
+    for body in re.findall(r"^```\{literalinclude\} (.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL):
+        source = (path.parent / body.splitlines()[0].strip()).resolve().read_text()
+        markers = re.findall(r'^:(?:start-after|end-before): "(.*)"$', body, re.MULTILINE)
+        assert len(markers) == 2
+        assert all(source.count(marker) == 1 for marker in markers), markers
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as Markdown readers make them."""
+    heads = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.strip().lower()).replace(" ", "-") for head in heads}
+
+
+@each_page
+def test_the_links_between_the_pages_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"\w+:", target):
+            assert target.startswith("https://"), target
+            continue
+        name, _, anchor = target.partition("#")
+        page = (path.parent / name).resolve() if name else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), target
+
+
+def test_every_page_is_in_a_table_of_contents():
+    contents = re.findall(r"^```\{toctree\}\n(.*?)^```$", text_of("docs/index.md"), re.MULTILINE | re.DOTALL)
+    listed = {one for body in contents for one in body.split()}
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in PAGES if path.name != "README.md"}
+    assert pages - {"index"} <= listed
+
+
+# ---- code blocks
+
+
+@each_page
+def test_the_python_blocks_compile_and_their_imports_resolve(path):
+    for code in blocks(path, "python"):
+        tree = ast.parse(code)
+        compile(tree, label(path), "exec")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+                for alias in node.names:
+                    resolve(f"{node.module}.{alias.name}")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if blocks(path, "python") and path.name != "transfers.md"], ids=label
+)
+def test_the_python_blocks_run(path, sandbox):
+    """One after the other, in one namespace, with the sandbox's connections; its runs are quick."""
+    sandbox.settings("alteryx", queued_seconds=0.1, running_seconds=0.1)
+    namespace: dict[str, Any] = {"__name__": "docs"}
+    with mock.patch.dict(os.environ):
+        for code in blocks(path, "python"):
+            exec(compile(code, label(path), "exec"), namespace)  # noqa: S102  # the pages are ours
+
+
+@each_page
+def test_the_json_blocks_are_json(path):
+    for body in blocks(path, "json"):
+        json.loads(body)
+
+
+@each_page
+def test_the_shell_blocks_are_shell(path):
+    for body in blocks(path, "sh"):
+        checked = subprocess.run(["/bin/sh", "-n"], input=body, text=True, capture_output=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+
+
+@each_page
+def test_every_make_target_that_is_named_exists(path):
+    targets = set(re.findall(r"^([a-z0-9-]+):", text_of("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"^`?make ([a-z0-9-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+
+
+def test_the_faults_on_the_sandbox_page_can_be_planned(sandbox):
+    for body in blocks(ROOT / "docs" / "sandbox.md", "sh"):
+        for fault in re.findall(r"/_sandbox/faults -d '(.*?)'", body, re.DOTALL):
+            sandbox.fault(**json.loads(fault))
+        for system, changes in re.findall(r"/_sandbox/settings/(\w+) -d '(.*?)'", body, re.DOTALL):
+            sandbox.settings(system, **json.loads(changes))
+    assert len(sandbox.faults()) >= 5
+
+
+# ---- messages
+
+
+@pytest.fixture(scope="module")
+def literals() -> str:
+    """All text that stands in the package's code; the sandbox's too, for what servers say."""
+    found = []
+    for path in (ROOT / PACKAGE).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(str(one.value) if isinstance(one, ast.Constant) else "\0" for one in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("key", SYSTEMS)
+def test_the_messages_under_troubleshooting_are_real(key, literals):
+    listed = rows(f"docs/systems/{key}.md", "Message")
+    assert listed
+    for cell, _ in listed:
+        # What stands in a message from case to case is an ellipsis here, or a number, or a name in quotes.
+        for part in re.split(r"…|HTTP \d+|'[^']*'|\d{2,}|: ", cell.strip("`")):
+            words = part.strip(" .;,:")
+            assert len(words) < 4 or words in literals, f"{cell}: nobody says {words!r}"
+
+
+# ---- the build
+
+
+@pytest.mark.system
+@pytest.mark.skipif(find_spec("sphinx") is None, reason="sphinx is not installed here")
+def test_the_pages_build_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", str(tmp_path / "html")]
+    built = subprocess.run(
+        [*command, "-d", str(tmp_path / "trees")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "html" / "systems" / "carto.html").exists()
