@@ -146,7 +146,9 @@ class WorkflowHook(BaseHook):
         """
         known = self._succeeded(self._parsed(run))
         unlisted = self.system.output_by_name(known, output) if isinstance(output, str) else None
-        return unlisted or choose(self._run(lambda: self.system.outputs(known)), output, known)
+        return unlisted or choose(
+            self._run(lambda: self.system.outputs(known)), output, known, self.system.unlisted_outputs
+        )
 
     @contextmanager
     def open_output(self, run: RunLike, output: str | int | None = None) -> Generator[BinaryIO]:

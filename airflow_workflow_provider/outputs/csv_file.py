@@ -20,7 +20,7 @@ from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.scan import scan_text
 from airflow_workflow_provider.outputs.seen import TEXT, Seen
 
-BLOCK = 8 << 20  # bytes; no row may be longer
+BLOCK = 4 << 20  # bytes; no row may be longer, and memory grows with it
 _HEADER = 1 << 20  # bytes; no header may be longer
 
 
@@ -38,7 +38,8 @@ def read_csv(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
         for batch in reader:
             yield Raw(batch, {name: _seen(name, batch.column(name), wanted) for name in kept}, tuple(names))
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise OutputUnavailable(f"{wanted.where}the file cannot be read as CSV: {error}") from error
+        said = f"a row is longer than {BLOCK >> 20} MB" if "straddling" in str(error) else str(error)
+        raise OutputUnavailable(f"{wanted.where}the file cannot be read as CSV: {said}") from error
 
 
 def _seen(name: str, texts: pa.Array, wanted: Wanted) -> Seen:

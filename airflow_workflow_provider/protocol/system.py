@@ -77,6 +77,8 @@ class WorkflowSystem(ABC):
     """Seconds between two looks at a run, unless the user says otherwise."""
     start_options: ClassVar[frozenset[str]] = frozenset()
     """Keyword arguments that `start` understands beside workflow and parameters."""
+    unlisted_outputs: ClassVar[str] = ""
+    """What else than a run's own outputs can be named, for the message that tells what there is."""
     can_cancel: ClassVar[bool] = False
     can_list_workflows: ClassVar[bool] = False
     can_find_runs: ClassVar[bool] = False
@@ -182,9 +184,9 @@ class WorkflowSystem(ABC):
             raise InvalidArgument(f"{unknown[0]}: {self.label} has no such start option; it has: {known}")
 
 
-def choose(outputs: list[Output], wanted: str | int | None, run: Run) -> Output:
+def choose(outputs: list[Output], wanted: str | int | None, run: Run, unlisted: str = "") -> Output:
     """Choose one output by name or index; the only one when nothing is wanted. Raises `OutputUnavailable`."""
-    names = ", ".join(repr(output.name) for output in outputs) or "none"
+    names = ", ".join([*(repr(output.name) for output in outputs), *([f"or {unlisted}"] if unlisted else [])]) or "none"
     if wanted is None:
         if len(outputs) == 1:
             return outputs[0]

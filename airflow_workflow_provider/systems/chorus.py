@@ -54,6 +54,7 @@ class ChorusSystem(WorkflowSystem):
     form = FORM
     states = answers.STATES
     poll_interval = 10.0
+    unlisted_outputs = "table:<name> for a dataset of the workspace"
     start_options = frozenset({"run_mode"})
     can_cancel = True
 

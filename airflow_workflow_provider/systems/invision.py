@@ -62,6 +62,7 @@ class InvisionSystem(WorkflowSystem):
     form = FORM
     states = answers.STATES
     poll_interval = 10.0
+    unlisted_outputs = "a solution object by its name, or table:<name>"
     start_options = frozenset({"workflow_api", "await_completion", "execution_arguments"})
 
     def __init__(self, values: ConnectionValues) -> None:

@@ -46,10 +46,12 @@ def blame(api: Api, path: str, run: Run, since: datetime, until: datetime) -> Fl
         return ""
     rows = [lowered(row) for row in document] if isinstance(document, list) else []
     lines = [str(row["data"])[:LINE] for row in rows if row.get("data")]
-    own = [line for line in lines if run.run_id.lower() in line.lower() or run.workflow.lower() in line.lower()]
-    if own or not lines:
-        return "; ".join(own[-SHOWN:])
-    return "errors logged at the same time, perhaps of other flows: " + "; ".join(lines[-SHOWN:])
+    if not lines:
+        return ""
+    named = [line for line in lines if run.run_id.lower() in line.lower()]
+    same_flow = [line for line in lines if run.workflow.lower() in line.lower()]
+    doubt = "" if named else "errors logged at the same time, perhaps of other runs: "
+    return doubt + "; ".join((named or same_flow or lines)[-SHOWN:])
 
 
 def said(response: Response) -> str:
