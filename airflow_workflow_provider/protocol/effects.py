@@ -78,6 +78,13 @@ class Response:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
+    def json_or_none(self) -> Any:
+        """Parse the body as JSON where it is some: error bodies may be anything."""
+        try:
+            return self.json()
+        except ValueError:
+            return None
+
 
 def exact_number(text: str) -> float | Decimal:
     """Read a JSON number with a fraction or exponent without losing a digit."""

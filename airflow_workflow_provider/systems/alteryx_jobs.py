@@ -164,10 +164,7 @@ def name_of(row: Mapping[str, Any]) -> str:
 
 def said(response: Response) -> str:
     """Read an error body: V1 and V3 have ``message``, V3 a ``modelState`` beside it, the token call ``error``."""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = response.json_or_none()
     if not isinstance(body, Mapping):
         return body if isinstance(body, str) else ""
     text = first_text(body.get(name) for name in ("message", "error_description", "error", "exceptionName"))

@@ -179,7 +179,7 @@ class CartoSystem(WorkflowSystem):
 
     def _seen(self, run: Run, document: Any) -> Run:
         details = {**run.details, "carto_connection": self._connection(run)}
-        return seen(replace(run, url=self._job_url(run), details=details), document)
+        return self.cleaned(seen(replace(run, url=self._job_url(run), details=details), document))
 
     def _connection(self, run: Run) -> str:
         return str(run.details.get("carto_connection") or self.carto_connection)

@@ -67,10 +67,7 @@ def seen(run: Run, document: Any) -> Run:
 
 def said(response: Response) -> str:
     """Read an error body: ``error`` is text or a list of texts (https://github.com/CartoDB/carto-api-client)."""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = response.json_or_none()
     if not isinstance(body, Mapping):
         return ""
     text = first_text(body.get(name) for name in ("error_description", "error", "message"))

@@ -23,7 +23,7 @@ STATES: Mapping[str, RunState] = {
     "failure": RunState.FAILED,
 }
 # Chorus answers some refusals with a body of one space [src].
-_SPACES: Mapping[int, str] = {401: "not logged in", 403: "taken for a forged request"}
+_SPACES: Mapping[int, str] = {401: "not logged in", 403: "refused as forged"}
 
 
 def response_of(document: Any) -> Mapping[str, Any]:
@@ -77,12 +77,9 @@ def outputs_of(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def said(response: Response) -> str:
     """Read an error body: ``errors`` with codes by field, or plain text; a single space is an ended session."""
-    try:
-        body = response.json()
-    except ValueError:
-        return (
-            "" if response.text().strip() else {401: "not logged in", 403: "refused as forged"}.get(response.status, "")
-        )
+    if not response.text().strip():
+        return _SPACES.get(response.status, "")
+    body = response.json_or_none()
     errors = body.get("errors") if isinstance(body, Mapping) else None
     return "; ".join(_codes(errors)) if errors else ""
 

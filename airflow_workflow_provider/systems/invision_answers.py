@@ -56,10 +56,7 @@ def blame(api: Api, path: str, run: Run, since: datetime, until: datetime) -> Fl
 
 def said(response: Response) -> str:
     """Read an error body; no shape of one is documented."""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = response.json_or_none()
     if isinstance(body, str):
         return body
     found = lowered(body)

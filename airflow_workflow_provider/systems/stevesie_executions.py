@@ -168,10 +168,7 @@ def _bare(url: str) -> str:
 
 def said(response: Response) -> str:
     """Read an error body; only the older API's is known: ``{"errors": [{field: text}]}``."""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
+    body = response.json_or_none()
     if not isinstance(body, Mapping):
         return ""
     errors = body.get("errors")

@@ -95,7 +95,8 @@ SQLITE = SqlDialect(
 POSTGRES = SqlDialect(
     name="PostgreSQL",
     types={**ANSI, "text": "TEXT", "key": "TEXT", "binary": "BYTEA", "decimal": "NUMERIC({p},{s})"}
-    | {"uint64": "NUMERIC(20,0)"},
+    # As the server itself spells them, so that a table of the same shape is known again.
+    | {"uint64": "NUMERIC(20,0)", "datetime": "TIMESTAMP WITHOUT TIME ZONE", "time": "TIME WITHOUT TIME ZONE"},
     fold=str.lower,
     longest_name=63,
     columns="SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
