@@ -20,6 +20,8 @@ def prepared(request: Request) -> requests.PreparedRequest:
     encoding = "identity" if request.stream else "gzip, deflate"
     common = {"Accept": "application/json", "Accept-Encoding": encoding, "User-Agent": USER_AGENT}
     headers: dict[str, Any] = {**common, **request.headers}
+    if " " in request.url.partition("?")[0].partition("://")[2].partition("/")[0]:
+        raise InvalidArgument(f"{request} cannot be sent: a host has no blanks")  # older requests would look it up
     try:
         made = requests.Request(
             request.method,

@@ -105,9 +105,18 @@ async def play_lost(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, 
 
 
 async def play_slow(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """``slow``: wait, then process."""
+    """``slow``: wait, then process. The request is read before, so it counts even if its client has gone by then."""
+    body = await body_of(receive)
     await asyncio.sleep(fault.seconds)
-    await app(scope, receive, send)
+    await app(scope, replayed(body, receive), send)
+
+
+async def play_late(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """``late``: process at once, answer after a while."""
+    start, body = await collected(app, scope, receive)
+    await asyncio.sleep(fault.seconds)
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
 
 
 async def play_truncate(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,6 +134,7 @@ PLAYS = {
     "reset": play_reset,
     "lost": play_lost,
     "slow": play_slow,
+    "late": play_late,
     "truncate": play_truncate,
 }
 
@@ -152,6 +162,16 @@ async def disconnected(receive: Receive) -> None:
     """Wait until the server knows that the connection is gone, or it would try to answer."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives a body which was read already, then what really comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receiver() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receiver
 
 
 async def body_of(receive: Receive) -> bytes:

@@ -18,6 +18,7 @@ KINDS = {
     "reset": "reset the connection instead of processing",
     "lost": "process, then reset the connection instead of answering",
     "slow": "wait `seconds`, then process",
+    "late": "process, wait `seconds`, then answer",
     "truncate": "process, answer with half of the body and close",
 }
 STATUS = {"status": 500, "html": 503}

@@ -83,10 +83,10 @@ def log_in(carto, left):
 
 
 def trouble(carto, left):
-    """Polls fail in several ways before the run ends."""
-    page = f"<html><title>{PASSWORDS[left.conn_id]}</title></html>"
-    carto.fault("html", "/job/", body=page)
-    carto.fault("status", "/job/", status=302, headers={"Location": f"/login/{PASSWORDS[left.conn_id][0]}"})
+    """A poll fails before the run ends."""
+    secret = PASSWORDS[left.conn_id][0]
+    page = f"<html><title>{secret}</title></html>"
+    carto.fault("html", "/job/", body=page, status=302, headers={"Location": f"/login/{secret}"})
 
 
 def lost(carto, left):

@@ -135,6 +135,13 @@ def test_pages_with_other_columns_are_refused():
         table_of(pages(page({"a": "any"}, [1]), page({"b": "any"}, [1])))
 
 
+def test_a_page_of_nothing_is_none():
+    """A part of a table that holds no row may come without columns."""
+    nothing = Page([], [])
+    given = table_of(pages(nothing, page({"a": "number"}, [1]), nothing, page({"a": "number"}, [2])))
+    assert given.to_pylist() == [{"a": 1}, {"a": 2}]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -20,7 +20,7 @@ from airflow_workflow_provider.outputs.seen import Seen
 from airflow_workflow_provider.protocol.results import Page
 from tests.outputs.playing import file, page, pages, table_of
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 INTS = st.integers(-(10**38) + 1, 10**38 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

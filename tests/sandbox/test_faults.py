@@ -80,6 +80,19 @@ def test_slow_waits_and_then_processes(sandbox, carto):
     assert time.monotonic() - begun >= 0.3
 
 
+def test_late_processes_at_once_and_answers_afterwards(sandbox, carto):
+    """The run is there while its starter still waits for the answer: what a killed worker leaves behind."""
+    sandbox.fault(system="carto", kind="late", seconds=30)
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(
+            f"{carto.base}/v3/sql/carto_dw/job",
+            json=carto.call("airports_by_state", {"min_airports": 10}),
+            headers={"Authorization": f"Bearer {carto.token}"},
+            timeout=0.5,
+        )
+    assert len(sandbox.runs("carto")) == 1
+
+
 def test_truncate_cuts_the_body(sandbox, carto):
     """Less arrives than Content-Length promises, and the connection ends in order."""
     sandbox.fault(system="carto", kind="truncate")

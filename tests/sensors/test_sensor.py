@@ -73,7 +73,7 @@ def test_all_modes_return_the_same(carto):
 def test_a_bad_end_fails_the_task_alike_in_every_mode(carto, mode, how):
     run, error = ends(carto, how)
     with pytest.raises(error) as caught:
-        watched(carto, mode, run=run, timeout=0.3)
+        watched(carto, mode, run=run, timeout=0.3 if how == "late" else 20)
     assert type(caught.value) is error
     assert caught.value.run.run_id == run.run_id
     assert carto.states()[0] == {"failed": "failure", "cancelled": "cancelled", "late": "running"}[how]
@@ -83,7 +83,7 @@ def test_a_bad_end_fails_the_task_alike_in_every_mode(carto, mode, how):
 def test_soft_fail_skips_a_bad_end_in_every_mode(carto, mode, how):
     run, _ = ends(carto, how)
     with pytest.raises(AirflowSkipException):
-        watched(carto, mode, run=run, timeout=0.3, soft_fail=True)
+        watched(carto, mode, run=run, timeout=0.3 if how == "late" else 20, soft_fail=True)
 
 
 def test_a_timeout_is_airflows_and_ours(carto, mode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ headers = st.dictionaries(
 )
 
 
+@lru_cache
 def samples(system: str) -> list[Any]:
     """The bodies of a system's recorded answers."""
     return [json.loads(path.read_text())["answer"]["body"] for path in sorted((FOLDER / system).glob("*.json"))]
@@ -82,6 +84,7 @@ def broken(draw: st.DrawFn, documents: list[Any]) -> bytes:
     return bytes(data)
 
 
+@lru_cache
 def answers(system: str) -> st.SearchStrategy[Any]:
     """Anything that can come back from a request to a system."""
     documents = samples(system)

@@ -83,7 +83,7 @@ def check(name, player, oauth):
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(given_=series, oauth=st.booleans(), logs_in=st.booleans())
 def test_whatever_the_server_answers_a_flow_ends_in_a_value_or_in_our_error(name, given_, oauth, logs_in):
     """And shows nobody a secret, though the server may echo each of them."""
@@ -92,7 +92,7 @@ def test_whatever_the_server_answers_a_flow_ends_in_a_value_or_in_our_error(name
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(bodies=st.lists(mutations(samples("carto")), min_size=1, max_size=4))
 def test_whatever_nearly_right_json_comes_with_a_200_a_flow_ends_in_a_value_or_in_our_error(name, bodies):
     given_ = [Response(200, {}, json.dumps(body).encode()) for body in bodies]
@@ -100,7 +100,7 @@ def test_whatever_nearly_right_json_comes_with_a_200_a_flow_ends_in_a_value_or_i
         check(name, Player(answer_to=answering(given_, logs_in=False)), oauth=False)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(series)
 def test_a_wait_ends_by_its_deadline_whatever_is_answered(given_):
     """It ends in the run's end, out of time, or in the five refusals that end it early."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from itertools import cycle
 
 import pytest
@@ -20,8 +21,12 @@ from airflow_workflow_provider.systems import SYSTEMS
 from tests.protocol.playing import EPOCH, Player
 from tests.systems.answering import answers, values
 
+# CARTO has a test of its own, with more examples and more to look at.
 CONNECTIONS = {
-    conn_id: one for system in sandbox_systems() for conn_id, one in system.connections("http://127.0.0.1").items()
+    conn_id: one
+    for system in sandbox_systems()
+    for conn_id, one in system.connections("http://127.0.0.1").items()
+    if system.key != "carto"
 }
 RUN_IDS = {"chorus": "1"}
 SINCE = from_epoch(EPOCH)
@@ -37,6 +42,13 @@ FLOWS = {
     "outputs": lambda system, run: system.outputs(run),
 }
 GIVES = {"cancel": type(None), "test": str, "list_workflows": list, "find_runs": list, "find_started": list}
+
+
+@lru_cache
+def series(key):
+    """Some answers of a system's server."""
+    odd = values.map(lambda value: Response(200, {}, json.dumps(value).encode()))
+    return st.lists(odd | answers(key), min_size=1, max_size=5)
 
 
 class Enough(Exception):
@@ -78,9 +90,8 @@ def check(conn_id, name, given_):
 
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("conn_id", CONNECTIONS)
-@settings(max_examples=40)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_whatever_the_server_answers_a_flow_ends_in_a_value_or_in_our_error(conn_id, name, data):
     """Anything at all, and JSON documents that nobody expects with a 200."""
-    odd = values.map(lambda value: Response(200, {}, json.dumps(value).encode()))
-    check(conn_id, name, data.draw(st.lists(odd | answers(CONNECTIONS[conn_id]["conn_type"]), min_size=1, max_size=5)))
+    check(conn_id, name, data.draw(series(CONNECTIONS[conn_id]["conn_type"])))
