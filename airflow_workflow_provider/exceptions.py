@@ -13,6 +13,7 @@
     + ProtocolError                the answer is not this API's: a redirect, an HTML page, unreadable JSON
   x look at the remote system
     + UnknownStart                 a start was sent and its answer lost: a run may or may not exist
+      - FinalUnknownStart          the same below Airflow 3.3, where a retry could only start another run
     + RunFailed                    the run ended badly; ``run`` tells
     + RunCancelled                 somebody cancelled the run; ``run`` tells
     + RunTimedOut                  the run did not end in time; ``run`` tells
@@ -87,6 +88,10 @@ class ProtocolError(WorkflowError):
 
 class UnknownStart(WorkflowError):
     """A start was sent, and whether it was taken is unknown."""
+
+
+class FinalUnknownStart(UnknownStart, AirflowFailException):
+    """The same where Airflow (below 3.3) cannot remember it: a retry would blindly start another run."""
 
 
 class OutputUnavailable(WorkflowError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_workflow_provider.exceptions import NotSupported, UnknownStart, WorkflowNotFound
+from airflow_workflow_provider.exceptions import FinalUnknownStart, NotSupported, UnknownStart, WorkflowNotFound
 from airflow_workflow_provider.operators.memory import Memory, Remembered
 from airflow_workflow_provider.operators.stopping import cancel_quietly
 from airflow_workflow_provider.protocol.model import Run, RunState
@@ -64,6 +64,7 @@ class RunLife:
         if self._memory.works or not self._operator.reattach or ti.try_number <= 1 or cleared or since is None:
             return None
         try:
+            self._may_tell()
             found = self._hook.find_started(
                 self._operator.workflow, self._parameters, since=since - CLOCK_SKEW, **self._options
             )
@@ -79,6 +80,11 @@ class RunLife:
             self._log.info("Taking over run %s, the only one that fits an earlier try", run.run_id)
             return run
         return None
+
+    def _may_tell(self) -> None:
+        """A list without parameters cannot tell the runs of a mapped task's indexes apart; raises `NotSupported`."""
+        if getattr(self._context["ti"], "map_index", -1) >= 0 and not self._hook.system.lists_parameters:
+            raise NotSupported(f"{self._hook.system.label} lists runs without their parameters")
 
     def _replace(self, earlier: Remembered) -> None:
         """The task was cleared: somebody wants a new run, and the old one must not go on beside it."""
@@ -119,6 +125,7 @@ class RunLife:
         """
         unknown = error or UnknownStart(f"{why}; whether there is a run is unknown")
         try:
+            self._may_tell()
             found = self._hook.find_started(
                 self._operator.workflow,
                 self._parameters,
@@ -139,5 +146,5 @@ class RunLife:
 
     def _undecided(self, unknown: UnknownStart) -> None:
         if self._operator.on_unknown_start != "restart":
-            raise unknown
+            raise unknown if self._memory.works else FinalUnknownStart(str(unknown), status=unknown.status) from unknown
         self._log.warning("Starting a run although one may be going (on_unknown_start='restart'): %s", unknown)

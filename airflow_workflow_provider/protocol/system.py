@@ -82,6 +82,8 @@ class WorkflowSystem(ABC):
     can_cancel: ClassVar[bool] = False
     can_list_workflows: ClassVar[bool] = False
     can_find_runs: ClassVar[bool] = False
+    lists_parameters: ClassVar[bool] = False
+    """Whether that list shows the parameters of a run, by which `find_started` tells runs apart."""
 
     def __init__(self, values: ConnectionValues) -> None:
         self.conn_id = values.conn_id

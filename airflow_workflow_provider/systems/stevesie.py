@@ -66,6 +66,7 @@ class StevesieSystem(WorkflowSystem):
     )
     can_list_workflows = True
     can_find_runs = True
+    lists_parameters = True
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)

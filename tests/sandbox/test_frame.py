@@ -19,7 +19,7 @@ def test_description_names_systems_workflows_connections_and_settings(sandbox):
     assert carto["connections"]["carto_default"] == sandbox.connections()["carto_default"]
     assert {"name", "workflow", "summary", "parameters", "conn_id"} == set(carto["workflows"][0])
     assert carto["settings"]["row_cap"] == 200_000
-    assert set(found["fault_kinds"]) == {"status", "html", "reset", "lost", "slow", "truncate"}
+    assert set(found["fault_kinds"]) == {"status", "html", "reset", "lost", "slow", "late", "truncate"}
 
 
 def test_settings_merge_and_come_back_with_reset(sandbox):
