@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
 
 CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours
+TAKEN_OVER = "taken_over"  # among a run's details
+
+
+def taken_over(run: Run) -> bool:
+    """True for a run that an earlier try had started."""
+    return bool(run.details.get(TAKEN_OVER))
 
 
 class RunLife:
@@ -32,6 +39,14 @@ class RunLife:
         earlier = self._memory.recall()
         run = self._taken_over(earlier) if earlier else self._found_again()
         return run or self._started()
+
+    def start_another(self) -> Run:
+        """Start anew within this try: the run that it had taken over was cancelled under its hands.
+
+        Airflow replaces a try that it has lost sight of before it tells that one to stop, and being told it cancels.
+        """
+        self._memory.forget()
+        return self._started()
 
     def _taken_over(self, earlier: Remembered) -> Run | None:
         if not earlier.same_series:
@@ -50,7 +65,7 @@ class RunLife:
             self._log.info("Run %s of an earlier try was %s, starting another", run.run_id, run.state)
             return None
         self._log.info("Taking over run %s of an earlier try, which is %s", run.run_id, run.state)
-        return run
+        return replace(run, details={**run.details, TAKEN_OVER: True})
 
     def _found_again(self) -> Run | None:
         """Without a task state store (Airflow below 3.3) a retry looks for the run where the API lists runs.
@@ -146,5 +161,7 @@ class RunLife:
 
     def _undecided(self, unknown: UnknownStart) -> None:
         if self._operator.on_unknown_start != "restart":
-            raise unknown if self._memory.works else FinalUnknownStart(str(unknown), status=unknown.status) from unknown
+            if self._memory.works:
+                raise unknown
+            raise FinalUnknownStart(str(unknown), status=unknown.status) from unknown.__cause__
         self._log.warning("Starting a run although one may be going (on_unknown_start='restart'): %s", unknown)

@@ -1,4 +1,4 @@
-"""The run operator that all systems share, and the one that cancels."""
+"""The run operator that all systems share; the one that cancels can be imported from here as well."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
 )
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
-from airflow_workflow_provider.operators.life import RunLife
+from airflow_workflow_provider.operators.cancelling import CancelWorkflowRunOperator
+from airflow_workflow_provider.operators.life import RunLife, taken_over
 from airflow_workflow_provider.operators.stopping import cancel_quietly, leave
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
-from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
+from airflow_workflow_provider.protocol.model import Run, parse_run
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
+__all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
+
 TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time was up
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
@@ -113,9 +116,13 @@ class RunWorkflowOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the run, or take over the one that an earlier try started, and see it to its end."""
-        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
+        seconds_of("poll_interval", self.poll_interval)
         seconds_of("timeout", self.timeout)
-        self._run = run = RunLife(self, context, self._parameters(context)).obtain()
+        return self._see_through(context, RunLife(self, context, self._parameters(context)).obtain())
+
+    def _see_through(self, context: Context, run: Run) -> dict[str, Any]:
+        """See a run of this task to its end."""
+        self._run = run
         if self._killed:  # while the start was under way, so there was no run to cancel yet
             self.on_kill()
             raise TaskStopped(f"the task was killed while it started run {run.run_id}")
@@ -124,6 +131,7 @@ class RunWorkflowOperator(BaseOperator):
             return run.to_json()
         if run.state.is_terminal:
             return self._end(context, lambda: run)
+        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
         deadline = deadline_of(
             run.started_at or datetime.now(UTC), self.timeout, context["ti"].start_date, self.execution_timeout
         )
@@ -207,6 +215,9 @@ class RunWorkflowOperator(BaseOperator):
                 raise TaskStopped(f"the task was killed while it waited for run {run.run_id}")
             self._run = succeeded(run)
         except (RunFailed, RunCancelled, RunTimedOut) as error:
+            if isinstance(error, RunCancelled) and error.run is not None and taken_over(error.run):
+                self.log.warning("%s. The try that it was taken over from did that; starting another", error)
+                return self._see_through(context, RunLife(self, context, self._parameters(context)).start_another())
             self._run = run_at_end = error.run or self._run
             if run_at_end is not None:
                 if isinstance(error, RunTimedOut) and self.cancel_on_timeout:
@@ -221,33 +232,6 @@ class RunWorkflowOperator(BaseOperator):
         context["ti"].xcom_push(key="run", value=run.to_json())
         self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)
         return run.to_json()
-
-
-class CancelWorkflowRunOperator(BaseOperator):
-    """Cancels a run of any system; made for teardown tasks, so a run that has ended is no error.
-
-    :param run: the run object, usually ``run_task.output`` or an XCom ``run``. (templated)
-    :param conn_id: connection to use instead of the run's own. (templated)
-    """
-
-    template_fields: Sequence[str] = ("run", "conn_id")
-
-    def __init__(self, *, run: RunLike, conn_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.run = run
-        self.conn_id = conn_id
-
-    def execute(self, context: Context) -> None:
-        """Look at the run, and cancel it if it is going."""
-        from airflow_workflow_provider.hooks.workflow import WorkflowHook
-
-        hook = WorkflowHook.for_run(self.run, self.conn_id)
-        run = hook.get_run(parse_run(self.run))
-        if run.state.is_terminal:
-            self.log.info("Run %s is %s, there is nothing to cancel", run.run_id, run.state)
-            return
-        hook.cancel_run(run)
-        self.log.info("Run %s was asked to stop", run.run_id)
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -60,20 +60,11 @@ def table(
         raise InvalidArgument(f"batch_rows: expected a number above 0, not {batch_rows!r}")
     chosen = chosen_columns(columns)
     types = _by_source(parse_types(column_types), chosen)
-    wanted = frozenset(chosen) if chosen is not None else None
-    gathered = _Gathered()
-    try:
-        for part in parts:
-            _gather(part, gathered, wanted, frozenset(types), watch, single=len(parts) == 1)
-        renamed = chosen if chosen is not None else {name: name for name in gathered.names}
-        _check_known({**renamed, **types}, gathered.names, parts)
-        final = {name: types.get(name, gathered.seen.get(name, Seen()).type) for name in renamed}
-    except BaseException:
-        gathered.spool.close()
-        raise
+    gathered = _gathered(parts, chosen, types, watch)
+    renamed = chosen if chosen is not None else {name: name for name in gathered.names}
+    final = {name: types.get(name, gathered.seen.get(name, Seen()).type) for name in renamed}
     schema = pa.schema([(target, final[source]) for source, target in renamed.items()])
-    batches = _batches(gathered, final, schema, batch_rows)
-    return pa.RecordBatchReader.from_batches(schema, batches)
+    return pa.RecordBatchReader.from_batches(schema, _batches(gathered, final, schema, batch_rows))
 
 
 def chosen_columns(columns: Columns) -> dict[str, str] | None:
@@ -99,6 +90,21 @@ def _by_source(types: dict[str, pa.DataType], chosen: dict[str, str] | None) -> 
     sources = {target: source for source, target in (chosen or {}).items()}
     known = chosen or {}
     return {name if name in known else sources.get(name, name): kind for name, kind in types.items()}
+
+
+def _gathered(
+    parts: Sequence[Part], chosen: dict[str, str] | None, types: Mapping[str, pa.DataType], watch: Watch
+) -> _Gathered:
+    gathered = _Gathered()
+    wanted = frozenset(chosen) if chosen is not None else None
+    try:
+        for part in parts:
+            _gather(part, gathered, wanted, frozenset(types), watch, single=len(parts) == 1)
+        _check_known({**(chosen or {}), **types}, gathered.names, parts)
+    except BaseException:
+        gathered.spool.close()
+        raise
+    return gathered
 
 
 def _gather(

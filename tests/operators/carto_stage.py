@@ -13,12 +13,26 @@ ENDED = {"success", "failure", "cancelled"}
 
 
 class CartoStage:
-    """The sandbox's CARTO as a test wants it."""
+    """The sandbox's CARTO as a test wants it: as if just started, but for its warehouse, which takes a while to make.
+
+    No table of an earlier test is used again, since the cache is off.
+    """
 
     def __init__(self, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sandbox, self.monkeypatch = sandbox, monkeypatch
         self.workflows = {one.name: one for one in sandbox.app.systems["carto"].describe()}
-        self.settings(pending_seconds=0.0, running_seconds=0.03)
+        sandbox.call(self._clear)
+        self.settings(pending_seconds=0.0, running_seconds=0.03, use_cache=False)
+        for conn_id, connection in sandbox.connections().items():
+            self.define(conn_id, connection)
+
+    def _clear(self) -> None:
+        carto = self.sandbox.app.systems["carto"]
+        self.sandbox.app.faults.clear()
+        self.sandbox.app.journal.clear()
+        carto.settings.restore()
+        carto.api.tokens.reset()
+        carto.api.jobs.clear()
 
     def __getitem__(self, name: str) -> str:
         """The full name of a workflow's procedure."""

@@ -28,11 +28,15 @@ class Left:
 
     def keep(self, *things):
         """Keep what somebody could read: exceptions with all their causes."""
-        for thing in things:
-            while isinstance(thing, BaseException):
+        left, seen = list(things), set()
+        while left:
+            thing = left.pop()
+            if isinstance(thing, BaseException) and id(thing) not in seen:
+                seen.add(id(thing))
                 self.parts.append(f"{type(thing).__name__} {thing} {vars(thing)!r}")
-                thing = thing.__cause__ or thing.__context__  # noqa: PLW2901  # down to what began it
-            self.parts.append(repr(thing))
+                left += [thing.__cause__, thing.__context__]
+            elif not isinstance(thing, BaseException):
+                self.parts.append(repr(thing))
 
     def play(self, operator):
         """Run a task to whatever end, through the triggerer where it defers."""

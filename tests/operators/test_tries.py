@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from airflow_workflow_provider.exceptions import RunFailed, RunTimedOut, ServerUnavailable, UnknownStart
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.protocol.effects import NoAnswer
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import (
     MODES,
@@ -169,10 +171,12 @@ def test_the_intent_is_kept_before_the_start_and_the_run_right_after(carto, task
 
 
 def test_a_lost_answer_fails_and_leaves_exactly_one_run(carto, task):
-    """CARTO cannot list runs, so nobody can tell; the message says what to do."""
+    """CARTO cannot list runs, so nobody can tell; the message says what to do, the cause what happened."""
     carto.fault("lost", "/job$")
-    with pytest.raises(UnknownStart, match=r"connection 'carto_default', starting workflow .*look for it"):
+    said = r"connection 'carto_default', starting workflow .*look for it"
+    with pytest.raises(UnknownStart, match=said) as caught:
         task.tried()
+    assert isinstance(caught.value.__cause__, NoAnswer)
     assert carto.ended() == ["success"]
 
 
@@ -237,10 +241,10 @@ def test_a_task_that_comes_back_from_the_triggerer_takes_its_own_run(carto):
     assert carto.states() == ["success"]
 
 
-def test_without_a_state_store_each_try_starts_its_own_run(carto):
-    """Airflow below 3.3 keeps nothing between tries, and CARTO's API lists no runs: the documentation says so."""
-    arguments = {"task_id": "t", "workflow": carto["clock"], "query_parameters": {"label": "x"}, "poll_interval": 0.02}
-    ti = TaskInstance(max_tries=1)
-    for one in (ti, ti.retried()):
-        executed(lambda: CartoRunWorkflowOperator(**arguments), context_of(one))
-    assert len(carto.runs()) == 2
+def test_a_run_that_its_first_try_cancels_after_the_second_took_it_over_is_started_anew(carto, task):
+    """Airflow replaces a try that it has lost sight of before it tells that one to stop, and being told it cancels."""
+    left = task.left(query_parameters={"seconds": 2})
+    task.retried()
+    threading.Timer(0.5, CartoHook().cancel_run, [left]).start()
+    assert task.tried()["run_id"] != left["run_id"]
+    assert sorted(carto.ended()) == ["cancelled", "success"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,16 +59,25 @@ class SqlLoad:
         readers = {name: self._reader(group, reading) for name, group in groups.items()}
         self.log.info("Read %s", reading)
         writing = Progress(self.log, "Wrote")
-        with self._described(), session(self.hook) as opened:
-            try:
-                self._write(opened, readers, writing)
-                result = self._result(list(readers), writing, reading.seconds)
-                self._ledger(opened).note(writing.rows, result)
+        with ExitStack() as open_until_committed:
+            with self._described():
+                opened = open_until_committed.enter_context(session(self.hook))
+                result = self._written(opened, readers, writing, reading)
+            with self._described("whether the rows were committed is not known, a retry finds out"):
                 opened.commit()
-            except BaseException:
-                opened.undo()
-                raise
         self.log.info("Wrote %s to %s", writing, ", ".join(readers))
+        return result
+
+    def _written(
+        self, opened: SqlSession, readers: Mapping[str, pa.RecordBatchReader], writing: Progress, reading: Progress
+    ) -> dict[str, Any]:
+        try:
+            self._write(opened, readers, writing)
+            result = self._result(list(readers), writing, reading.seconds)
+            self._ledger(opened).note(writing.rows, result)
+        except BaseException:
+            opened.undo()
+            raise
         return result
 
     def _write(self, opened: SqlSession, readers: Mapping[str, pa.RecordBatchReader], progress: Progress) -> None:
@@ -102,7 +111,7 @@ class SqlLoad:
         return Ledger(opened, self._pattern(opened), self.attempt, self.log)
 
     @contextmanager
-    def _described(self) -> Iterator[None]:
+    def _described(self, outcome: str = "nothing was changed") -> Iterator[None]:
         """Say in every error which table and connection it is about; a driver's error becomes a `WorkflowError`."""
         place = f"table {self.table!r} (connection {self.conn_id!r})"
         try:
@@ -110,5 +119,5 @@ class SqlLoad:
         except Exception as error:
             said = re.sub(r"\s+", " ", str(error)).strip()
             if isinstance(error, WorkflowError):
-                raise type(error)(f"{place}: {said}; nothing was changed") from error
-            raise WorkflowError(f"{place}: {type(error).__name__}: {said}; nothing was changed") from error
+                raise type(error)(f"{place}: {said}; {outcome}") from error
+            raise WorkflowError(f"{place}: {type(error).__name__}: {said}; {outcome}") from error

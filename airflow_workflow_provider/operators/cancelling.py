@@ -1,0 +1,40 @@
+"""The operator that cancels a run, whatever its system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_workflow_provider.protocol.model import RunLike, parse_run
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class CancelWorkflowRunOperator(BaseOperator):
+    """Cancels a run of any system; made for teardown tasks, so a run that has ended is no error.
+
+    :param run: the run object, usually ``run_task.output`` or an XCom ``run``. (templated)
+    :param conn_id: connection to use instead of the run's own. (templated)
+    """
+
+    template_fields: Sequence[str] = ("run", "conn_id")
+
+    def __init__(self, *, run: RunLike, conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> None:
+        """Look at the run, and cancel it if it is going."""
+        from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
+        hook = WorkflowHook.for_run(self.run, self.conn_id)
+        run = hook.get_run(parse_run(self.run))
+        if run.state.is_terminal:
+            self.log.info("Run %s is %s, there is nothing to cancel", run.run_id, run.state)
+            return
+        hook.cancel_run(run)
+        self.log.info("Run %s was asked to stop", run.run_id)
