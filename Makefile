@@ -11,7 +11,7 @@ AIRFLOW_3 = .venv/airflow-3/bin/python
 AIRFLOW_2 = .venv/airflow-2/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest environments pins wheel clean
+.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest test-faults docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,14 @@ test-airflow-2: ## the same tests on Airflow 2.11, where python3.12 or python3.1
 test-lowest: ## the tests on the oldest versions that pyproject.toml allows
 	@$(ENVIRONMENT) lowest
 	.venv/lowest/bin/python -m pytest $(PYTEST_ARGS)
+
+test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m pytest tests/system/faults -m faults $(PYTEST_ARGS)
+
+docs: ## build the documentation into docs/_build/
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m sphinx -W -q -b html docs docs/_build
 
 environments: ## make the virtual environments only
 	@$(ENVIRONMENT) airflow-3 airflow-2
