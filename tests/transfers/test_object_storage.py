@@ -244,6 +244,14 @@ def test_a_retry_after_our_own_file_succeeds(tables, tmp_path, store, form):
         save(tables.put("out", {"n": "number"}, [3]), path, Task(try_number=3, max_tries=4), store, format=form)
 
 
+def test_a_store_that_takes_nothing_is_no_reason_to_fail(tables, tmp_path):
+    class Full(Store):
+        def set(self, key, value):
+            raise RuntimeError("value too large")
+
+    assert save(tables.put("out", {"n": "number"}, [1]), tmp_path / "out", store=Full())["rows"] == 1
+
+
 def test_a_retry_does_not_take_anothers_file_for_its_own(tables, tmp_path):
     path, run, store = tmp_path / "out", tables.put("out", {"n": "number"}, [1]), Store()
     save(run, path, Task(), store, format="csv")

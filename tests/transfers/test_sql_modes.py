@@ -136,6 +136,17 @@ def test_an_output_without_rows_makes_the_table(tables, database, if_exists):
     assert content(database) == []
 
 
+def test_an_output_without_columns_is_no_table_but_no_rows_for_one(tables, database):
+    run = tables.put("out", {})
+    with pytest.raises(OutputUnavailable, match="neither columns nor rows"):
+        load(database, run)
+    assert not database.has("target")
+    load(database, tables.put("more", COLUMNS, [1, "a"], [2, "b"]))
+    for if_exists, left in (("append", 2), ("upsert", 2), ("replace_where", 1), ("replace", 0)):
+        load(database, run, if_exists=if_exists, key_columns=["id"], where="id = 1")
+        assert len(content(database)) == left
+
+
 @pytest.mark.parametrize(
     ("if_exists", "left"),
     [

@@ -128,6 +128,7 @@ load.run(harvest(run, conn_id=None, output_name=None, on_missing_output="fail", 
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("kind", "if_exists", "line"),
     [
@@ -149,6 +150,23 @@ def test_a_try_that_is_killed_leaves_all_or_nothing(tables, kind, servers, tmp_p
     assert load(database, run, Task(try_number=2), if_exists=if_exists)["rows"] == 20_000
     assert database.rows("SELECT COUNT(*), COUNT(DISTINCT id) FROM target") == [(20_000, 20_000)]
     assert bool(tables.asked) != committed
+
+
+def test_a_commit_that_fails_is_not_taken_for_one(tables, postgres):
+    """The rule is checked at the commit; nobody can tell here whether it went through, the retry can."""
+    postgres.run(
+        "CREATE TABLE target (id BIGINT, name TEXT)",
+        "CREATE FUNCTION refuse() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''too late''; END' LANGUAGE plpgsql",
+        "CREATE CONSTRAINT TRIGGER refusing AFTER INSERT ON target DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    run = tables.put("out", COLUMNS, [1, "a"])
+    with pytest.raises(WorkflowError, match=r"too late.*whether the rows were committed is not known"):
+        load(postgres, run)
+    assert content(postgres) == []
+    postgres.run("DROP TRIGGER refusing ON target")
+    load(postgres, run, Task(try_number=2))
+    assert content(postgres) == [(1, "a")]
 
 
 def test_a_connection_that_drops_takes_all_back(tables, postgres):

@@ -65,6 +65,20 @@ def test_a_value_keeps_its_type_and_every_digit(tables, database):
     assert set(second) == {None}
 
 
+def test_a_table_that_we_made_is_known_again_whatever_its_types(tables, database):
+    """So replace empties it instead of dropping it, and what hangs on it stays: PostgreSQL would refuse the drop."""
+    row = [float(value) if isinstance(value, Decimal) else value for value in ROW]
+    run = tables.put("out", {**COLUMNS, "price": "string"}, row)
+    types = {"price": "decimal128(12, 2)", "day": "date32", "zip": "binary", "nothing": "uint64"}
+    row[2] = "1.5"
+    load(database, run, column_types=types)
+    database.run("CREATE VIEW looking AS SELECT * FROM target", "CREATE UNIQUE INDEX kept ON target (big)")
+    load(database, run, if_exists="replace", column_types=types)
+    assert database.rows("SELECT COUNT(*) FROM looking") == [(1,)]
+    with pytest.raises(WorkflowError):
+        load(database, run, column_types=types)
+
+
 def utc(value):
     """The same moment, whatever the session's zone."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value

@@ -71,6 +71,13 @@ def waiting(carto):
     return made
 
 
+async def seen(carto, method):
+    """Wait until the server has a request of this method before it."""
+    async with asyncio.timeout(15):
+        while not [line for line in carto.asked() if line.startswith(method)]:  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.01)
+
+
 async def stop(trigger):
     """Stop a trigger that waits as the installed Airflow does it."""
     events = trigger.run()
@@ -120,6 +127,18 @@ async def test_a_server_that_refuses_the_cancel_does_not_break_the_kill(carto, w
     assert carto.states() == ["running"]
 
 
+async def test_a_cancel_is_sent_though_the_server_asked_for_a_pause(carto, waiting, state_is):
+    """A kill is worth one request; nobody comes back to cancel the run later. Others wait on the same connection."""
+    state_is("failed")
+    other = asyncio.ensure_future(anext(waiting().run()))
+    await seen(carto, "GET")
+    carto.fault("status", "/job/", method="GET", status=429, headers={"Retry-After": "120"})
+    await stop(waiting())
+    assert carto.states() == ["cancelled"]
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+
+
 async def test_a_trigger_that_has_fired_cancels_nothing(carto, state_is):
     """Airflow kills it as well when it lingers; its task is not deferred any more, but was not killed."""
     state_is("running")
@@ -140,17 +159,14 @@ async def test_the_cancel_goes_through_though_airflow_cancels_again(carto, waiti
     state_is("failed")
     carto.fault("slow", "/job/", method="DELETE", seconds=0.3)
     trigger = waiting()
-    if ANNOUNCED:
-        killing = asyncio.ensure_future(trigger.on_kill())
-        await asyncio.sleep(0.1)
-        killing.cancel()
-    else:
-        waits = asyncio.ensure_future(anext(trigger.run()))
-        await asyncio.sleep(0.15)
-        waits.cancel()
-        await asyncio.sleep(0.1)
-        waits.cancel()
-    await asyncio.sleep(0.6)
+    waits = asyncio.ensure_future(anext(trigger.run()))
+    await seen(carto, "GET")
+    waits.cancel()
+    killing = asyncio.ensure_future(trigger.on_kill()) if ANNOUNCED else waits
+    await seen(carto, "DELETE")
+    killing.cancel()
+    await asyncio.gather(waits, killing, return_exceptions=True)
+    await asyncio.to_thread(carto.ended)
     assert carto.states() == ["cancelled"]
 
 
