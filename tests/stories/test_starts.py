@@ -1,0 +1,112 @@
+"""Starts whose answer is lost: exactly one run, found again where the API lists runs."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_workflow_provider.exceptions import UnknownStart, WorkflowNotFound
+from tests.operators.staging import context_of
+
+
+def lose_the_answer(story):
+    """Let the next start be taken and its answer not arrive."""
+    story.fault("lost", story.case.start, method="POST")
+
+
+def test_a_lost_answer_leaves_exactly_one_run(story):
+    """It is adopted where the API can list runs; else the error says what to look for."""
+    lose_the_answer(story)
+    if story.case.adopts:
+        found = story.told()
+        assert (found["state"], found["run_id"]) == ("succeeded", story.runs()[0]["id"])
+        assert story.ti.xcoms["run_id"] == found["run_id"]
+    else:
+        with pytest.raises(UnknownStart) as caught:
+            story.told()
+        parts = (story.case.conn_id, story.case.good.workflow, "look for it before starting another")
+        assert all(part in str(caught.value) for part in parts)
+        assert caught.value.__cause__ is not caught.value
+    story.until(story.runs, "there is no run")
+    assert len(story.asked(story.case.start, "POST")) == len(story.runs()) == 1
+
+
+def test_where_airflow_remembers_nothing_a_lost_answer_is_final(story):
+    """Below 3.3 a retry would start another run blindly: the error ends the task for good, unless the run is found."""
+    lose_the_answer(story)
+    make, context = story.operator(), context_of(story.ti)
+    if story.case.adopts:
+        assert story.played(make, context=context)["run_id"] == story.runs()[0]["id"]
+        return
+    with pytest.raises(UnknownStart, match="look for it before starting another") as caught:
+        story.played(make, context=context)
+    assert isinstance(caught.value, AirflowFailException)
+
+
+def test_a_start_that_was_not_taken_is_sent_again(story):
+    """429 says so; the server sees two requests and has one run."""
+    story.fault("status", story.case.start, method="POST", status=429, headers={"Retry-After": "1"})
+    assert story.told(hasten=True)["state"] == "succeeded"
+    assert (len(story.asked(story.case.start, "POST")), len(story.runs())) == (2, 1)
+
+
+def test_a_server_error_in_answer_to_a_start_is_not_repeated(story):
+    """Nobody knows what it did: where the API lists runs there is none, so another start is safe."""
+    story.fault("status", story.case.start, method="POST", status=502)
+    if story.case.adopts:
+        assert story.told()["state"] == "succeeded"
+        assert (len(story.asked(story.case.start, "POST")), len(story.runs())) == (2, 1)
+        return
+    with pytest.raises(UnknownStart, match="HTTP 502"):
+        story.told()
+    assert (len(story.asked(story.case.start, "POST")), story.runs()) == (1, [])
+
+
+def test_another_run_is_started_by_choice_only(story):
+    """``on_unknown_start="restart"``, where nothing else can settle it; some APIs refuse a second run by themselves."""
+    lose_the_answer(story)
+    story.lasting(0.15)
+    restart = {"on_unknown_start": "restart"}
+    if story.case.restart:
+        with pytest.raises(story.case.restart.error, match=story.case.restart.words):
+            story.told(**restart)
+        assert len(story.runs()) == story.case.restart.started
+        return
+    assert story.told(**restart)["state"] == "succeeded"
+    assert len(story.runs()) == (1 if story.case.adopts else 2)
+
+
+def test_a_retry_after_a_lost_answer_does_not_start_another(story):
+    """The worker died before the answer came: the next try adopts the run, or says that it cannot know."""
+    if story.case.adopts:
+        pytest.skip("the same try has found the run already")
+    lose_the_answer(story)
+    with pytest.raises(UnknownStart):
+        story.told()
+    story.until(story.runs, "there is no run")
+    story.ti = story.ti.retried()
+    with pytest.raises(UnknownStart, match="an earlier try was stopped while it started a run"):
+        story.told()
+    assert len(story.runs()) == 1
+
+
+def test_a_run_that_the_server_forgot_is_replaced_by_the_next_try(story):
+    """Where forgetting can be told: a run that is gone cannot be waited for."""
+    if story.case.system in ("chorus", "invision"):
+        pytest.skip("the API answers the same for a run that is gone and for one that never was, or 500")
+    story.told(wait_for_completion=False)
+    story.sandbox.reset()
+    story.sandbox.settings(story.case.system, **story.case.quick)
+    story.ti = story.ti.retried()
+    assert story.told()["state"] == "succeeded"
+    assert len(story.runs()) == 1
+
+
+def test_a_run_that_never_was_is_not_found(story):
+    """By its id alone; a sensor on a mistyped id does not wait for ever."""
+    if story.case.name in ("chorus-engine", "chorus-job", "chorus-workfile", "invision-dataflow"):
+        pytest.skip("the API has no answer that tells a run that never was")
+    details = {"workflow_api": "flow"} if story.case.name == "invision-flow" else {}
+    nobody = {"system": story.case.system, "conn_id": story.case.conn_id, "workflow": story.case.good.workflow}
+    with pytest.raises(WorkflowNotFound):
+        story.hook.get_run({**nobody, "run_id": "00000000-0000-4000-8000-000000000000", "details": details})
