@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 TRIES = 5  # failures in a row after which the server counts as down
 FIRST, LONGEST = 1.0, 60.0  # seconds of the first pause and of the longest
@@ -15,7 +15,7 @@ class Breaker:
     """Counts the failures of one server. Times are in seconds since 1970."""
 
     failures: int = 0
-    closed_until: float = field(default=0.0)
+    closed_until: float = 0.0
 
     def wait(self, now: float) -> float:
         """Give the seconds for which nothing is to be sent; 0 lets one request through."""
@@ -29,9 +29,14 @@ class Breaker:
         """The server answered sensibly."""
         self.failures, self.closed_until = 0, 0.0
 
-    def failed(self, now: float, retry_after: float | None) -> None:
-        """The server did not answer, or said that it cannot; ``retry_after`` is for all who ask it."""
-        self.failures += 1
+    def failed(self, now: float, retry_after: float | None, known: int | None = None) -> None:
+        """The server did not answer, or said that it cannot; ``retry_after`` is for all who ask it.
+
+        ``known`` is the count when the request was sent: those that were under way together saw the same moment, so
+        only one of them counts.
+        """
+        if known is None or known == self.failures:
+            self.failures += 1
         if retry_after is not None:
             self.closed_until = max(self.closed_until, now + min(retry_after, LONGEST * 5))
         elif self.failures >= TRIES:

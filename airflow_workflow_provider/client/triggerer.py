@@ -96,8 +96,11 @@ class TriggererClient:
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
-    async def run(self, flow: Flow[T]) -> T:
-        """Drive a flow to its end and give its value."""
+    async def run(self, flow: Flow[T], *, urgent: bool = False) -> T:
+        """Drive a flow to its end and give its value.
+
+        An urgent one is sent even to a server that counts as down: a cancel has no second chance.
+        """
         reply: Any = None
         error: TransportError | WorkflowError | None = None
         try:
@@ -105,7 +108,7 @@ class TriggererClient:
                 effect = flow.throw(error) if error else flow.send(reply)
                 reply = error = None
                 try:
-                    reply = await self._perform(effect)
+                    reply = await self._perform(effect, urgent)
                 except (TransportError, WorkflowError) as failure:  # a shared flow may raise the latter
                     error = failure
         except StopIteration as end:
@@ -113,16 +116,16 @@ class TriggererClient:
         finally:
             flow.close()
 
-    async def _perform(self, effect: Any) -> Any:
+    async def _perform(self, effect: Any, urgent: bool) -> Any:
         match effect:
             case Request():
-                return await self._send(effect)
+                return await self._send(effect, urgent)
             case Sleep(seconds=seconds):
                 return await self._sleep(seconds)
             case Now():
                 return self._now()
             case Shared(key=key, flow=make):
-                return await self._once(key, make)
+                return await self._once(key, make, urgent)
             case Secret(value=value):
                 return await self._mask(value) if self._mask else None
             case Note(text=text, level=level):
@@ -132,11 +135,11 @@ class TriggererClient:
                 return None
         raise TypeError(f"a flow yielded {effect!r}, which is no effect here")
 
-    async def _once(self, key: Any, make: Callable[[], Flow[Any]]) -> Any:
+    async def _once(self, key: Any, make: Callable[[], Flow[Any]], urgent: bool) -> Any:
         """Let all who ask at the same time wait for one flow; one of them being cancelled does not end it."""
         task = self._shared.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self.run(make()))
+            task = asyncio.get_running_loop().create_task(self.run(make(), urgent=urgent))
             self._shared[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)
@@ -147,22 +150,23 @@ class TriggererClient:
         if not task.cancelled():
             task.exception()  # marks it as seen when every waiter has gone
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, urgent: bool) -> Response:
         """Send unless the server counts as down. Servers are told apart: results and tokens may lie elsewhere."""
         breaker = self._breakers.setdefault(urlsplit(request.url).netloc, Breaker())
-        if pause := breaker.wait(self._now()):
+        if not urgent and (pause := breaker.wait(self._now())):
             raise NotSent(
                 f"the server is not asked for another {pause:.0f} s, after {breaker.failures} failures in a row"
             )
+        known = breaker.failures
         try:
             response = await self._sent(request)
         except TransportError:
-            breaker.failed(self._now(), None)
+            breaker.failed(self._now(), None, known)
             raise
         if is_transient(response.status):
             now = self._now()
             asked = retry_after_seconds(response.headers.get("retry-after"), from_epoch(now))
-            breaker.failed(now, asked)
+            breaker.failed(now, asked, known)
         else:
             breaker.answered()
         return response

@@ -126,7 +126,7 @@ class WorkflowRunTrigger(BaseTrigger):
         run = Run.from_json(self.run_json)
         try:
             async with asyncio.timeout(CANCEL_LIMIT), shared_client(self._key, self._load) as member:
-                await member.client.run(persist(lambda: member.system.cancel(run)))
+                await member.client.run(persist(lambda: member.system.cancel(run)), urgent=True)
             self.log.info("The task was killed while deferred: run %s was cancelled", run.run_id)
         except CancelNotSupported as error:
             self.log.warning("The task was killed while deferred: %s", error)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
+    InvalidArgument,
     PermissionDenied,
     ProtocolError,
     RequestRejected,
@@ -175,3 +176,10 @@ def test_an_html_page_is_summed_up_by_its_title():
 
 def test_a_path_is_appended_to_the_base_url_and_its_values_are_quoted_whole():
     assert API.url("/runs/{run_id}/x", run_id="a/b c?d#é") == f"{API.base_url}/runs/a%2Fb%20c%3Fd%23%C3%A9/x"
+
+
+@pytest.mark.parametrize("value", ["", ".", ".."])
+def test_a_value_that_would_climb_out_of_its_path_is_refused(value):
+    """`requests` resolves dots, so another address would be asked."""
+    with pytest.raises(InvalidArgument, match="run_id"):
+        API.url("/runs/{run_id}/x", run_id=value)

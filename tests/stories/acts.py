@@ -35,6 +35,13 @@ def refuse_chorus_logins(server: Server) -> None:
     end_chorus_sessions(server)
 
 
+def minted(server: Server) -> list[str]:
+    """Every token and session that the sandbox has given out."""
+    systems: Any = server.app.systems
+    alteryx, chorus = systems["alteryx"].server.tokens.known, systems["chorus"].sessions.sessions
+    return server.call(lambda: [*alteryx, *chorus])
+
+
 def is_job(run: dict[str, Any]) -> bool:
     """A run of a job, not one of the processes in it."""
     return str(run["id"]).startswith("job:")

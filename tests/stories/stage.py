@@ -28,11 +28,15 @@ Make = Callable[[], Any]
 
 
 class Story:
-    """What tests do with a case: tasks on this side, and what the server itself knows on the other."""
+    """What tests do with a case: tasks on this side, and what the server itself knows on the other.
+
+    ``crossed`` is what went through Airflow's database on the way to the triggerer and back.
+    """
 
     def __init__(self, case: Case, mode: str, sandbox: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         self.case, self.mode, self.sandbox, self._monkeypatch = case, mode, sandbox, monkeypatch
         self.ti, self.store = TaskInstance(), TaskStateStore()
+        self.crossed: list[Any] = []
         sandbox.settings(case.system, **case.quick)
         if case.system == "chorus":  # the user is logged in at the web page, too
             sandbox.call(lambda: sandbox.app.systems["chorus"].sessions.begin(ANALYST))  # type: ignore[attr-defined]
@@ -82,6 +86,7 @@ class Story:
             there = Deferral(make, context, signal)
             with asyncio.Runner(loop_factory=hastening_loop if hasten else None) as runner:
                 event = runner.run(first_event(there.trigger))
+            self.crossed += [signal.trigger.serialize(), repr(signal.trigger), event]
             return there.resumed(event)
 
     def connection(self, **changes: Any) -> str:

@@ -11,7 +11,7 @@ from airflow_workflow_provider.exceptions import (
     UnknownStart,
     WorkflowError,
 )
-from tests.operators.staging import TaskStateStore
+from tests.stories import acts
 from tests.stories.stage import CHANGED
 
 WRONG = "0bad0bad-0bad-4bad-8bad-00000bad0bad"
@@ -26,9 +26,10 @@ def refused(story, **arguments):
 
 
 def known_secrets(story):
-    """Every credential of the connection, and the wrong one."""
+    """Every credential of the connection, the wrong one, and what log-ins gave."""
     one = story.sandbox.connections()[story.case.conn_id]
-    return [WRONG, one["password"], *(value for name, value in one["extra"].items() if name.endswith("_key"))]
+    keys = [value for name, value in one["extra"].items() if name.endswith("_key")]
+    return [WRONG, one["password"], *keys, *acts.minted(story.sandbox)]
 
 
 def left_behind(story, error, log):
@@ -37,7 +38,8 @@ def left_behind(story, error, log):
     while error is not None and error not in chain:
         chain.append(error)
         error = error.__cause__ or error.__context__
-    return f"{[(str(one), vars(one)) for one in chain]} {story.ti.pushed} {story.store.history} {log}"
+    told = [(str(one), vars(one)) for one in chain]
+    return f"{told} {story.crossed} {story.ti.pushed} {story.store.history} {log}"
 
 
 def test_a_wrong_secret_is_refused(story, logged):
@@ -53,11 +55,13 @@ def test_a_wrong_secret_is_refused(story, logged):
 
 
 def test_a_run_that_goes_well_tells_no_secret_either(story, logged):
-    """The same search, where there is more to find."""
+    """The same search, where there is more to find: the trigger, its event, and tokens from log-ins."""
     found = story.told()
     story.ti.pushed.append(("return_value", found))
     text = left_behind(story, None, logged())
     assert found["run_id"] in text
+    assert bool(story.crossed) is (story.mode == "deferrable")
+    assert bool(acts.minted(story.sandbox)) is (bool(story.case.login) and story.case.system != "carto")
     assert not [secret for secret in known_secrets(story) if secret in text]
 
 
@@ -143,7 +147,6 @@ def test_what_was_refused_leaves_no_intent_behind(story):
         pytest.skip("the API answers 500 to a wrong key, so nobody can tell whether a run was started")
     refused(story, **{f"{case.system}_conn_id": story.connection(**{case.secrets[-1]: WRONG})})
     assert story.store.kept == {}
-    assert isinstance(story.store, TaskStateStore)
     story.ti = story.ti.retried()
     assert story.told()["state"] == "succeeded"
     assert len(story.runs()) == 1

@@ -9,8 +9,11 @@ from airflow_workflow_provider.exceptions import ServerUnavailable
 from tests.operators.staging import meanwhile
 
 
-def test_credentials_that_expire_are_renewed_once(story):
-    """The run ends well, was started once, and there was exactly one more log-in; constant ones are tried again."""
+def test_credentials_that_expire_are_renewed_once(story, logged):
+    """The run ends well, was started once, and there was exactly one more log-in, at the very look that was refused.
+
+    Constant credentials are tried again with the next looks.
+    """
     case, before = story.case, []
     conn_id = {f"{case.system}_conn_id": case.renewing_conn_id or case.conn_id}
 
@@ -25,6 +28,7 @@ def test_credentials_that_expire_are_renewed_once(story):
     assert (found["state"], len(story.runs())) == ("succeeded", 1)
     if case.login:
         assert len(story.asked(case.login, "POST")) == before[0] + 1
+    assert ("cannot be looked at just now" in logged()) is not bool(case.login)
     assert 401 in [entry["status"] for entry in story.asked("")]
 
 
