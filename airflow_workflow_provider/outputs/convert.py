@@ -79,8 +79,8 @@ def _timestamp_attempts(text: pa.Array, target: pa.DataType) -> Iterator[Callabl
     own, other = (ZONE, None) if target.tz else (None, ZONE)
     yield lambda: pc.cast(text, target)
     for zone in (own, other):
-        yield lambda zone=zone: _rezoned(pc.cast(text, pa.timestamp(target.unit, zone)), target)  # type: ignore[misc]
-        yield lambda zone=zone: _rezoned(_nanoseconds(text, zone), target)  # type: ignore[misc]
+        yield lambda zone=zone: _rezoned(pc.cast(text, pa.timestamp(target.unit, zone)), target)  # type: ignore[misc]  # binds the loop variable
+        yield lambda zone=zone: _rezoned(_nanoseconds(text, zone), target)  # type: ignore[misc]  # binds the loop variable
 
 
 def _nanoseconds(text: pa.Array, zone: str | None) -> pa.Array:

@@ -126,7 +126,7 @@ def pages(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, A
         shards = 1
     for k in range(shards):
         where = f" AS t WHERE {dialect.shard.format(n=shards, k=k)}" if shards > 1 else ""
-        document = yield from persist(lambda where=where: _after_swap(query, f"SELECT * {source}{where}"))  # type: ignore[misc]
+        document = yield from persist(lambda where=where: _after_swap(query, f"SELECT * {source}{where}"))  # type: ignore[misc]  # binds the loop variable
         seen += len(document["rows"])
         yield Chunk(Page(columns(document), document["rows"]))
     if seen != total:
