@@ -10,8 +10,9 @@ ENVIRONMENT = $(if $(PYTHON),$(PYTHON),$(error No Python 3.11 or newer was found
 AIRFLOW_3 = .venv/airflow-3/bin/python
 AIRFLOW_2 = .venv/airflow-2/bin/python
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest test-faults docs environments pins wheel clean
+.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest test-faults bench-polling bench-transfer docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -53,6 +54,14 @@ test-lowest: ## the tests on the oldest versions that pyproject.toml allows
 test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
 	@$(ENVIRONMENT) airflow-3
 	$(AIRFLOW_3) -m pytest tests/system/faults -m faults $(PYTEST_ARGS)
+
+bench-polling: ## what waiting costs, beside other providers' triggers; fails when a budget is missed
+	@$(ENVIRONMENT) bench
+	.venv/bench/bin/python -m benchmarks.polling $(BENCH_ARGS)
+
+bench-transfer: ## what moving results costs, beside today's ways; fails when a budget is missed
+	@$(ENVIRONMENT) bench
+	.venv/bench/bin/python -m benchmarks.transfer $(BENCH_ARGS)
 
 docs: ## build the documentation into docs/_build/
 	@$(ENVIRONMENT) airflow-3

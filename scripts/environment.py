@@ -16,9 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NEWEST = "airflow-3"
+BENCH = "bench"
 # Interpreters to try, best first; the newest Airflow takes the one that runs this script.
 OLD_PYTHONS = ("python3.12", "python3.11")
-PYTHONS = {NEWEST: (sys.executable,), "airflow-2": OLD_PYTHONS, "lowest": OLD_PYTHONS[::-1]}
+PYTHONS = {NEWEST: (sys.executable,), BENCH: (sys.executable,), "airflow-2": OLD_PYTHONS, "lowest": OLD_PYTHONS[::-1]}
 
 
 def folder(name: str) -> Path:

@@ -27,8 +27,8 @@ class FlowAuth(AuthBase):
         request = Request(str(prepared.method), str(prepared.url))
         authorized = self.client.run(self.system.auth.authorize(request))
         prepared.headers.update(authorized.headers)
-        if authorized.url != request.url:
-            prepared.prepare_url(authorized.url, None)
+        if authorized.url != request.url or authorized.params:
+            prepared.prepare_url(authorized.url, dict(authorized.params or {}))
         return authorized.sign(prepared) if authorized.sign else prepared
 
 

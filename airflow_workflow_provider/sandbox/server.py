@@ -33,7 +33,7 @@ class TransportInScope:
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Wrap the app for this one connection."""
-        super().connection_made(transport)  # type: ignore[misc]
+        super().connection_made(transport)  # type: ignore[misc]  # of the protocol that it is mixed into
         app = self.app
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:

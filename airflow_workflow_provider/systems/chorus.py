@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument
@@ -65,7 +66,7 @@ class ChorusSystem(WorkflowSystem):
         self.secrets = (password,)
         api_url = base_url + _path(values.text("api_path", API_PATH))
         engine_url = base_url + _path(values.text("engine_path", ENGINE_PATH))
-        self.auth = TokenAuth(lambda: self._log_in(api_url, user, password), _with_session)
+        self.auth = TokenAuth(lambda: self._log_in(api_url, user, password), partial(_with_session, engine_url))
         self.api = Api(self.conn_id, api_url, self.auth, answers.said, self.secrets)
         self.engine = Engine(Api(self.conn_id, engine_url, self.auth, answers.said, self.secrets))
         self.modes: Mapping[str, Engine | Jobs | Workfiles] = {
@@ -131,10 +132,16 @@ class ChorusSystem(WorkflowSystem):
         return Token(session)
 
 
-def _with_session(request: Request, session: str) -> Request:
-    """Send the session both ways: the engine reads the header [api], Chorus the parameter [src]."""
-    params = {**(request.params or {}), "session_id": session}
-    return replace(request, params=params, headers={**request.headers, "x-token": session})
+def _with_session(engine_url: str, request: Request, session: str) -> Request:
+    """Send the session: the engine reads the header [api], Chorus the parameter [src].
+
+    Chorus gets both, since newer releases may read the header (unverified). The engine's calls spare the parameter:
+    a query stands in the access log of every proxy on the way.
+    """
+    signed = request.with_headers(**{"x-token": session})
+    if request.url.startswith(engine_url):
+        return signed
+    return replace(signed, params={**(request.params or {}), "session_id": session})
 
 
 def _path(text: str) -> str:

@@ -214,3 +214,19 @@ def test_nobody_logs_out_while_a_run_is_going(job):
     """The engine reports the end of a run with the user's session: without it the Job would hang for ever."""
     assert job.told()["state"] == "succeeded"
     assert job.asked("/sessions", "DELETE") == []
+
+
+def test_the_session_of_the_hook_is_signed(engine):
+    """For calls that the hook has no method for: Chorus reads its session from the query."""
+    with engine.hook.get_conn() as session:
+        answer = session.get(f"{engine.sandbox.url}/chorus/api/license?fields=all", timeout=5)
+    assert answer.status_code == 200
+    assert "session_id=" in answer.request.url
+
+
+def test_the_engine_reads_the_session_from_the_header_alone(engine):
+    """A query stands in the access log of every proxy on the way."""
+    engine.told()
+    asked = [entry for entry in engine.sandbox.requests("chorus") if "/alpinedatalabs/" in entry["path"]]
+    assert asked
+    assert not [entry for entry in asked if "session_id" in entry["query"]]

@@ -11,12 +11,12 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
+from ..data_files import data_file
 from . import yxdb
 from .catalog import Output
 
@@ -138,17 +138,10 @@ def interrupt(cursors: Collection[duckdb.DuckDBPyConnection]) -> None:
 
 
 class CsvFiles(dict[str, str]):
-    """``{stocks}`` in a query: the file of that name inside vega-datasets, as text columns.
-
-    The package is found without importing it, which would import pandas.
-    """
+    """``{stocks}`` in a query: the file of that name inside vega-datasets, as text columns."""
 
     def __missing__(self, name: str) -> str:
-        spec = find_spec("vega_datasets")
-        if spec is None or not spec.submodule_search_locations:
-            raise ModuleNotFoundError("No module named 'vega_datasets'", name="vega_datasets")
-        path = Path(spec.submodule_search_locations[0]) / "_data" / f"{name}.csv"
-        return f"read_csv({literal(str(path))}, header = true, all_varchar = true)"
+        return f"read_csv({literal(str(data_file(f'{name}.csv')))}, header = true, all_varchar = true)"
 
 
 def write(cursor: duckdb.DuckDBPyConnection, table: str, form: str, path: Path, bom: bool) -> None:

@@ -55,7 +55,7 @@ def checked(variable: Variable, given: object) -> float | str:
     if given is not None and (not number if variable.type == "Number" else not isinstance(given, str)):
         expected, got = variable.sql_type, type_name(given)
         raise SqlError(f"Invalid parameter type for @{variable.name}: expected {expected}, got {got}")
-    return variable.value(given)  # type: ignore[arg-type]
+    return variable.value(given)  # type: ignore[arg-type]  # its type was looked at above
 
 
 def type_name(value: object) -> str:

@@ -6,12 +6,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
+from ..data_files import data_file
 from . import rows
 from .catalog import CONNECTIONS, Connection
 from .dialect import ROW_HASH, Statement
@@ -46,7 +45,7 @@ class Warehouse:
         """The airports of the United States, from the data files of the package vega-datasets."""
         self.database.execute("ATTACH ':memory:' AS \"carto-demo-data\"")
         self.database.execute('CREATE SCHEMA "carto-demo-data".demo_tables')
-        source = f"read_csv({rows.literal(str(airports_file()))}, header = true, all_varchar = true)"
+        source = f"read_csv({rows.literal(str(data_file('airports.csv')))}, header = true, all_varchar = true)"
         self.database.execute(
             'CREATE TABLE "carto-demo-data".demo_tables.airports AS SELECT * REPLACE ('
             f"CAST(latitude AS DOUBLE) AS latitude, CAST(longitude AS DOUBLE) AS longitude) FROM {source}"
@@ -161,11 +160,3 @@ def quoted(full_name: str) -> str:
 def quoted_name(name: str) -> str:
     """One name in quotes."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def airports_file() -> Path:
-    """The CSV inside vega-datasets, found without importing that package (it would import pandas)."""
-    spec = find_spec("vega_datasets")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'vega_datasets'", name="vega_datasets")
-    return Path(spec.submodule_search_locations[0]) / "_data" / "airports.csv"

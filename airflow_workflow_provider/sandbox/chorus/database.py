@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TypeVar
 
 import duckdb
 
+from ..data_files import data_file
+from ..databases import MemoryDatabase, message
 from .catalog import SCHEMA
 
-T = TypeVar("T")
 CAP = 25  # rows of an operator's result
 CHUNK = 5_000  # rows of a download sent at once
 NO_ROWS = "The query returned no rows"
@@ -65,17 +62,17 @@ class Preview:
     count: int
 
 
-class Database:
-    """Tables and views; what takes long is awaited while a thread does it."""
+class Database(MemoryDatabase):
+    """Tables and views."""
+
+    refusal = FlowError
 
     def __init__(self) -> None:
+        super().__init__()
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.working: set[duckdb.DuckDBPyConnection] = set()
 
-    @cached_property
-    def database(self) -> duckdb.DuckDBPyConnection:
-        """The DuckDB, made when it is first needed: most resets are followed by none of Chorus' business."""
-        database = duckdb.connect(":memory:")
+    def made(self, database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Fill in the sources that flows read."""
         database.execute(f"CREATE SCHEMA {SCHEMA}")
         for source, columns in SOURCES.items():
             path = str(data_file(source.replace("_", "-") + ".csv")).replace("'", "''")
@@ -85,30 +82,11 @@ class Database:
         database.execute(SETUP)
         return database
 
-    async def run(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Do a piece of work in a thread, on a cursor of its own; DuckDB's errors leave as :class:`FlowError`."""
-        cursor = self.database.cursor()
-        self.working.add(cursor)
-
-        def in_thread() -> T:
-            try:
-                return work(cursor)
-            finally:
-                # Here, because a caller that is cancelled leaves before its thread does.
-                self.working.discard(cursor)
-
-        try:
-            return await asyncio.to_thread(in_thread)
-        except duckdb.Error as error:
-            raise FlowError(message(error)) from error
-
     def emptied(self) -> Database:
         """This database without what flows made, or another one while a thread may still write into it."""
         if self.working:
             return Database()
-        # One that was never made need not be made to be empty.
-        made = set(self.tables()) - KEPT if "database" in vars(self) else set()
-        for table in made:
+        for table in () if self.untouched else set(self.tables()) - KEPT:
             self.database.execute(f'DROP TABLE {SCHEMA}."{table}"')
         self.locks.clear()
         return self
@@ -201,16 +179,3 @@ def text_of(column: str, kind: str) -> str:
     """The SQL for a column as PostgreSQL writes it: a truth value is one letter."""
     name = '"' + column.replace('"', '""') + '"'
     return f"CASE WHEN {name} THEN 't' WHEN NOT {name} THEN 'f' END" if kind == "BOOLEAN" else f"{name}::VARCHAR"
-
-
-def message(error: Exception) -> str:
-    """The first line of a database error."""
-    return str(error).splitlines()[0]
-
-
-def data_file(name: str) -> Path:
-    """A file inside vega-datasets, found without importing that package (it would import pandas)."""
-    spec = find_spec("vega_datasets")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'vega_datasets'", name="vega_datasets")
-    return Path(spec.submodule_search_locations[0]) / "_data" / name

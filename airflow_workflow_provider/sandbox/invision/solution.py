@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import duckdb
 
+from ..data_files import data_file
+from ..databases import MemoryDatabase
 from .catalog import STORES, Routine
 from .eaze import Condition, where
 
-T = TypeVar("T")
 CHUNK = 5_000  # rows sent at once
 # .NET writes dates as times and knows no quotes around numbers.
 BARE = {"INTEGER", "BIGINT", "DOUBLE", "BOOLEAN"}
@@ -36,46 +33,28 @@ class RoutineError(Exception):
     """The database refuses what a routine wants."""
 
 
-class Solution:
+class Solution(MemoryDatabase):
     """Tables by their database name and by their name as solution objects, both without regard to case."""
 
+    refusal = RoutineError
+
     def __init__(self) -> None:
+        super().__init__()
         self.tables = {store.table.lower(): store.table for store in STORES}
         self.objects = {store.name.lower(): store.table for store in STORES}
-        self.working: set[duckdb.DuckDBPyConnection] = set()
 
-    @cached_property
-    def database(self) -> duckdb.DuckDBPyConnection:
-        """The DuckDB, made when it is first needed: most resets are followed by none of InVision's business."""
-        database = duckdb.connect(":memory:")
+    def made(self, database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Fill in the sources that routines read, and the tables that they write to."""
         database.execute(re.sub(r"\{([\w-]+)\}", lambda found: csv_source(found[1]), SETUP))
         for store in STORES:
             database.execute(f'CREATE TABLE "{store.table}" (RunId VARCHAR, {store.columns})')
         return database
 
-    async def run(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Do a piece of work in a thread, on a cursor of its own; DuckDB's errors leave as :class:`RoutineError`."""
-        cursor = self.database.cursor()
-        self.working.add(cursor)
-
-        def in_thread() -> T:
-            try:
-                return work(cursor)
-            finally:
-                # Here, because a caller that is cancelled leaves before its thread does.
-                self.working.discard(cursor)
-
-        try:
-            return await asyncio.to_thread(in_thread)
-        except duckdb.Error as error:
-            raise RoutineError(str(error).splitlines()[0]) from error
-
     def emptied(self) -> Solution:
         """This database without what runs wrote, or another one while a thread may still write into it."""
         if self.working:
             return Solution()
-        # One that was never made need not be made to be empty.
-        for store in STORES if "database" in vars(self) else ():
+        for store in () if self.untouched else STORES:
             self.database.execute(f'DELETE FROM "{store.table}"')
         return self
 
@@ -139,11 +118,3 @@ def csv_source(name: str) -> str:
     quoted = str(path).replace("'", "''")
     # A dict of plain names is spelled in DuckDB as in Python.
     return f"read_csv('{quoted}', header = true, auto_detect = false, columns = {columns})"
-
-
-def data_file(name: str) -> Path:
-    """A file inside vega-datasets, found without importing that package (it would import pandas)."""
-    spec = find_spec("vega_datasets")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'vega_datasets'", name="vega_datasets")
-    return Path(spec.submodule_search_locations[0]) / "_data" / name

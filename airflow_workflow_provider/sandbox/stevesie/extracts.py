@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib.util import find_spec
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from ..data_files import data_file
 from .order import Order
 
 PAGE = 100  # rows that one request of "Many rows" brings
@@ -137,12 +137,8 @@ def nothing(order: Order, inputs: Sequence[str]) -> list[Found]:
 
 @cache
 def data(name: str) -> list[dict[str, str]]:
-    """The rows of a file inside vega-datasets, found without importing that package (it would import pandas)."""
-    spec = find_spec("vega_datasets")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'vega_datasets'", name="vega_datasets")
-    path = Path(spec.submodule_search_locations[0]) / "_data" / f"{name}.csv"
-    with path.open(encoding="utf-8", newline="") as file:
+    """The rows of a file inside vega-datasets."""
+    with data_file(f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
