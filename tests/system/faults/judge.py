@@ -11,7 +11,7 @@ import requests
 from tests.system.faults.stage import Stage
 from tests.system.faults.story import Story
 
-SUCCEEDED = {"success", "completed"}  # the servers' words
+SUCCEEDED = {"success", "completed", "succeeded"}  # the servers' words
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 
 import psutil
 
@@ -53,6 +55,36 @@ def one_of_two_triggerers_killed(stage):
     for process in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
         process.kill()
     yield from stage.polled(3)
+    yield from stage.ended(120)
+
+
+@story("carto", seconds=45, arguments={**DEFERRED, "retries": 1}, tries=2, scene=8)
+def trigger_broken_with_tries_left(stage):
+    """A trigger fails for good while tries are left: the next try takes the run over, and nothing is cancelled."""
+    yield from trigger_broken(stage)
+
+
+@story("carto", seconds=90, arguments={**DEFERRED, "retries": 0}, state="failed", cancelled=1, scene=9)
+def trigger_broken_on_the_last_try(stage):
+    """A trigger fails for good on the last try: nobody will wait for its run any more, so it is cancelled."""
+    yield from trigger_broken(stage)
+
+
+def trigger_broken(stage):
+    """Restart the triggerer after the trigger's class was lost, as an upgrade gone wrong would."""
+    triggerer = stage.airflow.processes["triggerer"]
+    stage.begin()
+    yield from stage.deferred()
+    triggerer.signal(signal.SIGKILL)
+    yield from stage.until(lambda: not triggerer.running(), "the triggerer's end")
+    with contextlib.closing(sqlite3.connect(stage.airflow.home.database, timeout=30)) as database, database:
+        database.execute("UPDATE trigger SET classpath = 'nowhere.to.be.Found'")
+    triggerer.start()
+    yield from stage.until(lambda: "Trigger failed" in stage.log(), "the failure in the log")
+    # SQLite gives the next trigger the same number again, which this triggerer would not touch a second time.
+    triggerer.signal(signal.SIGKILL)
+    yield from stage.until(lambda: not triggerer.running(), "the triggerer's second end")
+    triggerer.start()
     yield from stage.ended(120)
 
 

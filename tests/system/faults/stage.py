@@ -15,6 +15,7 @@ from scripts.airflow_cluster import AirflowCluster
 from tests.system.faults.story import Story
 
 LIMIT = 90  # seconds that one step of a story may take
+CANCELLED = {"cancelled", "stopped"}  # the servers' words
 FINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 Row = dict[str, Any]
@@ -57,7 +58,7 @@ class Stage:
 
     def cancelled(self) -> list[Row]:
         """The runs that were cancelled."""
-        return [run for run in self.runs() if run["state"] == "cancelled"]
+        return [run for run in self.runs() if run["state"] in CANCELLED]
 
     def asked(self, pattern: str) -> list[Row]:
         """The requests so far that match, such as ``GET /v3/sql/.*/job/``."""
@@ -155,15 +156,20 @@ class Stage:
 MADE_TOKENS: dict[str, Callable[[Any], Iterable[str]]] = {
     "carto": lambda system: system.api.tokens.known,
     "alteryx": lambda system: system.server.tokens.known,
+    "chorus": lambda system: system.sessions.sessions,
 }
 FIXED = {"sandbox-carto-token", "sandbox-carto-run-token", "sandbox-carto-read-token", "sandbox-carto-expired-token"}
 POLLS = {
     "carto": r"GET /v3/sql/[^/]+/job/.+",
     "alteryx": r"GET /v3/jobs/[^/]+$",
+    "chorus": r"GET .*/processes/[^/]+/query$",
+    "invision": r"GET .*/status$",
     "stevesie": r"GET /workflows/executions/.+",
 }
 STARTS = {
     "carto": r"POST /v3/sql/[^/]+/job$",
     "alteryx": r"POST /v3/workflows/[^/]+/jobs$",
+    "chorus": r"POST .*/workflows/[^/]+/run$",
+    "invision": r"POST .*/start$",
     "stevesie": r"POST /workflows/[^/]+/executions$",
 }

@@ -14,7 +14,7 @@ Play = Callable[["Stage"], Iterator[None]]
 # What every task of a story gets unless it says otherwise; times in seconds.
 DEFAULTS = {"poll_interval": 1, "retries": 2, "retry_delay": 2, "deferrable": False}
 # What the systems' slow workflows call the seconds that they are to run.
-SECONDS = {"carto": "seconds", "alteryx": "Seconds", "stevesie": "seconds"}
+SECONDS = {"carto": "seconds", "alteryx": "Seconds", "stevesie": "seconds", "chorus": "seconds", "invision": "seconds"}
 
 
 @dataclass(frozen=True)

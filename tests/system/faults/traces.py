@@ -23,6 +23,9 @@ IN_PASSING = {
 }
 
 
+SECRET_EXTRAS = ("read_token", "data_api_key", "monitoring_api_key", "flow_api_key")
+
+
 class Traces:
     """Everything that somebody could read: files, the database, and what was in it only for a while."""
 
@@ -73,7 +76,7 @@ def secrets_of(stage: Stage) -> dict[str, tuple[str, ...]]:
     """Give every credential that a story has used, with the ways in which it could be written."""
     connection = stage.sandbox.connections()[stage.story.conn_id]
     extra = connection.get("extra") or {}
-    fixed = {"password": connection["password"], **{name: extra[name] for name in ("read_token",) if name in extra}}
+    fixed = {"password": connection["password"], **{name: extra[name] for name in SECRET_EXTRAS if name in extra}}
     minted = {f"token {index}": token for index, token in enumerate(stage.tokens())}
     login = connection.get("login") or ""
     return {f"{stage.story.name}: {name}": spellings(value, login) for name, value in {**fixed, **minted}.items()}

@@ -30,6 +30,25 @@ def marked_success_while_deferred(stage):
     yield from stage.ended()
 
 
+@story("chorus", seconds=40, arguments=DEFERRED, cancelled=1, state="failed")
+def chorus_marked_failed_while_deferred(stage):
+    """A process of Chorus's engine, whose session is minted at run time, is stopped when its task is marked failed."""
+    stage.begin()
+    yield from stage.deferred()
+    stage.mark("failed")
+    yield from stage.until(stage.cancelled, "cancelled")
+    yield from stage.ended()
+
+
+@story("invision", seconds=5, arguments=DEFERRED, name="invision_deferred")
+@story("invision", seconds=5, name="invision_polled")
+@story("chorus", seconds=5, name="chorus_polled")
+def seen_to_its_end(stage):
+    """A run that nothing happens to ends well, and all that it leaves is searched for its credentials."""
+    stage.begin()
+    yield from stage.ended()
+
+
 LONG = {"running_seconds": 40}
 
 

@@ -11,11 +11,15 @@ from airflow.sdk import DAG
 
 from airflow_workflow_provider.operators.alteryx import AlteryxRunWorkflowOperator
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.operators.chorus import ChorusRunWorkflowOperator
+from airflow_workflow_provider.operators.invision import InvisionRunDataFlowOperator
 from airflow_workflow_provider.operators.stevesie import StevesieRunWorkflowOperator
 
 OPERATORS: dict[str, Any] = {
     "alteryx": AlteryxRunWorkflowOperator,
     "carto": CartoRunWorkflowOperator,
+    "chorus": ChorusRunWorkflowOperator,
+    "invision": InvisionRunDataFlowOperator,
     "stevesie": StevesieRunWorkflowOperator,
 }
 TIMES = {"execution_timeout", "retry_delay"}
