@@ -134,7 +134,7 @@ def test_the_extras_and_versions_are_those_of_the_package():
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
     install = text_of("README.md").partition("## Install")[2].partition("\n## ")[0]
     named = set(re.findall(r"`(\w+)`", install))
-    assert named == set(project["optional-dependencies"]) - {"dev", "docs"}
+    assert named == set(project["optional-dependencies"]) - {"bench", "dev"}
     (minimum,) = [one.partition(">=")[2] for one in project["dependencies"] if one.startswith("apache-airflow>")]
     assert f"Airflow {minimum.removesuffix('.0')} and 3.x" in text_of("README.md")
 
