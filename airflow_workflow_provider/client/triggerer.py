@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Self, cast
-from urllib.parse import urlsplit
 
 import aiohttp
-from requests.utils import get_environ_proxies, select_proxy
+from yarl import URL
 
-from airflow_workflow_provider.client.breaker import Breaker
-from airflow_workflow_provider.client.prepare import prepared
+from airflow_workflow_provider.client.gate import MAX_IN_FLIGHT
+from airflow_workflow_provider.client.group import LEAST, Group
+from airflow_workflow_provider.client.meter import Meter
+from airflow_workflow_provider.client.sending import Maker, described, opened
+from airflow_workflow_provider.client.server import Server
 from airflow_workflow_provider.client.tls import tls_context
-from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
     Flow,
@@ -25,6 +27,7 @@ from airflow_workflow_provider.protocol.effects import (
     Now,
     Request,
     Response,
+    Rest,
     Secret,
     Shared,
     Sleep,
@@ -35,13 +38,15 @@ from airflow_workflow_provider.protocol.retry import is_transient, retry_after_s
 from airflow_workflow_provider.protocol.times import from_epoch
 
 log = logging.getLogger(__name__)
-MAX_SOCKETS = 16  # to one host, however many runs wait
-KEEP_ALIVE = 330.0  # seconds; above any sensible poll interval, or every poll would open a connection
+MAX_SOCKETS = MAX_IN_FLIGHT  # to one host, however many runs wait
+KEEP_ALIVE = 330.0  # seconds; above any poll interval, or every poll would open a connection
 _DNS_TTL = 300  # seconds
+GROUPS = 1000  # lists that are remembered although nobody waits for them
+NOTES = 500  # sentences that are remembered, so that none is logged twice in a row
 
 
 class TriggererClient:
-    """Sends the requests of any number of flows at once. It is opened by ``async with``, or by `open` and `close`."""
+    """Sends the requests of any number of flows at once; opened by ``async with``, or by `open` and `close`."""
 
     def __init__(
         self,
@@ -51,13 +56,18 @@ class TriggererClient:
         sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
         logger: logging.Logger | Any = log,
+        meter: Meter | None = None,
     ) -> None:
         self._transport = transport
+        self.meter = meter or Meter()
         self._mask, self._sleep, self._now, self._log = mask, sleep, now, logger
         self._noted: set[str] = set()
         self._shared: dict[Any, asyncio.Task[Any]] = {}
-        self._proxies: dict[str, str | None] = {}
-        self._breakers: dict[str, Breaker] = {}
+        self._servers: dict[str, Server] = {}
+        self._groups: dict[Hashable, Group] = {}
+        self._resting: dict[Hashable, int] = {}
+        self._maker = Maker()
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -72,7 +82,6 @@ class TriggererClient:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
             auto_decompress=True,
             # The environment's proxies are looked up below, as `requests` does it. Left to itself aiohttp would also
             # read netrc for every request, which requests' sent-as-prepared requests never do.
@@ -86,6 +95,8 @@ class TriggererClient:
         """Close the session's sockets."""
         for task in self._shared.values():
             task.cancel()
+        for group in self._groups.values():
+            group.close()
         if self._session:
             await self._session.close()
 
@@ -107,8 +118,16 @@ class TriggererClient:
             while True:
                 effect = flow.throw(error) if error else flow.send(reply)
                 reply = error = None
+                if type(effect) is Now:
+                    reply = self._now()
+                    continue
                 try:
-                    reply = await self._perform(effect, urgent)
+                    if type(effect) is Request:  # what waits or polls goes the short way
+                        reply = await self._send(effect, urgent or effect.urgent)
+                    elif type(effect) is Rest:
+                        await self._rest(effect)
+                    else:
+                        reply = await self._perform(effect, urgent)
                 except (TransportError, WorkflowError) as failure:  # a shared flow may raise the latter
                     error = failure
         except StopIteration as end:
@@ -118,22 +137,39 @@ class TriggererClient:
 
     async def _perform(self, effect: Any, urgent: bool) -> Any:
         match effect:
-            case Request():
-                return await self._send(effect, urgent)
             case Sleep(seconds=seconds):
                 return await self._sleep(seconds)
-            case Now():
-                return self._now()
             case Shared(key=key, flow=make):
                 return await self._once(key, make, urgent)
             case Secret(value=value):
                 return await self._mask(value) if self._mask else None
             case Note(text=text, level=level):
-                if text not in self._noted:
-                    self._noted.add(text)
-                    getattr(self._log, level)("%s", text)
-                return None
+                return self._note(text, level)
         raise TypeError(f"a flow yielded {effect!r}, which is no effect here")
+
+    def _note(self, text: str, level: str = "warning") -> None:
+        if text not in self._noted:
+            self._noted = {text} if len(self._noted) >= NOTES else self._noted | {text}
+            getattr(self._log, level)("%s", text)
+
+    async def _rest(self, rest: Rest) -> None:
+        """Wait, with all others whose runs the same list call shows."""
+        key = rest.run_list.key
+        group = self._groups.get(key)
+        if group is None and self._resting.get(key, 0) + 1 >= LEAST:
+            group = Group(rest.run_list, self.run, self._note, self.meter, lambda: self._resting.get(key, 0))
+            if len(self._groups) >= GROUPS:  # what they know of their lists is found out again
+                self._groups = {key: group for key, group in self._groups.items() if not group.is_idle}
+            self._groups[key] = group
+        if group is not None and group.takes(rest):
+            return await group.park(rest)
+        self._resting[key] = self._resting.get(key, 0) + 1
+        try:
+            await self._sleep(rest.seconds)
+        finally:
+            self._resting[key] -= 1
+            if not self._resting[key]:
+                del self._resting[key]
 
     async def _once(self, key: Any, make: Callable[[], Flow[Any]], urgent: bool) -> Any:
         """Let all who ask at the same time wait for one flow; one of them being cancelled does not end it."""
@@ -152,69 +188,63 @@ class TriggererClient:
 
     async def _send(self, request: Request, urgent: bool) -> Response:
         """Send unless the server counts as down. Servers are told apart: results and tokens may lie elsewhere."""
-        breaker = self._breakers.setdefault(urlsplit(request.url).netloc, Breaker())
-        if not urgent and (pause := breaker.wait(self._now())):
+        server = self._server(request.url)
+        breaker = server.breaker
+        if (breaker.failures or breaker.closed_until) and not urgent and (pause := breaker.wait(self._now())):
             raise NotSent(
                 f"the server is not asked for another {pause:.0f} s, after {breaker.failures} failures in a row"
             )
         known = breaker.failures
+        self.meter.polls += 1
         try:
-            response = await self._sent(request)
+            response = await self._sent(request, server, urgent)
         except TransportError:
+            self.meter.retries += 1
             breaker.failed(self._now(), None, known)
             raise
         if is_transient(response.status):
             now = self._now()
             asked = retry_after_seconds(response.headers.get("retry-after"), from_epoch(now))
+            self.meter.retries += 1
             breaker.failed(now, asked, known)
         else:
             breaker.answered()
         return response
 
-    async def _sent(self, request: Request) -> Response:
-        if self._session is None:
+    async def _sent(self, request: Request, server: Server, urgent: bool) -> Response:
+        if not self._session:
             raise RuntimeError("the client is not open")
-        made = prepared(request)
-        seconds = request.timeout or self._transport.timeout
-        proxy = self._proxy(str(made.url))
+        if not server.gate.entered():
+            await server.gate.enter(urgent=urgent)
         try:
+            made = self._maker.made(request)  # signed when it is its turn
             async with self._session.request(
-                str(made.method),
-                _as_is(str(made.url)),
+                made.method,
+                URL(made.url, encoded=True),  # as it was encoded and perhaps signed: yarl would quote it anew
                 data=made.body,
-                headers=dict(made.headers),
+                headers=made.headers,
                 allow_redirects=False,
-                proxy=proxy,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds),
+                proxy=server.proxy,
+                timeout=self._timeout(request.timeout or self._transport.timeout),
             ) as answer:
-                body = await answer.read()
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                return Response(answer.status, headers, body)
+                return await opened(Response(answer.status, answer.headers, await answer.read()))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
-            raise NotSent(_described(error)) from error
+            raise NotSent(described(error)) from error
+        except InvalidArgument:
+            raise
         except (TimeoutError, aiohttp.ClientError, ValueError, OSError) as error:
-            raise NoAnswer(_described(error)) from error
+            raise NoAnswer(described(error)) from error
+        finally:
+            server.gate.leave()
 
-    def _proxy(self, url: str) -> str | None:
-        """Give the proxy for a URL: the connection's, else the environment's, once per server."""
-        place = urlsplit(url)
-        server = f"{place.scheme}://{place.netloc}"
-        if server not in self._proxies:
-            proxies = {**get_environ_proxies(url), **self._transport.proxies}
-            self._proxies[server] = select_proxy(url, proxies)
-        return self._proxies[server]
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        # One timer for a request costs less than one for each read. It is the later one: no connection is no answer.
+        if seconds not in self._timeouts:
+            self._timeouts[seconds] = aiohttp.ClientTimeout(total=seconds * 1.5, sock_connect=seconds)
+        return self._timeouts[seconds]
 
-
-def _as_is(url: str) -> Any:
-    """Keep the URL as it was encoded (and perhaps signed): yarl would quote it anew."""
-    from yarl import URL
-
-    return URL(url, encoded=True)
-
-
-def _described(error: BaseException) -> str:
-    """Name a network failure without its URL, which can hold a credential."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: HTTP {error.status} {error.message}"
-    text = str(getattr(error, "os_error", None) or error)
-    return f"{type(error).__name__}: {'' if '://' in text else text[:200]}".rstrip(": ")
+    def _server(self, url: str) -> Server:
+        """Give the server of a URL, with the proxy that leads to it: the connection's, else the environment's."""
+        origin = "/".join(url.split("/", 3)[:3])
+        found = self._servers.get(origin)
+        return found or self._servers.setdefault(origin, Server.of(url, origin, self._transport))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
 from re import DOTALL, IGNORECASE
@@ -23,6 +23,7 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.protocol.auth import Auth, redacted
 from airflow_workflow_provider.protocol.effects import Flow, NoAnswer, NotSent, Now, Request, Response, T
+from airflow_workflow_provider.protocol.json_rows import rows_document
 from airflow_workflow_provider.protocol.retry import is_transient, retry_after_seconds
 from airflow_workflow_provider.protocol.times import from_epoch
 
@@ -39,9 +40,13 @@ _ERRORS: dict[int, type[WorkflowError]] = {
 
 def path(template: str, **values: str) -> str:
     """Fill a path; every value is percent-encoded whole, slashes too. One that would climb out of it is refused."""
-    if odd := [name for name, value in values.items() if str(value) in ("", ".", "..")]:
-        raise InvalidArgument(f"{odd[0]}: {values[odd[0]]!r} cannot be part of an address")
-    return template.format(**{name: quote(str(value), safe="") for name, value in values.items()})
+    filled = {}
+    for name, value in values.items():
+        text = str(value)
+        if text in ("", ".", ".."):
+            raise InvalidArgument(f"{name}: {value!r} cannot be part of an address")
+        filled[name] = text if text.isalnum() and text.isascii() else quote(text, safe="")
+    return template.format_map(filled)
 
 
 @dataclass(eq=False)
@@ -74,10 +79,15 @@ class Api:
             raise (yield from self._error(request, response, doing))
         return response
 
-    def read(self, request: Request, doing: str, *, exact: bool = False) -> Flow[Any]:
-        """As `call`, and give the JSON document of the answer; ``exact`` keeps every digit of its numbers."""
+    def read(self, request: Request, doing: str) -> Flow[Any]:
+        """As `call`, and give the JSON document of the answer."""
         response = yield from self.call(request, doing)
-        return self.document(request, response, doing, exact=exact)
+        return self.document(request, response, doing)
+
+    def read_rows(self, request: Request, doing: str, words: Mapping[str, str]) -> Flow[Any]:
+        """As `read` for a document with many rows, no digit of whose numbers is lost; see `json_rows`."""
+        response = yield from self.call(request, doing)
+        return rows_document(response.body, words) or self.document(request, response, doing, exact=True)
 
     def probe(self, request: Request, doing: str) -> Flow[int]:
         """Find out whether this API is there and takes the credentials: give the status of an answer in JSON.

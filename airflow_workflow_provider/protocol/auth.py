@@ -6,8 +6,8 @@ so a token is fetched once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Secret, Shared
@@ -50,11 +50,16 @@ class HeaderAuth:
 
     header: str
     value: str = field(repr=False)
+    _alone: Mapping[str, str] = field(init=False, repr=False)
     minted: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_alone", {self.header: self.value})  # the headers of most, shared by all
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Add the header."""
-        return replace(request, headers={**request.headers, self.header: self.value})
+        headers = {**request.headers, **self._alone} if request.headers else self._alone
+        return request.changed(headers=headers, lasting=True)
         yield
 
     def refused(self, request: Request) -> Flow[bool]:
@@ -75,7 +80,7 @@ class SignAuth:
 
     def authorize(self, request: Request) -> Flow[Request]:
         """Have the client sign the request when it prepares it."""
-        return replace(request, sign=self.make())
+        return request.changed(sign=self.make(), lasting=True)
         yield
 
     def refused(self, request: Request) -> Flow[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -82,18 +82,21 @@ class Run:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Every poll makes runs, so what is right already is left alone.
+        put = object.__setattr__
         only = self.outputs[0].location if len(self.outputs) == 1 else None
-        derived = {
-            "run_id": str(self.run_id),
-            "state": RunState(self.state),
-            "started_at": as_utc(self.started_at),
-            "ended_at": as_utc(self.ended_at),
-            "outputs": tuple(self.outputs),
-            "output_location": only or None,
-            "details": dict(self.details),
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
+        put(self, "output_location", only or None)
+        put(self, "details", dict(self.details))
+        if type(self.run_id) is not str:
+            put(self, "run_id", str(self.run_id))
+        if type(self.state) is not RunState:
+            put(self, "state", RunState(self.state))
+        if type(self.outputs) is not tuple:
+            put(self, "outputs", tuple(self.outputs))
+        for name in ("started_at", "ended_at"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is not UTC:
+                put(self, name, as_utc(moment))
 
     def to_json(self) -> dict[str, Any]:
         """Give the run object that XComs, events and transfers carry."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -16,9 +17,20 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
     WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Sleep
+from airflow_workflow_provider.protocol.effects import (
+    Flow,
+    Note,
+    Now,
+    Request,
+    Response,
+    Rest,
+    RunList,
+    Sleep,
+    TransportError,
+)
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.protocol.retry import Retry
+from airflow_workflow_provider.protocol.pace import Pace
+from airflow_workflow_provider.protocol.retry import Retry, urgently
 
 # While a run is going, what fails is the watching and not the run. A server that is down is asked ever more
 # seldom; refused credentials or an unknown run may be a deployment or a replica that lags, but not for ever.
@@ -44,6 +56,71 @@ class Trouble:
         )
 
 
+FINE = Trouble()
+
+
+class Echo:
+    """Asks again what the last look asked, and knows the answer: while a server repeats itself, the run is as it was.
+
+    A look that asks several times, or whose credentials change, is simply driven.
+    """
+
+    __slots__ = ("answer", "request")
+
+    def __init__(self) -> None:
+        self.request: Request | None = None
+        self.answer = 0  # its hash
+
+    def look(self, make: Callable[[Run], Flow[Run]], run: Run) -> Flow[Run]:
+        """Look at the run; the answer is read only if it is a new one."""
+        known, self.request = self.request, None
+        first: Response | TransportError | None = None
+        if known is not None:
+            try:
+                first = yield known
+            except TransportError as error:
+                first = error
+            if isinstance(first, Response) and first.status == 200 and hash(first.body) == self.answer:
+                self.request = known
+                return run
+        return (yield from self._driven(make(run), known, first))
+
+    def _driven(self, flow: Flow[Run], known: Request | None, first: Response | TransportError | None) -> Flow[Run]:
+        """Drive a look, which is given the answer that is there already, and remember what it asked."""
+        asked: list[tuple[Request, Any]] = []
+        reply: Any = None
+        error: Exception | None = None
+        try:
+            while True:
+                effect = flow.throw(error) if error else flow.send(reply)
+                reply = error = None
+                is_request = isinstance(effect, Request)
+                if known and first and is_request and (effect.method, effect.url) == (known.method, known.url):
+                    effect, reply, first = known, first, None
+                    if isinstance(reply, TransportError):
+                        reply, error = None, reply
+                else:
+                    try:
+                        reply = yield effect
+                    except (TransportError, WorkflowError) as failure:
+                        error = failure
+                if is_request:
+                    asked.append((effect, reply))
+        except StopIteration as end:
+            self._remember(asked, end.value)
+            return cast("Run", end.value)
+        finally:
+            flow.close()
+
+    def _remember(self, asked: list[tuple[Request, Any]], run: Run) -> None:
+        if len(asked) != 1:
+            return
+        ((request, reply),) = asked
+        # A run that has an end and goes on all the same waits for something: there the time counts, too.
+        if request.lasting and reply is not None and reply.status == 200 and run.ended_at is None:
+            self.request, self.answer = request, hash(reply.body)
+
+
 def wait(
     get_run: Callable[[Run], Flow[Run]],
     run: Run,
@@ -51,34 +128,66 @@ def wait(
     poll_interval: float,
     deadline: float | None = None,
     watch: Retry = WATCH,
+    pace: Pace | None = None,
+    run_list: RunList | None = None,
+    repeats: bool = False,
 ) -> Flow[Run]:
     """Poll a run until it has ended, and give the ended run, whatever its state.
 
-    ``deadline`` is in seconds since 1970; when it passes, the run is looked at a last time, then `RunTimedOut`
-    is raised. Transient errors never end the wait. Five refusals in a row do: in `WorkflowNotFound` where all
-    say that the run is unknown, else in `ServerUnavailable`, so that Airflow's next try attaches to the run again.
+    ``deadline`` is in seconds since 1970; when it passes, the run is looked at a last time, whatever the server's
+    health, then `RunTimedOut` is raised. Transient errors never end the wait. Five refusals in a row do: in
+    `WorkflowNotFound` where all say that the run is unknown, else in `ServerUnavailable`, so that Airflow's next try
+    attaches to the run again. With a ``pace`` the interval adapts; with a ``run_list`` the driver may let one call
+    answer for many waits. ``repeats`` says that an answer equal to the last one means an unchanged run.
     """
-    trouble, last = Trouble(), ""
+    trouble, last = FINE, ""
+    echo = Echo() if repeats else None
+    if run_list:  # one who comes to a list that others share need not look alone at first
+        yield _rest(run, run_list, 0.0, poll_interval, deadline, (yield Now()))
     while True:
         started = yield Now()
+        at_last = deadline is not None and started >= deadline
         try:
-            run = yield from get_run(run)
+            run = yield from _look(get_run, run, echo, at_last)
             if run.state.is_terminal:
                 return run
-            trouble, last, pause = Trouble(), "", poll_interval
-        except InvalidArgument:
-            raise
+            trouble, last = FINE, ""
         except (ServerUnavailable, ProtocolError, *REFUSED) as error:
-            trouble, last = trouble.after(error), str(error)
-            if trouble.refusals >= REFUSALS:
-                raise _given_up(error, run, gone=trouble.unknown >= REFUSALS) from error
+            trouble, last = _borne(error, trouble, run), str(error)
             if trouble.failures == 1:
                 yield Note(f"Run {run.run_id} cannot be looked at just now, still waiting for it: {error}", "warning")
-            pause = max(poll_interval, watch.delay(trouble.failures, _asked_for(error, watch)))
+            back_off = watch.delay(trouble.failures, _asked_for(error, watch))
         now = yield Now()
-        if deadline is not None and now >= deadline and started >= deadline:
+        if at_last:
             raise _timed_out(run, last)
+        pause, interval = pace.pause(run, now) if pace else (poll_interval, poll_interval)
+        if trouble.failures:
+            pause = max(interval, back_off)
+        elif run_list:
+            yield _rest(run, run_list, pause, interval, deadline, now)
+            continue
         yield Sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
+
+
+def _borne(error: WorkflowError, trouble: Trouble, run: Run) -> Trouble:
+    """Count one more failed poll, or raise when patience is at its end."""
+    if isinstance(error, InvalidArgument):
+        raise error
+    trouble = trouble.after(error)
+    if trouble.refusals >= REFUSALS:
+        raise _given_up(error, run, gone=trouble.unknown >= REFUSALS) from error
+    return trouble
+
+
+def _look(get_run: Callable[[Run], Flow[Run]], run: Run, echo: Echo | None, at_last: bool) -> Flow[Run]:
+    if at_last:
+        return urgently(get_run(run))
+    return echo.look(get_run, run) if echo else get_run(run)
+
+
+def _rest(run: Run, run_list: RunList, pause: float, interval: float, deadline: float | None, now: float) -> Rest:
+    left = None if deadline is None else max(deadline - now, 0.0)
+    return Rest(pause if left is None else min(pause, left), run.run_id, run_list, interval, left)
 
 
 def _given_up(error: WorkflowError, run: Run, *, gone: bool) -> WorkflowError:

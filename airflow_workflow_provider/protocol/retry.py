@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import Any, cast
 
-from airflow_workflow_provider.exceptions import ServerUnavailable
-from airflow_workflow_provider.protocol.effects import Flow, Sleep, T
+from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowError
+from airflow_workflow_provider.protocol.effects import Flow, Request, Shared, Sleep, T, TransportError
 from airflow_workflow_provider.protocol.times import as_utc
 
 # 408 and 425 ask for the same request again; 5xx are the server's trouble, whatever else they mean
@@ -62,6 +63,32 @@ def persist(make: Callable[[], Flow[T]], retry: Retry = RETRY) -> Flow[T]:
             if failures >= retry.attempts or (error.retry_after or 0) > retry.longest:
                 raise
             yield Sleep(retry.delay(failures, error.retry_after))
+
+
+def urgently(flow: Flow[T]) -> Flow[T]:
+    """Have every request of a flow sent even to a server that counts as down: it has no second chance."""
+    reply: Any = None
+    error: Exception | None = None
+    try:
+        while True:
+            effect = flow.throw(error) if error else flow.send(reply)
+            reply = error = None
+            try:
+                reply = yield _urgent(effect)
+            except (TransportError, WorkflowError) as failure:
+                error = failure
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        flow.close()
+
+
+def _urgent(effect: Any) -> Any:
+    if isinstance(effect, Request):
+        return effect.changed(urgent=True)
+    if isinstance(effect, Shared):
+        return Shared(effect.key, lambda: urgently(effect.flow()))
+    return effect
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

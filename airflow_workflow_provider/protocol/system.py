@@ -18,7 +18,7 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.protocol.auth import Auth, NoAuth, redacted
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
-from airflow_workflow_provider.protocol.effects import Flow, Now
+from airflow_workflow_provider.protocol.effects import Flow, Now, RunList
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import Source
@@ -53,7 +53,12 @@ class Form:
 COMMON_FIELDS: Mapping[str, Field] = {
     "verify": Field("Verify TLS", "true, false, or the path of a CA file. Default true.", placeholder="true"),
     "timeout": Field("Timeout", "Seconds that one request may take. Default 30.", placeholder="30"),
-    "proxies": Field("Proxies", "JSON object from scheme to proxy URL.", placeholder='{"https": "http://proxy:3128"}'),
+    "proxies": Field(
+        "Proxies",
+        'JSON object from scheme to proxy URL, such as {"https": "http://proxy:3128"}.',
+        kind="object",
+        placeholder='{"https": "http://proxy:3128"}',
+    ),
     "allow_http": Field(
         "Allow http", "Send credentials over plain http. Default false.", kind="boolean", default=False
     ),
@@ -79,9 +84,15 @@ class WorkflowSystem(ABC):
     """Keyword arguments that `start` understands beside workflow and parameters."""
     unlisted_outputs: ClassVar[str] = ""
     """What else than a run's own outputs can be named, for the message that tells what there is."""
-    can_cancel: ClassVar[bool] = False
+    api_version: str = ""
+    """The version of the API that this connection speaks, for people; a test of the connection may tell it."""
+    can_cancel: bool = False
     can_list_workflows: ClassVar[bool] = False
     can_find_runs: ClassVar[bool] = False
+    can_count_rows: ClassVar[bool] = False
+    """Whether one call tells how many rows an output has."""
+    repeats: ClassVar[bool] = False
+    """Whether a look is told the same, byte for byte, while nothing has changed, and hangs on nothing else."""
     lists_parameters: ClassVar[bool] = False
     """Whether that list shows the parameters of a run, by which `find_started` tells runs apart."""
 
@@ -116,6 +127,10 @@ class WorkflowSystem(ABC):
             seen = seen if seen.ended_at else replace(seen, ended_at=from_epoch((yield Now())))
             seen = yield from self.conclude(seen)
         return self.cleaned(seen)
+
+    def run_list(self, run: Run) -> RunList | None:
+        """Give the list call that tells of this run and its like whether they go on; None where there is none."""
+        return None
 
     def cleaned(self, run: Run) -> Run:
         """Remove credentials that the server's own words about a run repeat."""
@@ -163,6 +178,10 @@ class WorkflowSystem(ABC):
         raise NotSupported(f"{self.label} has no API call that lists the runs of a workflow")
         yield
 
+    def list_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
+        """List as `find_runs` does in as few calls as it takes: a run that has ended may lack what `look` adds."""
+        return (yield from self.find_runs(workflow, since))
+
     def find_started(
         self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
@@ -172,6 +191,11 @@ class WorkflowSystem(ABC):
     def output_by_name(self, run: Run, name: str) -> Output | None:
         """Give an output that no run lists, such as a table beside it, or None."""
         return None
+
+    def count_rows(self, run: Run, output: Output) -> Flow[int]:
+        """Count the rows of an output without reading them."""
+        raise NotSupported(f"{self.label} has no API call that counts the rows of an output")
+        yield
 
     def outputs(self, run: Run) -> Flow[list[Output]]:
         """Give the outputs of a run that succeeded; what the run object tells, unless the system asks again."""

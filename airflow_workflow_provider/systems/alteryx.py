@@ -7,9 +7,11 @@ to 2021.4 take OAuth 1.0a and V1. Sources: [v3] the server's own Swagger page of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from airflow_workflow_provider.exceptions import (
@@ -20,7 +22,7 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import FileSource
@@ -28,6 +30,7 @@ from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
 from airflow_workflow_provider.systems import alteryx_jobs as jobs
 from airflow_workflow_provider.systems.alteryx_access import AUTHS, FORM, GENERATIONS
+from airflow_workflow_provider.systems.alteryx_list import rows_of, shown
 
 PAGE = 100  # jobs asked for at once; the server's own limit is unverified
 MAX_PAGES = 50
@@ -44,6 +47,7 @@ class AlteryxSystem(WorkflowSystem):
     poll_interval = 10.0
     start_options = frozenset({"priority", "worker_tag", "credential_id", "check_questions"})
     can_cancel = True
+    repeats = True
     can_list_workflows = True
     can_find_runs = True
 
@@ -52,12 +56,15 @@ class AlteryxSystem(WorkflowSystem):
         base_url = values.base_url()
         scheme = values.choice("auth", tuple(GENERATIONS), "oauth2")
         self.paths, self.oauth1 = GENERATIONS[scheme], scheme == "oauth1"
+        self.api_version = "V1" if self.oauth1 else "V3, and V1 for outputs"
+        self.can_cancel = self.paths.can_cancel
         gallery = values.text("gallery_url")
         self.gallery_url = values.checked_url("gallery_url", gallery) if gallery else ""
         self.secrets = (values.secret("password", values.password),)
         key = values.secret("login", values.login)
         self.auth = AUTHS[scheme](values.conn_id, base_url, key, self.secrets)
         self.api = Api(self.conn_id, base_url, self.auth, jobs.said, self.secrets)
+        self._order: Mapping[str, str] = self.paths.newest_first
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         """Enqueue a job, after a look at the app's questions: the server may ignore names that it does not know."""
@@ -88,6 +95,12 @@ class AlteryxSystem(WorkflowSystem):
         if word not in jobs.STATES:
             yield Note(f"Alteryx gave job {run.run_id} the unknown status {word!r}; it is taken for running", "warning")
         return self._seen(run, document)
+
+    def run_list(self, run: Run) -> RunList | None:
+        """Give the list of the app's jobs, if the app is known: a job does not tell it."""
+        if not run.workflow:
+            return None
+        return RunList((self.key, run.workflow), partial(shown, self.api, self.paths, run.workflow))
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Ask for the messages of a job that failed, where the server leaves them out unless asked."""
@@ -127,17 +140,24 @@ class AlteryxSystem(WorkflowSystem):
 
     def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the app's jobs. V1 knows those that its API started, and V3's list lacks what tells success."""
-        found: list[Run] = []
-        for page in range(MAX_PAGES):
-            rows = yield from self._page(workflow, page)
-            runs = [self._seen(self._of(workflow, row), row) for row in rows if row.get("id")]
-            found += [run for run in runs if since is None or not run.started_at or run.started_at >= since]
-            if len(rows) < PAGE:
-                break
+        found = yield from self.list_runs(workflow, since)
         for index, run in enumerate(found):
             if run.state.is_terminal and not run.details.get("disposition"):
                 found[index] = yield from self.get_run(run)
-        return sorted(found, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True)
+        return found
+
+    def list_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
+        """List the app's jobs as the list itself shows them; with ``since`` no more pages than it takes."""
+        found: dict[str, Run] = {}  # a job that is started meanwhile moves others to the next page
+        for page in range(MAX_PAGES):
+            rows = yield from self._page(workflow, page)
+            runs = [self._seen(self._of(workflow, row), row) for row in rows if row.get("id")]
+            found |= {run.run_id: run for run in runs if since is None or not run.started_at or run.started_at >= since}
+            if len(rows) < PAGE or (since and _is_past(runs, since)):
+                break
+        return sorted(
+            found.values(), key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True
+        )
 
     def read(self, run: Run, output: Output) -> FileSource:
         """Download an output through V1, in the best of the formats that the server lists for it."""
@@ -156,7 +176,7 @@ class AlteryxSystem(WorkflowSystem):
     def _check(self, workflow: str, questions: list[dict[str, str]]) -> Flow[None]:
         request = Request("GET", self.api.url(self.paths.questions, workflow=workflow))
         document = yield from self.api.read(request, f"reading the questions of workflow {workflow}")
-        known = [str(row.get("name")) for row in _rows(document)]
+        known = [str(row.get("name")) for row in rows_of(document)]
         unknown = [question["name"] for question in questions if question["name"] not in known]
         if unknown:
             raise InvalidArgument(
@@ -192,19 +212,27 @@ class AlteryxSystem(WorkflowSystem):
 
     def _page(self, workflow: str, page: int) -> Flow[list[Mapping[str, Any]]]:
         params = {"offset": str(page * PAGE), "limit": str(PAGE)}
-        request = Request("GET", self.api.url(self.paths.jobs, workflow=workflow), params=params)
-        return list(_rows((yield from self.api.read(request, f"listing the jobs of workflow {workflow}"))))
+        doing, url = f"listing the jobs of workflow {workflow}", self.api.url(self.paths.jobs, workflow=workflow)
+        try:
+            document = yield from self.api.read(Request("GET", url, params={**params, **self._order}), doing)
+        except RequestRejected as error:
+            if error.status != 400 or not self._order:
+                raise
+            document = yield from self.api.read(Request("GET", url, params=params), doing)
+            self._order = {}  # this server does not know these words
+        return list(rows_of(document))
 
     def _listed(self, params: Mapping[str, str]) -> Flow[list[Workflow]]:
         request = Request("GET", self.api.url(self.paths.workflows), params=params)
         document = yield from self.api.read(request, "listing workflows")
-        return [Workflow(str(row["id"]), jobs.name_of(row), dict(row)) for row in _rows(document) if row.get("id")]
+        return [Workflow(str(row["id"]), jobs.name_of(row), dict(row)) for row in rows_of(document) if row.get("id")]
 
     def _job_url(self, run: Run) -> str:
         return self.api.url(self.paths.job, run_id=run.run_id)
 
 
-def _rows(document: Any) -> Iterator[Mapping[str, Any]]:
-    """Give the rows of a list, bare or in the envelope of the paged calls."""
-    rows = document.get("data") if isinstance(document, Mapping) else document
-    return (row for row in rows if isinstance(row, Mapping)) if isinstance(rows, list) else iter(())
+def _is_past(runs: list[Run], since: datetime) -> bool:
+    """Tell whether a page proves that the next ones hold older jobs only: it falls, and has come below ``since``."""
+    times = [run.started_at for run in runs if run.started_at]
+    falls = len(times) == len(runs) > 1 and all(later >= run for later, run in itertools.pairwise(times))
+    return falls and times[0] > times[-1] and times[-1] < since

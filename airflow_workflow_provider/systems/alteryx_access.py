@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Auth, NoAuth, SignAuth
 from airflow_workflow_provider.protocol.effects import Request
+from airflow_workflow_provider.protocol.oauth1 import OAuth1
 from airflow_workflow_provider.protocol.oauth2 import client_credentials
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.systems import alteryx_jobs as jobs
@@ -32,6 +32,7 @@ class Generation:
     job: str
     output: str
     can_cancel: bool
+    newest_first: Mapping[str, str]
 
 
 GENERATIONS: Mapping[str, Generation] = {
@@ -44,6 +45,7 @@ GENERATIONS: Mapping[str, Generation] = {
         "/v3/jobs/{run_id}",
         "/v1/jobs/{run_id}/output/{output}",
         True,
+        {"sortField": "CreateDate", "direction": "desc"},  # the parameters are [v3]'s, their values unverified
     ),
     # [v1]; its clients write the slash at the end, which is part of what is signed
     "oauth1": Generation(
@@ -54,22 +56,25 @@ GENERATIONS: Mapping[str, Generation] = {
         "/api/v1/jobs/{run_id}/",
         "/api/v1/jobs/{run_id}/output/{output}/",
         False,
+        {"sortField": "createdate", "direction": "desc"},
     ),
 }
 
 FORM = Form(
-    labels={"host": "Web API address, or Gallery address with OAuth 1", "login": "API key", "password": "API secret"},
+    labels={"host": "Web API address", "login": "API key", "password": "API secret"},
     placeholders={"host": "https://server/webapi"},
-    hidden=("schema", "port"),
+    hidden=("schema",),
     extras={
         "auth": Field(
             "Authentication",
-            "oauth2 (default), or oauth1 for servers up to 2021.4.",
+            "oauth2 (default), or oauth1 up to server 2021.4, at the Gallery's address.",
             choices=tuple(GENERATIONS),
             placeholder="oauth2",
         ),
         "gallery_url": Field(
-            "Gallery URL", "Address of the Gallery, for links to apps.", placeholder="https://server/gallery"
+            "Gallery URL",
+            "Address of the Gallery, for links to apps, such as https://server/gallery.",
+            placeholder="https://server/gallery",
         ),
         **COMMON_FIELDS,
     },
@@ -89,13 +94,8 @@ def oauth2(conn_id: str, base_url: str, key: str, secrets: tuple[str, ...]) -> A
 
 def oauth1(conn_id: str, base_url: str, key: str, secrets: tuple[str, ...]) -> Auth:
     """Sign with HMAC-SHA1, one-legged: there is no token [v1]. Every attempt gets a nonce of its own."""
-
-    def signer() -> Any:
-        from requests_oauthlib import OAuth1
-
-        return OAuth1(key, client_secret=secrets[0])
-
-    return SignAuth(signer)
+    signer = OAuth1(key, secrets[0])
+    return SignAuth(lambda: signer)
 
 
 AUTHS: Mapping[str, Callable[[str, str, str, tuple[str, ...]], Auth]] = {"oauth2": oauth2, "oauth1": oauth1}

@@ -36,6 +36,7 @@ DISPOSITIONS: Mapping[str, RunState] = {
     "cancelled": RunState.CANCELLED,
     "canceled": RunState.CANCELLED,
 }
+GOING = frozenset(word for word, state in STATES.items() if not state.is_terminal)
 PRIORITIES = ("Default", "Low", "Medium", "High", "Critical")  # V1 with OAuth 1 sends "0" for Low to "3" for Critical
 ERROR_MESSAGE = 3  # a message's status: 1 information, 2 warning, 3 error
 SHOWN = 20  # messages that an exception shows
@@ -97,6 +98,12 @@ def state_of(document: Mapping[str, Any]) -> RunState:
     if "disposition" not in document:
         return state  # V3's lists lack it; whoever needs to know reads the job
     return DISPOSITIONS.get(str(document.get("disposition") or "").strip().lower(), RunState.FAILED)
+
+
+def goes_on(row: Mapping[str, Any]) -> bool | None:
+    """Tell from a row of a list whether a job goes on; None where it does not say."""
+    word = row.get("status")
+    return word.lower() in GOING if isinstance(word, str) and word else None
 
 
 def seen(run: Run, document: Mapping[str, Any], files: list[dict[str, Any]]) -> Run:

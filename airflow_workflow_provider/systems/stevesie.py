@@ -6,12 +6,14 @@ errors, failures, cancelling or limits; what is ``unverified`` here is read tole
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from airflow_workflow_provider.exceptions import (
     InvalidArgument,
+    NotSupported,
     OutputUnavailable,
     PermissionDenied,
     WorkflowError,
@@ -20,7 +22,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth, NoAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, Shown
 from airflow_workflow_provider.protocol.model import Output, Run, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters, epoch_seconds, spelled
 from airflow_workflow_provider.protocol.results import FileSource
@@ -39,11 +41,13 @@ REFRESHES = 3  # times that a download asks for a fresh address
 FORM = Form(
     labels={"host": "API base URL", "password": "API token"},
     placeholders={"host": HOST},
-    hidden=("schema", "port", "login"),
+    hidden=("schema", "login"),
     extras={
         "proxy": Field(
             "Proxy",
-            "JSON object that is sent with every start: type (shared, dedicated, custom), location, proxy_id.",
+            "JSON object that is sent with every start: type (shared, dedicated, custom), location, proxy_id; "
+            'such as {"type": "shared", "location": "nyc"}.',
+            kind="object",
             placeholder='{"type": "shared", "location": "nyc"}',
         ),
         "proxy_url": Field("Proxy URL", "Address of a custom proxy, user:password@host:port.", secret=True),
@@ -60,10 +64,12 @@ class StevesieSystem(WorkflowSystem):
     default_conn_id = "stevesie_default"
     form = FORM
     states = executions.STATES
+    api_version = "v1"
     poll_interval = 20.0
     start_options = frozenset(
         {"proxy", "maximum_requests_count", "output_aggregation_format", "do_proxy_hot_swap", *executions.WATCH_OPTIONS}
     )
+    repeats = True
     can_list_workflows = True
     can_find_runs = True
     lists_parameters = True
@@ -105,6 +111,10 @@ class StevesieSystem(WorkflowSystem):
         if odd:
             yield Note(f"Stevesie gave run {run.run_id} undocumented fields: {', '.join(odd)}", "warning")
         return self._seen(run, execution, (yield Now()))
+
+    def run_list(self, run: Run) -> RunList | None:
+        """Give the list of the workflow's executions, if the workflow is known."""
+        return RunList((self.key, run.workflow), partial(self._shown, run.workflow)) if run.workflow else None
 
     def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the executions of a workflow; that the list shows what one execution does is unverified."""
@@ -195,6 +205,17 @@ class StevesieSystem(WorkflowSystem):
         if "completed_at" not in execution and "id" not in execution:
             raise self.api.unreadable(request, Response(200), doing, "the answer is no execution")
         return execution
+
+    def _shown(self, workflow: str, wanted: Collection[str]) -> Flow[Shown]:
+        """Tell of executions whether they go on; that the list shows that, and all of them, is unverified."""
+        request = Request("GET", self.api.url(EXECUTIONS, workflow=workflow))
+        document = yield from self.api.read(request, f"listing the runs of workflow {workflow}")
+        rows = executions.many(document)
+        if not rows and not isinstance(executions.listed(document), list):
+            raise NotSupported(f"{request}: the answer is no list")
+        found = {str(row.get("id")): executions.goes_on(row) for row in rows}
+        going = {run_id for run_id in wanted if found.get(run_id)}
+        return Shown(going, {run_id for run_id in wanted if found.get(run_id) is False}, len(rows))
 
     def _listed(self, workflow: str, since: datetime | None) -> Flow[list[tuple[Run, Mapping[str, Any]]]]:
         request = Request("GET", self.api.url(EXECUTIONS, workflow=workflow))

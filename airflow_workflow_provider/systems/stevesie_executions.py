@@ -60,8 +60,13 @@ def one(document: Any) -> Mapping[str, Any]:
 
 def many(document: Any) -> list[Mapping[str, Any]]:
     """Give the objects of an answer."""
-    rows = document.get("objects") if isinstance(document, Mapping) else document
+    rows = listed(document)
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def listed(document: Any) -> Any:
+    """Give what should be the list of an answer."""
+    return document.get("objects") if isinstance(document, Mapping) else document
 
 
 def parameters_of(execution: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +83,13 @@ def parameters_of(execution: Mapping[str, Any]) -> dict[str, Any]:
 def unknown_keys(execution: Mapping[str, Any]) -> list[str]:
     """Name the fields that no page describes."""
     return sorted(set(execution) - KNOWN_KEYS)
+
+
+def goes_on(execution: Mapping[str, Any]) -> bool | None:
+    """Tell from a row of a list whether an execution goes on; None where it does not say."""
+    if "completed_at" not in execution:
+        return None
+    return not any(execution.get(key) for key in ("completed_at", *ERROR_KEYS, *CANCEL_KEYS))
 
 
 def seen(run: Run, execution: Mapping[str, Any], url: str, now: datetime) -> Run:
@@ -131,7 +143,7 @@ def outputs(execution: Mapping[str, Any]) -> list[Output]:
             name if name and often[name] == 1 else str(row.get("id") or name),
             "file",
             _bare(str(row["url"])),
-            (EXTENSIONS.get(PurePosixPath(name).suffix.lower(), "raw"),),
+            (EXTENSIONS.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix, "raw"),),
         )
         for row, name in zip(rows, names, strict=True)
     ]

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_workflow_provider.client.turns import loaded, turn
 from airflow_workflow_provider.exceptions import CancelNotSupported, RunTimedOut, WorkflowError
 from airflow_workflow_provider.hooks.ending import event_of
+from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.triggers.kill import kill_is_announced, unbroken, was_killed
+from airflow_workflow_provider.triggers.loading import load
+from airflow_workflow_provider.triggers.metrics import reporter
 
+if TYPE_CHECKING:
+    from airflow_workflow_provider.protocol.effects import Flow
+    from airflow_workflow_provider.protocol.system import WorkflowSystem
+
+EXPECTED = "expected_duration"  # among the options
 CANCEL_LIMIT = 20.0  # seconds; Airflow gives `on_kill` 30
+
+
+def watching(expected_duration: Any) -> dict[str, Any]:
+    """Give the trigger's options for what a user says of a run's duration (seconds or timedelta; None: nothing)."""
+    seconds = seconds_of(EXPECTED, expected_duration)
+    return {} if seconds is None else {EXPECTED: seconds}
 
 
 class WorkflowRunTrigger(BaseTrigger):
@@ -29,7 +44,8 @@ class WorkflowRunTrigger(BaseTrigger):
     :param poll_interval: seconds between two looks.
     :param deadline: when to give up, in seconds since 1970; None waits for ever.
     :param cancel_on_kill: cancel the run when a user kills, clears or marks the deferred task.
-    :param options: what else the system wants to know while it watches.
+    :param options: what else the system wants to know while it watches; ``expected_duration`` (seconds) is how long
+        the run usually takes.
     """
 
     def __init__(
@@ -69,6 +85,7 @@ class WorkflowRunTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire once."""
+        await turn()
         try:
             event = await self._awaited()
         except asyncio.CancelledError:
@@ -89,37 +106,52 @@ class WorkflowRunTrigger(BaseTrigger):
 
     async def _awaited(self) -> dict[str, Any]:
         # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
+        await loaded()
         from airflow_workflow_provider.client.pool import retire, shared_client
-        from airflow_workflow_provider.protocol.poll import wait
 
         run = Run.from_json(self.run_json)
+        meter = reporter().start()
+        meter.waiters += 1
         try:
             async with shared_client(self._key, self._load) as member:
-                watched = member.system.with_options(run, self.options)
-                flow = wait(member.system.look, watched, poll_interval=self.poll_interval, deadline=self.deadline)
-                return event_of(await member.client.run(flow))
+                return event_of(await member.client.run(self._flow(member.system, run)))
         except RunTimedOut as error:
             return event_of(error.run or run, error)
         except WorkflowError as error:
             retire(self._key)  # the connection may have been changed since it was read
             return event_of(run, error)
+        finally:
+            meter.waiters -= 1
+
+    def _flow(self, system: WorkflowSystem, run: Run) -> Flow[Run]:
+        from airflow_workflow_provider.protocol.poll import wait
+
+        options = dict(self.options)
+        pace = Pace.of(run, self.poll_interval, options.pop(EXPECTED, None))
+        watched = system.with_options(run, options)
+        return wait(
+            system.look,
+            watched,
+            poll_interval=self.poll_interval,
+            deadline=self.deadline,
+            pace=pace,
+            run_list=system.run_list(watched),
+            repeats=system.repeats,
+        )
 
     @property
     def _key(self) -> tuple[str, str]:
         return self.system, self.conn_id
 
     async def _load(self) -> Any:
-        from airflow_workflow_provider.client.triggerer import TriggererClient
-        from airflow_workflow_provider.hooks.connections import aload_system, amask
-
-        system = await aload_system(self.system, self.conn_id)
-        return system, TriggererClient(system.transport, mask=amask, logger=logging.getLogger(__name__))
+        return await load(self.system, self.conn_id)
 
     async def _cancel_if_killed(self) -> None:
         if self.cancel_on_kill and await was_killed(self):
             await self._cancel()
 
     async def _cancel(self) -> None:
+        await loaded()
         from airflow_workflow_provider.client.pool import shared_client
         from airflow_workflow_provider.protocol.retry import persist
 

@@ -113,16 +113,18 @@ def test_a_client_drives_any_number_of_flows(mode, server):
 
 
 def test_a_worker_hands_out_the_chunks_of_a_stream_as_they_come():
+    """Two at most are made ahead: one waits, one is in work."""
     client, seen = WorkerClient(Transport()), []
 
     def flow():
-        for number in range(3):
+        for number in range(9):
             seen.append(number)
             yield Chunk(number)
 
     stream = client.stream(flow())
-    assert (next(stream), seen) == (0, [0])
-    assert (list(stream), seen) == ([1, 2], [0, 1, 2])
+    assert next(stream) == 0
+    assert len(seen) <= 3
+    assert (list(stream), seen) == (list(range(1, 9)), list(range(9)))
     client.close()
 
 

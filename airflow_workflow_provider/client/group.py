@@ -1,0 +1,190 @@
+"""Many who wait for runs that one list call shows: one of them asks for all.
+
+The rules, in short. Fewer than `LEAST` waiters ask alone. Above that one list call an interval answers for all; a run
+that it shows as going stays asleep, one that it shows as over is woken and looks for itself, and so is one that it
+does not show: the second time for good. A server that refuses the list is not asked for it again, one that fails to
+answer is forgiven. However a list call ends, nobody is forgotten: who is not known to go on looks for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from airflow_workflow_provider.client.meter import Meter
+from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
+    InvalidConnection,
+    NotSupported,
+    PermissionDenied,
+    RequestRejected,
+    WorkflowError,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.protocol.effects import Flow, Rest, RunList, Shown
+from airflow_workflow_provider.protocol.retry import Retry
+
+LEAST = 3  # waiters from which on a list call is worth it
+ROWS = 20  # rows that cost as much as one request; a list longer than this for each waiter is not worth it
+GATHER = 0.05  # seconds in which those who come together are gathered for their first list call
+EARLY = 0.25  # of an interval: how soon after a list call newcomers may have another
+MISSES = 2  # lists in a row that do not show a run, after which it is asked for alone
+FAILURES = 2  # list calls in a row that fail, after which everybody looks alone
+STRIKES = 3  # times that this happened although looking alone went well; then the list is given up
+BACK_OFF = Retry(base=1.0, cap=60.0)
+REFUSED = (PermissionDenied, WorkflowNotFound, RequestRejected, NotSupported)
+NO_SUCH_CALL = 501
+Timer = asyncio.TimerHandle | None
+
+
+class Group:
+    """The waiters of one client for runs that one list call shows. ``alone`` counts those who wait for themselves."""
+
+    def __init__(
+        self,
+        run_list: RunList,
+        drive: Callable[[Flow[Shown]], Coroutine[Any, Any, Shown]],
+        note: Callable[[str], None],
+        meter: Meter,
+        alone: Callable[[], int],
+    ) -> None:
+        self._run_list, self._drive, self._note, self._meter, self._alone = run_list, drive, note, meter, alone
+        self._parked: dict[str, list[tuple[asyncio.Future[None], float]]] = {}  # with the interval that each wants
+        self._misses: dict[str, int] = {}
+        self._least, self._failures, self._strikes, self._blind = LEAST, 0, 0, 0
+        self._asked_at, self._due = float("-inf"), float("inf")
+        self._timer: Timer = None
+        self._asking: asyncio.Task[None] | None = None
+        self.is_refused = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nobody waits here."""
+        return not (self._parked or self._asking)
+
+    def takes(self, rest: Rest) -> bool:
+        """Tell whether this one is to wait here, or for itself."""
+        shared = not self.is_refused and self._misses.get(rest.run_id, 0) < MISSES
+        return shared and self._size() + 1 >= self._least
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._due = float("inf")
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._asking:
+            self._asking.cancel()
+
+    def _size(self) -> int:
+        return len(self._parked) + self._alone()
+
+    async def park(self, rest: Rest) -> None:
+        """Wait until a list call does not show the run as going, or for as long as nothing may prolong."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        place = (future, rest.interval)
+        self._parked.setdefault(rest.run_id, []).append(place)
+        limit = None if rest.longest is None else loop.call_later(rest.longest, _wake, future)
+        is_new = rest.seconds <= 0
+        soon = loop.time() + (GATHER if is_new else rest.seconds)
+        self._ask_at(max(soon, self._asked_at + rest.interval * (EARLY if is_new else 1.0)))
+        try:
+            await future
+        finally:
+            if limit:
+                limit.cancel()
+            self._leave(rest.run_id, place)
+
+    def _leave(self, run_id: str, place: tuple[asyncio.Future[None], float]) -> None:
+        places = self._parked.get(run_id, [])
+        if place in places:
+            places.remove(place)
+            if not places:
+                del self._parked[run_id]
+        if not self._parked:
+            self.close()
+
+    def _ask_at(self, moment: float) -> None:
+        """See to it that the list is asked for at this moment of the loop's clock, if not earlier."""
+        if moment >= self._due or self._asking:
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._due = moment
+        self._timer = asyncio.get_running_loop().call_at(moment, self._ask)
+
+    def _ask(self) -> None:
+        self._timer, self._due = None, float("inf")
+        if self._size() < self._least:
+            self._release(list(self._parked))
+        elif self._parked:
+            self._asking = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        """Ask for the list once, and wake whom it does not show as going."""
+        loop = asyncio.get_running_loop()
+        wanted = set(self._parked)
+        self._asked_at = loop.time()
+        pause = min(interval for places in self._parked.values() for _, interval in places)
+        try:
+            shown = await self._drive(self._run_list.ask(wanted))
+        except WorkflowError as error:
+            pause = max(pause, self._failed(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must not be lost
+            self._give_up(f"{type(error).__name__}: {error}")
+        else:
+            self._take(wanted, shown)
+        finally:
+            self._asking = None
+        if self._parked:
+            self._ask_at(max(self._asked_at + pause, loop.time() + GATHER))
+
+    def _take(self, wanted: set[str], shown: Shown) -> None:
+        self._failures = self._strikes = 0
+        self._meter.requests_saved += max(0, len(shown.going) - shown.requests)
+        for run_id in wanted:
+            if run_id in shown.going:
+                self._misses.pop(run_id, None)
+                continue
+            if run_id not in shown.over:
+                self._misses[run_id] = self._misses.get(run_id, 0) + 1
+            self._release([run_id])
+        self._misses = self._misses if len(self._misses) < 10 * len(wanted) + 1000 else {}
+        self._blind = 0 if shown.going or shown.over else self._blind + 1
+        if self._blind >= MISSES:
+            self._give_up("it shows none of the runs that are waited for")
+        self._least = max(LEAST, shown.rows // ROWS)
+
+    def _failed(self, error: WorkflowError) -> float:
+        """Count a failed list call; gives the seconds to wait at least before the next."""
+        if isinstance(error, REFUSED) or error.status == NO_SUCH_CALL:
+            self._give_up(str(error))
+        elif isinstance(error, (AuthenticationFailed, InvalidConnection)):
+            self._release(list(self._parked))  # each has its own patience with refused credentials
+        else:
+            self._failures += 1
+            if self._failures >= FAILURES:
+                self._failures, self._strikes = 0, self._strikes + 1
+                self._release(list(self._parked))
+            if self._strikes >= STRIKES:
+                self._give_up(str(error))
+        asked_for = getattr(error, "retry_after", None)
+        return BACK_OFF.delay(self._failures, None if asked_for is None else min(asked_for, BACK_OFF.longest))
+
+    def _give_up(self, reason: str) -> None:
+        if not self.is_refused:
+            self.is_refused = True
+            self._note(f"Runs are looked at one by one from now on, since their list cannot be used: {reason}")
+        self._release(list(self._parked))
+
+    def _release(self, run_ids: list[str]) -> None:
+        for run_id in run_ids:
+            for future, _ in self._parked.pop(run_id, ()):
+                _wake(future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,92 @@
+"""Requests in their bytes: prepared by `requests` once, and afterwards exactly what `requests` would have made."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_workflow_provider.client.breaker import TRIES
+from airflow_workflow_provider.client.prepare import prepared
+from airflow_workflow_provider.client.sending import _PLAIN, LARGE, Maker, opened
+from airflow_workflow_provider.client.triggerer import TriggererClient
+from airflow_workflow_provider.protocol.connection import Transport
+from airflow_workflow_provider.protocol.effects import NotSent, Request, Response
+from airflow_workflow_provider.protocol.oauth1 import OAuth1
+from tests.client.recording import HTML_503, Reply
+
+HEADERS = {"Token": "5e7e51e0-token"}
+ADDRESS = st.text("abcXYZ019./:-_~%?& é", max_size=30).map(lambda text: f"https://server{text}")
+PLAIN = st.from_regex(_PLAIN, fullmatch=True).filter(lambda url: len(url) < 200)
+
+
+@given(st.one_of(PLAIN, ADDRESS.filter(_PLAIN.fullmatch)))
+def test_an_address_that_is_taken_as_it_is_is_one_that_requests_leaves_alone(url):
+    assert prepared(Request("GET", url)).url == url
+
+
+@given(PLAIN)
+def test_the_short_way_makes_the_bytes_of_the_long_one(url):
+    maker = Maker()
+    maker.made(Request("GET", "https://server/other", headers=HEADERS))
+    made, expected = maker.made(Request("GET", url, headers=HEADERS)), prepared(Request("GET", url, headers=HEADERS))
+    assert (made.method, str(made.url), dict(made.headers)) == ("GET", expected.url, dict(expected.headers))
+
+
+def test_polls_with_a_constant_header_are_prepared_once(mocker):
+    prepare = mocker.spy(requests.Request, "prepare")
+    maker = Maker()
+    for number in range(50):
+        maker.made(Request("GET", f"https://server/jobs/{number}", headers=HEADERS, lasting=True))
+    assert prepare.call_count == 1
+
+
+def test_a_request_that_lasts_is_made_once_whatever_its_address(mocker):
+    prepare = mocker.spy(requests.Request, "prepare")
+    maker = Maker()
+    request = Request("GET", "https://server/jobs/a%20b", params={"x": "ü"}, headers=HEADERS, lasting=True)
+    assert maker.made(request) is maker.made(request)
+    assert prepare.call_count == 1
+
+
+@pytest.mark.parametrize("params", [None, {"search": "Demo app"}])
+def test_a_signed_request_is_signed_each_time(params):
+    maker = Maker()
+    url = str(prepared(Request("GET", "https://server/jobs/1/", params=params)).url)
+    signer = OAuth1("key", "secret", nonce=iter(["one", "two"]).__next__, now=lambda: 1)
+    request = Request("GET", "https://server/jobs/1/", params=params, sign=signer, lasting=True)
+    headers = [maker.made(request).headers["Authorization"] for _ in range(2)]
+    expected = OAuth1("key", "secret", nonce=iter(["one", "two"]).__next__, now=lambda: 1)
+    assert headers == [expected.header("GET", url) for _ in range(2)]
+
+
+async def test_a_large_answer_is_read_already_when_the_flow_gets_it():
+    rows = [{"id": number, "text": "x" * 100} for number in range(LARGE // 100)]
+    response = await opened(Response(200, {"content-type": "application/json"}, json.dumps(rows).encode()))
+    assert response.parsed == (rows,)
+    assert response.json() is response.parsed[0]
+
+
+@pytest.mark.parametrize("body", [b"[1, 2]", b"<" * LARGE, b"[" * LARGE], ids=["small", "no JSON", "too deep"])
+async def test_another_answer_is_left_to_the_flow(body):
+    response = Response(200, {"content-type": "application/json"}, body)
+    assert await opened(response) is response
+
+
+def ask(url, urgent):
+    response = yield Request("GET", url, urgent=urgent)
+    return response.status
+
+
+async def test_an_urgent_request_is_sent_to_a_server_that_counts_as_down(server):
+    server.script([HTML_503])
+    async with TriggererClient(Transport(timeout=5)) as client:
+        for _ in range(TRIES):
+            assert await client.run(ask(server.url, False)) == 503
+        with pytest.raises(NotSent, match="not asked"):
+            await client.run(ask(server.url, False))
+        server.script([Reply(200)])
+        assert await client.run(ask(server.url, True)) == 200
