@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scripts.environment import BENCH, NEWEST, ROOT
 
-USERS_EXTRAS = ("sandbox", "postgres", "openlineage", "yxdb")
+USERS_EXTRAS = ("fast", "sandbox", "postgres", "openlineage", "yxdb")
 PIN = re.compile(r"[a-z0-9][a-z0-9._-]*(\[[a-z0-9,_-]+\])?==[A-Za-z0-9.!+]+")
 
 

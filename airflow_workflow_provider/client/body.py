@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import ssl
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from requests import exceptions as failures
 from urllib3 import exceptions as urllib3_errors
 
 from airflow_workflow_provider.exceptions import ServerUnavailable
+from airflow_workflow_provider.outputs.stream import Stream
 
 if TYPE_CHECKING:
     import requests
 
-_BUFFER = 1 << 20  # bytes; small reads cost more than the network here
+# Packed in such a way, a body is handed on as it is on the wire; every other packing is undone here.
+_HANDED_ON = frozenset({"", "identity", "gzip", "x-gzip"})
+# What these say is true of the packed bytes alone.
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "accept-ranges", "etag", "last-modified"})
 _NEVER_SENT = (
     failures.InvalidURL,
     failures.InvalidSchema,
@@ -30,29 +33,25 @@ _NEVER_SENT = (
 _NEVER_SENT_WORDS = ("Tunnel connection failed", "WRONG_VERSION_NUMBER")
 
 
-class Body(io.RawIOBase):
-    """The decoded bytes of an answer; one that breaks off or is shorter than announced raises `ServerUnavailable`."""
+class Body(Stream):
+    """The bytes of an answer; one that breaks off or is shorter than announced raises `ServerUnavailable`.
+
+    ``headers`` (names in lower case) are those that are true of these bytes: gzip comes packed, as it is on the wire.
+    """
 
     def __init__(self, answer: requests.Response) -> None:
         self._answer = answer
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        self._unpacks = headers.get("content-encoding", "").strip().lower() not in _HANDED_ON
+        left_out = _OF_THE_WIRE if self._unpacks else frozenset()
+        self.headers = {name: value for name, value in headers.items() if name not in left_out}
 
-    @classmethod
-    def of(cls, answer: requests.Response) -> BinaryIO:
-        """Wrap an answer that was asked for with ``stream=True``."""
-        return cast("BinaryIO", io.BufferedReader(cls(answer), _BUFFER))
-
-    def readable(self) -> bool:
-        """A body can be read."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io's stub wants the C buffer type
-        """Read at most as many bytes as the buffer holds; 0 at the end."""
+    def take(self, size: int) -> bytes:
+        """Give the next bytes."""
         try:
-            data = self._answer.raw.read(len(buffer), decode_content=True)
+            return self._answer.raw.read(size, decode_content=self._unpacks)
         except (urllib3_errors.HTTPError, OSError, ValueError) as error:
             raise ServerUnavailable(f"the result broke off while it was read: {described(error)}") from error
-        buffer[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         """Give the connection back; one that was not read to its end is closed."""

@@ -31,7 +31,7 @@ def converted(array: pa.Array, target: pa.DataType, column: str, *, first_row: i
         return array
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
-    if _is_text(array.type) and not _is_text(target):
+    if _is_text(array.type) and not _is_text(target) and pc.min(pc.binary_length(array)).as_py() == 0:
         array = pc.if_else(pc.equal(array, ""), pa.scalar(None, array.type), array)
     for attempt in _attempts(array, target):
         try:

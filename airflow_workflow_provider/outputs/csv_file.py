@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from contextlib import closing
+from typing import BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.outputs.ahead import ahead
 from airflow_workflow_provider.outputs.head import peeked
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.scan import scan_text
@@ -22,6 +25,9 @@ from airflow_workflow_provider.outputs.seen import TEXT, Seen
 
 BLOCK = 4 << 20  # bytes; no row may be longer, and memory grows with it
 _HEADER = 1 << 20  # bytes; no header may be longer
+_PIECE = 1 << 18  # bytes read at once
+_BLOCKS_AHEAD = 6
+_PATIENCE = 1.0  # seconds
 
 
 def read_csv(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
@@ -33,10 +39,13 @@ def read_csv(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
         file = io.BytesIO(head + b"\n")  # Arrow takes a header without a line end for an empty file
     empty = pa.schema([(name, pa.string()) for name in kept])
     yield Raw(pa.RecordBatch.from_pylist([], empty), dict.fromkeys(kept, Seen()), tuple(names))
+    blocks = _Blocks(file)
     try:
-        reader = _reader(file, names, kept)
-        for batch in reader:
-            yield Raw(batch, {name: _seen(name, batch.column(name), wanted) for name in kept}, tuple(names))
+        # Reading and parsing go on while the last block is looked at.
+        with closing(ahead(_reader(blocks, names, kept))) as batches, blocks:
+            for batch in batches:
+                yield Raw(batch, {name: _seen(name, batch.column(name), wanted) for name in kept}, tuple(names))
+                blocks.used()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         said = f"a row is longer than {BLOCK >> 20} MB" if "straddling" in str(error) else str(error)
         raise OutputUnavailable(f"{wanted.where}the file cannot be read as CSV: {said}") from error
@@ -46,9 +55,9 @@ def _seen(name: str, texts: pa.Array, wanted: Wanted) -> Seen:
     return TEXT if wanted.is_settled(name) else scan_text(texts, quoted_numbers=True)
 
 
-def _reader(file: BinaryIO, names: list[str], kept: list[str]) -> pyarrow.csv.CSVStreamingReader:
+def _reader(blocks: _Blocks, names: list[str], kept: list[str]) -> pyarrow.csv.CSVStreamingReader:
     return pyarrow.csv.open_csv(
-        file,
+        blocks,
         read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
         # In a file of one column an empty line is a row without a value.
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
@@ -60,6 +69,53 @@ def _reader(file: BinaryIO, names: list[str], kept: list[str]) -> pyarrow.csv.CS
             quoted_strings_can_be_null=False,
         ),
     )
+
+
+class _Blocks:
+    """The file as Arrow's parser reads it, at most some blocks ahead of their use.
+
+    Left alone, Arrow reads dozens of blocks ahead. They lie in its own memory: as Python's bytes they would leave
+    holes behind that stay with the process.
+    """
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._room = file, threading.Semaphore(_BLOCKS_AHEAD)
+        self._gone = False
+
+    def read(self, size: int) -> pa.Buffer:
+        """Give so many bytes; fewer only at the end."""
+        # Not every block makes a batch, so this may not wait for ever.
+        if not self._gone:
+            self._room.acquire(timeout=_PATIENCE)
+        block = pa.allocate_buffer(size)
+        filled = 0
+        with memoryview(block).cast("B") as view:
+            while filled < size and (data := self._file.read(min(_PIECE, size - filled))):
+                view[filled : filled + len(data)] = data
+                filled += len(data)
+        return block if filled == size else block.slice(0, filled)
+
+    def used(self) -> None:
+        """Let one more be read."""
+        self._room.release()
+
+    def __enter__(self) -> Self:
+        """Blocks are used from here on."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nobody uses blocks any more: do not wait for it."""
+        self._gone = True
+        self._room.release(_BLOCKS_AHEAD)
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def close(self) -> None:
+        """Leave the file to its owner."""
 
 
 def _header(head: bytes, where: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO, cast
 
-_BUFFER = 1 << 20  # bytes
+from airflow_workflow_provider.outputs.stream import PIECE, Stream
 
 
 def peeked(file: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
@@ -15,25 +15,29 @@ def peeked(file: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
         parts.append(data)
         left -= len(data)
     head = b"".join(parts)
-    return head, cast("BinaryIO", io.BufferedReader(_Rejoined(head, file), _BUFFER))
+    return head, cast("BinaryIO", _Rejoined(head, file))
 
 
-class _Rejoined(io.RawIOBase):
+def buffered(file: BinaryIO) -> BinaryIO:
+    """Give a stream to those who read it in small pieces or by lines; closing it closes both."""
+    return cast("BinaryIO", io.BufferedReader(file, PIECE)) if isinstance(file, Stream) else file
+
+
+class _Rejoined(Stream):
     """A stream whose beginning was read already."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self._head, self._rest = head, rest
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io's stub wants the C buffer type
-        data = self._head[: len(buffer)] or self._rest.read(len(buffer))
-        self._head = self._head[len(data) :]
-        buffer[: len(data)] = data
-        return len(data)
+    def take(self, size: int) -> bytes:
+        """Give the beginning first."""
+        if not self._head:
+            return self._rest.read(size)
+        data, self._head = self._head[:size], self._head[size:]
+        return data if len(data) == size else data + self._rest.read(size - len(data))
 
     def close(self) -> None:
+        """Close the rest as well."""
         if not self.closed:
             self._rest.close()
         super().close()

@@ -10,8 +10,10 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.convert import as_text
+from airflow_workflow_provider.outputs.json_columns import columns_of_batch
 from airflow_workflow_provider.outputs.raw import Client, Raw, Wanted
 from airflow_workflow_provider.outputs.rows import columns_of
+from airflow_workflow_provider.protocol.json_rows import JsonRows
 from airflow_workflow_provider.protocol.results import Page, RowSource
 
 
@@ -21,9 +23,11 @@ def read_pages(source: RowSource, client: Client, wanted: Wanted) -> Iterator[Ra
     for page in checked_pages(source, client, wanted.where):
         words = dict(page.columns)
         kept = {name: words[name] for name in wanted.of(list(words))}
-        batch, seen = columns_of(
-            page.rows, kept, typed=wanted.typed, before=wanted.before, first_row=first_row, where=wanted.where
-        )
+        known: Any = {"typed": wanted.typed, "before": wanted.before, "first_row": first_row, "where": wanted.where}
+        if isinstance(page.rows, JsonRows):
+            batch, seen = columns_of_batch(page.rows.batch, kept, **known)
+        else:
+            batch, seen = columns_of(page.rows, kept, **known)
         yield Raw(batch, seen, tuple(words))
         first_row += len(page.rows)
 
@@ -48,7 +52,8 @@ def checked_pages(source: RowSource, client: Client, where: str) -> Iterator[Pag
 
 def _check_rows(page: Page, names: list[str], number: int, where: str) -> None:
     try:
-        unknown = set().union(*page.rows) - set(names)
+        found = page.rows.batch.schema.names if isinstance(page.rows, JsonRows) else set().union(*page.rows)
+        unknown = set(found) - set(names)
     except TypeError:
         raise OutputUnavailable(f"{where}page {number} holds rows that are no objects") from None
     if unknown:

@@ -109,7 +109,7 @@ def _typed(kind: Kind, wanted: pa.DataType) -> Builder:
         if kind is not Kind.BOOL:  # a bare number is no time: nothing tells what it counts
             values = [value if value is None else as_text(value) for value in values]
         array = untyped(values)
-        if pa.types.is_timestamp(wanted) and not pa.types.is_null(array.type) and _has_nanoseconds(array):
+        if pa.types.is_timestamp(wanted) and not pa.types.is_null(array.type) and has_nanoseconds(array):
             return array, Seen(kind, nanoseconds=True)
         made = converted(array, wanted, name, first_row=first_row, where=where)
         if made.null_count == len(made):
@@ -121,7 +121,8 @@ def _typed(kind: Kind, wanted: pa.DataType) -> Builder:
     return build
 
 
-def _has_nanoseconds(text: pa.Array) -> bool:
+def has_nanoseconds(text: pa.Array) -> bool:
+    """True if text holds times with more digits than six."""
     text = scan.iso_times(text)
     if not pc.any(pc.match_substring_regex(text, r"\.\d{7}")).as_py():
         return False

@@ -21,6 +21,7 @@ _CODE = r"^[0-9]+[eE][0-9]+$"
 _NOT_FINITE = r"^[-+]?(?:nan|inf|infinity)$"
 _EXACT_IN_FLOAT = 2**53
 _HEAD = 16  # values that are tried first
+_WITH_SEVEN_DIGITS = len("2024-01-01T00:00:00.1234567")  # bytes; in shorter text there is no such time
 _NANOSECOND_YEARS = pa.array(["1677-09-22", "2262-04-11"]).cast(pa.date32()).cast(pa.timestamp(UNIT))
 
 
@@ -29,15 +30,22 @@ def scan_text(array: pa.Array, *, quoted_numbers: bool) -> Seen:
 
     ``quoted_numbers`` allows numbers and booleans to be spelled as text, as in CSV; dates and times always are.
     """
-    values = array.drop_null()
-    filled = values.filter(pc.not_equal(values, ""))
+    filled = _filled(array)
     if not len(filled):
-        return Seen(Kind.BLANK if len(values) else Kind.NULL)
+        return Seen(Kind.BLANK if array.null_count < len(array) else Kind.NULL)
     head = filled.slice(0, _HEAD)
     scans = (*(_QUOTED if quoted_numbers else ()), *_ALWAYS)
     # What does not hold for the first values cannot hold for all, and a cast that fails is slow on many values.
     found = (scan(filled) for scan in scans if scan(head) is not None)
     return next((seen for seen in found if seen is not None), TEXT)
+
+
+def _filled(array: pa.Array) -> pa.Array:
+    """Leave out nulls and empty text; a copy is made only where there are some."""
+    values = array.drop_null() if array.null_count else array
+    if len(values) and not pc.min(pc.binary_length(values)).as_py():
+        return values.filter(pc.not_equal(values, ""))
+    return values
 
 
 def scan_int(values: pa.Array) -> Seen:
@@ -64,6 +72,8 @@ def iso_times(values: pa.Array) -> pa.Array:
     """Spell times as Arrow reads them: ``… UTC`` (BigQuery) is ``Z``, the seventh digit (.NET) goes if it is a zero."""
     if pc.any(pc.ends_with(values, ZONE)).as_py():
         values = pc.replace_substring_regex(values, r" ?UTC$", "Z")
+    if (pc.max(pc.binary_length(values)).as_py() or 0) < _WITH_SEVEN_DIGITS:
+        return values
     if pc.any(pc.match_substring_regex(values, r"\.\d{7}")).as_py():
         return pc.replace_substring_regex(values, r"(\.\d{6})0+(\D|$)", r"\1\2")
     return values
@@ -85,6 +95,11 @@ def _scan_int(values: pa.Array) -> Seen | None:
 
 
 def _scan_number(values: pa.Array) -> Seen | None:
+    floats = _plain_floats(values)
+    if floats is not None:
+        digits, scale = _plain_width(values)
+        fits = _print_as(values, floats, pc.greater(pc.binary_length(values), SAFE_DIGITS))
+        return Seen(Kind.NUMBER, digits, scale, fits_float64=fits)
     numeric = pc.match_substring_regex(values, _NUMBER)
     rest = values.filter(pc.invert(numeric))
     finite = values.filter(numeric)
@@ -96,18 +111,46 @@ def _scan_number(values: pa.Array) -> Seen | None:
     return Seen(Kind.NUMBER, digits, scale, fits_float64=_fit_float64(finite), finite=not len(rest))
 
 
+def _plain_floats(values: pa.Array) -> pa.Array | None:
+    """Give numbers that are spelled without an exponent, or None; it says the same as `_NUMBER`, only faster."""
+    least, most = pc.min_max(_bytes_of(values)).as_py().values()
+    if not ord("-") <= least <= most <= ord("9"):
+        return None
+    floats = cast_or_none(values, pa.float64())
+    if floats is None:
+        return None
+    zeros = pc.starts_with(values, "0")
+    if least == ord("-"):
+        zeros = pc.or_(zeros, pc.starts_with(values, "-0"))
+    if pc.any(zeros).as_py() and pc.any(pc.match_substring_regex(values.filter(zeros), r"^-?0[0-9]")).as_py():
+        return None
+    return floats
+
+
+def _bytes_of(values: pa.Array) -> pa.Array:
+    """Give the bytes of text without nulls, one after the other."""
+    _, ends, data = values.cast(pa.string()).buffers()
+    offsets = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, ends], offset=values.offset)
+    start, end = offsets[0].as_py(), offsets[-1].as_py()
+    return pa.Array.from_buffers(pa.uint8(), end - start, [None, data], offset=start)
+
+
 def _width(numbers: pa.Array) -> tuple[int, int]:
     """Give the most digits before and after the point."""
     with_exponent = pc.match_substring(numbers, "e", ignore_case=True)
     widths = [_width_of(Decimal(text)) for text in numbers.filter(with_exponent).to_pylist()]
-    plain = pc.utf8_ltrim(numbers.filter(pc.invert(with_exponent)), "-")
+    plain = numbers.filter(pc.invert(with_exponent))
     if len(plain):
-        length, point = pc.utf8_length(plain), pc.find_substring(plain, ".")
-        none = pc.equal(point, -1)
-        before = pc.if_else(none, length, point)
-        after = pc.if_else(none, pa.scalar(0, pa.int32()), pc.subtract(pc.subtract(length, point), 1))
-        widths.append((pc.max(before).as_py(), pc.max(after).as_py()))
+        widths.append(_plain_width(plain))
     return max(width[0] for width in widths), max(width[1] for width in widths)
+
+
+def _plain_width(numbers: pa.Array) -> tuple[int, int]:
+    length, point = pc.binary_length(numbers), pc.find_substring(numbers, ".")
+    none = pc.equal(point, -1)
+    before = pc.subtract(pc.if_else(none, length, point), pc.cast(pc.starts_with(numbers, "-"), pa.int32()))
+    after = pc.if_else(none, pa.scalar(0, pa.int32()), pc.subtract(pc.subtract(length, point), 1))
+    return pc.max(before).as_py(), pc.max(after).as_py()
 
 
 def _width_of(number: Decimal) -> tuple[int, int]:
@@ -118,14 +161,25 @@ def _width_of(number: Decimal) -> tuple[int, int]:
 
 def _fit_float64(numbers: pa.Array) -> bool:
     """True if every number comes back digit by digit from a float."""
-    safe = pc.and_(
-        pc.less_equal(pc.utf8_length(numbers), SAFE_DIGITS),
-        pc.invert(pc.match_substring(numbers, "e", ignore_case=True)),
+    hard = pc.or_(
+        pc.greater(pc.binary_length(numbers), SAFE_DIGITS), pc.match_substring(numbers, "e", ignore_case=True)
     )
-    hard = numbers.filter(pc.invert(safe))
-    printed = pc.cast(pc.cast(hard, pa.float64()), pa.string())
-    hard = hard.filter(pc.not_equal(printed, hard))
-    return all(_fits_float64(text) for text in hard.to_pylist())
+    return _print_as(numbers, pc.cast(numbers, pa.float64()), hard)
+
+
+def _print_as(numbers: pa.Array, floats: pa.Array, hard: pa.Array) -> bool:
+    """True if the ``hard`` ones among these floats print the very numbers; the others are known to."""
+    if not pc.any(hard).as_py():
+        return True
+    if not pc.all(hard).as_py():
+        numbers, floats = numbers.filter(hard), floats.filter(hard)
+    printed = pc.cast(floats, pa.string())
+    for padding in ("", "0"):  # as it stands, and without the zeros at its end
+        other = pc.not_equal(printed, pc.utf8_rtrim(numbers, padding) if padding else numbers)
+        if not pc.any(other).as_py():
+            return True
+        numbers, printed = numbers.filter(other), printed.filter(other)
+    return all(_fits_float64(text) for text in numbers.to_pylist())
 
 
 def _fits_float64(text: str) -> bool:

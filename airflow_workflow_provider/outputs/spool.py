@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import WorkflowError
 
+_PLAIN = 256 << 20  # bytes; what comes after them is compressed, which takes longer than to write it, and half the disk
+
 
 class Spool:
     """Takes record batches of any schemas, and gives them back in order, once.
@@ -21,7 +23,8 @@ class Spool:
         self._only: pa.RecordBatch | None = None
         self._file: IO[bytes] | None = None
         self._writer: Any = None
-        self._writer_schema: pa.Schema | None = None
+        self._kind: tuple[pa.Schema, bool] | None = None
+        self._size = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Keep a batch."""
@@ -62,12 +65,14 @@ class Spool:
 
     def _write(self, batch: pa.RecordBatch) -> None:
         # A stream has one schema; a batch with another one starts the next stream in the same file.
-        if self._writer is None or self._writer_schema != batch.schema:
+        kind = (batch.schema, self._size > _PLAIN and pa.Codec.is_available("lz4"))
+        if self._writer is None or self._kind != kind:
             self._end()
-            options = pa.ipc.IpcWriteOptions(compression="lz4" if pa.Codec.is_available("lz4") else None)
-            self._writer_schema = batch.schema
+            self._kind = kind
+            options = pa.ipc.IpcWriteOptions(compression="lz4" if kind[1] else None)
             self._writer = pa.ipc.new_stream(self._file, batch.schema, options=options)
         self._writer.write_batch(batch)
+        self._size += batch.nbytes
 
     def _end(self) -> None:
         if self._writer is not None:

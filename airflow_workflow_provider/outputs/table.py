@@ -7,12 +7,14 @@ single page in memory). So a source that breaks off is noticed before a target i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.ahead import ahead
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.raw import Raw, RawReader, Wanted
 from airflow_workflow_provider.outputs.seen import Seen
@@ -21,6 +23,7 @@ from airflow_workflow_provider.outputs.types import parse_types
 
 Columns = Sequence[str] | Mapping[str, str] | None
 Watch = Callable[[int, int], None]
+_AHEAD = 4  # batches: a file's row group takes many at once
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def table(
     renamed = chosen if chosen is not None else {name: name for name in gathered.names}
     final = {name: types.get(name, gathered.seen.get(name, Seen()).type) for name in renamed}
     schema = pa.schema([(target, final[source]) for source, target in renamed.items()])
-    return pa.RecordBatchReader.from_batches(schema, _batches(gathered, final, schema, batch_rows))
+    # The next rows are converted while the last ones are written.
+    return pa.RecordBatchReader.from_batches(schema, ahead(_batches(gathered, final, schema, batch_rows), _AHEAD))
 
 
 def chosen_columns(columns: Columns) -> dict[str, str] | None:
@@ -104,6 +108,7 @@ def _gathered(
     except BaseException:
         gathered.spool.close()
         raise
+    pa.default_memory_pool().release_unused()  # what reading took must not add to what writing takes
     return gathered
 
 
@@ -112,17 +117,19 @@ def _gather(
 ) -> None:
     wanted = Wanted(columns, typed, into.seen, part.where)
     row = 1
-    for number, raw in enumerate(part.read(wanted)):
-        if single and not number:  # a misspelt column must not cost a whole download, where columns are known at once
-            _check_early(raw, columns, part)
-        into.names.update(dict.fromkeys(raw.names))
-        for name, seen in raw.seen.items():
-            into.seen[name] = into.seen.get(name, Seen()) | seen
-        if raw.batch.num_rows:
-            into.spool.add(raw.batch)
-            into.places.append((part.where, row))
-        row += raw.batch.num_rows
-        watch(raw.batch.num_rows, raw.batch.nbytes)
+    # Closed by hand: an error holds on to the reader, and it to a connection and a thread.
+    with closing(cast("Any", part.read(wanted))) as raws:
+        for number, raw in enumerate(raws):
+            if single and not number:  # a misspelt column must not cost a whole download, where columns are known
+                _check_early(raw, columns, part)
+            into.names.update(dict.fromkeys(raw.names))
+            for name, seen in raw.seen.items():
+                into.seen[name] = into.seen.get(name, Seen()) | seen
+            if raw.batch.num_rows:
+                into.spool.add(raw.batch)
+                into.places.append((part.where, row))
+            row += raw.batch.num_rows
+            watch(raw.batch.num_rows, raw.batch.nbytes)
 
 
 def _check_early(raw: Raw, columns: frozenset[str] | None, part: Part) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_workflow_provider.lineage.naming import name_of
 from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
 
 
@@ -73,3 +74,8 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
             log=self.log,
         )
         return self.handed_on(context, load.earlier() or load.run(self.harvest()))
+
+    def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Name the files as lineage knows them."""
+        paths = result["path"]
+        return [name_of(path) for path in ([paths] if isinstance(paths, str) else paths)]

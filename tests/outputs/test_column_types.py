@@ -197,3 +197,26 @@ def test_a_disk_that_takes_no_more_is_a_clear_error():
             table_of(pages(many, many))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("allowed", [None, 5, 6])
+def test_rows_within_the_bound_are_read(allowed):
+    assert table_of(file("csv", "a\n" + "1\n" * 5), max_rows=allowed).num_rows == 5
+
+
+def test_more_rows_than_allowed_are_an_error_and_end_the_download():
+    source = file("csv", "a,b\n" + "1,2\n" * 5_000_000, breaks_at=19_000_000)
+    with pytest.raises(OutputUnavailable, match=r"out: the output has more than the 1,000 rows that max_rows allows"):
+        table_of(source, max_rows=1000, where="out: ")
+    assert Player().run(source.flow()).raw.closed
+    played: list[str] = []
+    many = (page({"a": "number"}, [k]) for k in range(10))
+    with pytest.raises(OutputUnavailable, match="more than the 2 rows"):
+        table_of(pages(*many, log=played), max_rows=2)
+    assert played == ["closed"]
+
+
+@pytest.mark.parametrize("bound", [-1, "5", True, 1.5])
+def test_a_bound_that_is_none_is_refused(bound):
+    with pytest.raises(InvalidArgument, match="max_rows: expected a number of rows"):
+        table_of(file("csv", "a\n1\n"), max_rows=bound)

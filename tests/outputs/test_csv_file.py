@@ -152,3 +152,9 @@ def test_a_file_that_is_opened_comes_as_it_is():
 def test_a_raw_file_is_no_table():
     with pytest.raises(OutputUnavailable, match="format 'raw', which cannot be read as a table"):
         table_of(file("raw", "a\n1\n"))
+
+
+def test_digits_behind_the_point_that_are_zeros_are_no_digits():
+    """A warehouse that spells every number with 16 digits does not make decimals of them."""
+    found, got = column_of(file("csv", "k,c\nx,1.5000000000000000\nx,-0.2500000000000000\n"), "c")
+    assert (found, got) == ("double", [1.5, -0.25])

@@ -115,6 +115,20 @@ def test_a_result_is_read_long_after_its_first_address(stevesie):
     assert urlsplit(run["output_location"]).query == ""
 
 
+def test_a_download_that_breaks_off_goes_on_at_a_fresh_address(stevesie, tmp_path):
+    """The host sends half and hangs up; by then the address has expired, so the next one is asked for first."""
+    run = stevesie.told(WEATHER)
+    wanted = rows(stevesie, run, "results.csv")
+    stevesie.sandbox.settings("stevesie", url_seconds=0.2)
+    stevesie.fault("truncate", "^/results/")
+    given = {"output_name": "results.csv", "path": str(tmp_path / "months.csv"), "format": "csv"}
+    before = len(stevesie.asked(f"/executions/{run['run_id']}"))
+    landed = WorkflowOutputToObjectStorageOperator(task_id="t", run=run, **given).execute(context_of())
+    assert landed["rows"] == len(wanted)
+    assert len((tmp_path / "months.csv").read_text().splitlines()) == len(wanted) + 1
+    assert len(stevesie.asked(f"/executions/{run['run_id']}")) == before + 2
+
+
 def test_addresses_that_are_refused_for_ever_are_told(stevesie):
     run = stevesie.told()
     stevesie.fault("status", "^/results/", status=403, times=None)

@@ -20,6 +20,7 @@ from airflow_workflow_provider.exceptions import InvalidArgument
 
 Watch = Callable[[int, int], None]
 _ROW_GROUP_ROWS, _ROW_GROUP_BYTES = 250_000, 64 << 20
+_SAMPLE, _MOSTLY_NEW = 20_000, 0.9  # values looked at, and the share of different ones
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,34 @@ def _batches(reader: pa.RecordBatchReader, schema: pa.Schema, watch: Watch) -> I
 
 def _write_parquet(reader: pa.RecordBatchReader, file: BinaryIO, compression: str, watch: Watch) -> None:
     schema = _with_values(reader.schema)
-    with pyarrow.parquet.ParquetWriter(file, schema, compression=compression) as writer:
-        group: list[pa.RecordBatch] = []
-        for batch in _batches(reader, schema, watch):
-            group.append(batch)
-            if _is_full(group):
-                writer.write_table(pa.Table.from_batches(group, schema))
-                group.clear()
-        if group:
-            writer.write_table(pa.Table.from_batches(group, schema))
+    groups = _groups(reader, schema, watch)
+    first = next(groups, schema.empty_table())
+    repeating = [name for name in schema.names if _repeats(first.column(name))] if schema.names else False
+    with pyarrow.parquet.ParquetWriter(file, schema, compression=compression, use_dictionary=repeating) as writer:
+        if first.num_rows:
+            writer.write_table(first)
+        del first
+        for group in groups:
+            writer.write_table(group)
+
+
+def _groups(reader: pa.RecordBatchReader, schema: pa.Schema, watch: Watch) -> Iterator[pa.Table]:
+    group: list[pa.RecordBatch] = []
+    for batch in _batches(reader, schema, watch):
+        group.append(batch)
+        if _is_full(group):
+            yield pa.Table.from_batches(group, schema)
+            group.clear()
+    if group:
+        yield pa.Table.from_batches(group, schema)
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Tell from the first values whether a dictionary pays: for values that hardly repeat it takes most of the time."""
+    if pa.types.is_nested(column.type):
+        return True
+    sample = column.slice(0, _SAMPLE).drop_null()
+    return bool(pc.count_distinct(sample).as_py() <= _MOSTLY_NEW * len(sample))
 
 
 def _is_full(group: list[pa.RecordBatch]) -> bool:

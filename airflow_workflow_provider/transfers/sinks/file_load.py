@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument
-from airflow_workflow_provider.outputs.reading import opened, part_of
+from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import table
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.harvest import PLACEHOLDER, Harvested, grouped
 from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.file_copies import NotLines, copy, keeps_bytes
 from airflow_workflow_provider.transfers.sinks.file_formats import Format
-from airflow_workflow_provider.transfers.sinks.files import StoredFile, Written, copied
+from airflow_workflow_provider.transfers.sinks.files import StoredFile, Written
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _UNFIT = r"[^\w.=+-]"  # what a run's id or an output's name must not bring into a path, above all "/"
 _KEY = "workflow_output_files"  # in the task state store
@@ -66,30 +70,46 @@ class FileLoad:
         return result
 
     def _written(self, path: str, group: Sequence[Harvested], progress: Progress, leftovers: ExitStack) -> _Landed:
-        file, before = self._file(path), progress.rows
+        file = self._file(path)
         self._check_free(file)
-        written = file.write(self._filler(path, group, progress), compress=self._compresses)
-        leftovers.callback(file.discard)
-        return _Landed(file, written, None if self.format.write is None else progress.rows - before)
-
-    def _filler(self, path: str, group: Sequence[Harvested], progress: Progress) -> Callable[[BinaryIO], None]:
-        write = self.format.write
-        if write is not None:
-            reading = Progress(self.log, "Read")
-            parts = [part_of(item.source, item.client, item.where) for item in group]
-            reader = table(parts, watch=reading.add)
-            return lambda target: write(reader, target, self.compression, progress.add)
-        if len(group) > 1:
+        if self.name == "raw" and len(group) > 1:
             raise InvalidArgument(
                 f"path: {path!r} would hold {len(group)} outputs, which format='raw' cannot join; "
                 "put {output}, {run_id} or {index} into it"
             )
+        landed = self._copied(file, group[0], progress) if len(group) == 1 else None
+        landed = landed or self._made(file, group, progress)
+        leftovers.callback(file.discard)
+        return landed
 
-        def copy(target: BinaryIO) -> None:
-            with opened(group[0].source, group[0].client) as source:
-                copied(source, target, progress.add)
+    def _copied(self, file: StoredFile, item: Harvested, progress: Progress) -> _Landed | None:
+        """Keep the bytes as they come; None where they are no file of this format."""
+        if not keeps_bytes(item, self.name):
+            return None
+        rows: list[int | None] = []
+        try:
+            written = file.write(
+                lambda target: rows.append(copy(item, self.name, target, progress.add, compress=self._compresses))
+            )
+        except NotLines:
+            return None
+        progress.add(rows[0] or 0, 0)
+        return _Landed(file, written, rows[0])
 
-        return copy
+    def _made(self, file: StoredFile, group: Sequence[Harvested], progress: Progress) -> _Landed:
+        """Read the outputs as one table and write it in this format."""
+        write, before = self.format.write, progress.rows
+        assert write is not None, "raw bytes are copied"
+        # It is read to its end before there is a file: an output that breaks off leaves the storage alone.
+        reader = self._reader(group)
+        written = file.write(
+            lambda target: write(reader, target, self.compression, progress.add), compress=self._compresses
+        )
+        return _Landed(file, written, progress.rows - before)
+
+    def _reader(self, group: Sequence[Harvested]) -> pa.RecordBatchReader:
+        reading = Progress(self.log, "Read")
+        return table([part_of(item.source, item.client, item.where) for item in group], watch=reading.add)
 
     @property
     def _compresses(self) -> bool:
