@@ -21,6 +21,7 @@ from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Auth, HeaderAuth, NoAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.json_rows import JsonRows
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.oauth2 import client_credentials
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
@@ -42,20 +43,27 @@ JOBS = "/v3/sql/jobs"
 QUERY_TIMEOUT = 90.0  # seconds; the server ends a query after 60 [sql-api]
 
 FORM = Form(
-    labels={"host": "API base URL", "login": "OAuth client id", "password": "API access token, or OAuth client secret"},
+    labels={"host": "API base URL", "login": "OAuth client id", "password": "Token or client secret"},
     placeholders={
         "host": "https://gcp-us-east1.api.carto.com",
         "login": "leave empty for an API access token",
     },
-    hidden=("schema", "port"),
+    hidden=("schema",),
     extras={
         "carto_connection": Field(
             "CARTO connection", "Name of the connection inside CARTO. Default carto_dw.", placeholder="carto_dw"
         ),
-        "token_url": Field("OAuth token URL", "Where an OAuth client gets its token.", placeholder=TOKEN_URL),
+        "token_url": Field(
+            "OAuth token URL", f"Where an OAuth client gets its token. Default {TOKEN_URL}.", placeholder=TOKEN_URL
+        ),
         "read_token": Field("Read token", "API access token for reading outputs, if the other may not.", secret=True),
         "warehouse": Field(
             "Warehouse", "What the CARTO connection leads to. Default bigquery.", choices=tuple(sql.DIALECTS)
+        ),
+        "warehouse_host": Field(
+            "Warehouse host",
+            "Account of Snowflake, host:port of PostgreSQL or Redshift; names assets and lineage.",
+            placeholder="my_org-my_account",
         ),
         **COMMON_FIELDS,
     },
@@ -70,9 +78,11 @@ class CartoSystem(WorkflowSystem):
     default_conn_id = "carto_default"
     form = FORM
     states = STATES
+    api_version = "SQL API v3"
     poll_interval = 15.0  # every request counts against a monthly quota
     start_options = frozenset({"carto_connection"})
     can_cancel = True
+    can_count_rows = True
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)
@@ -126,8 +136,10 @@ class CartoSystem(WorkflowSystem):
         except WorkflowError:
             return run  # a token that may not read the table is no reason to doubt the run
         # A workflow without an Output component leaves a table with the one column ``dummy`` (exported procedures).
-        if [name for name, _ in sql.columns(page)] != ["dummy"]:
-            return run
+        columns = sql.columns(page)
+        if [name for name, _ in columns] != ["dummy"]:
+            told = {run.outputs[0].name: [[name, kind] for name, kind in columns]}
+            return replace(run, details={**run.details, "columns": told})
         table = run.outputs[0].location
         warning = f"Output table {table} holds only the column 'dummy': the workflow has no Output component"
         yield Note(warning, "warning")
@@ -148,6 +160,10 @@ class CartoSystem(WorkflowSystem):
         dialect = self._dialect(run)
         return RowSource(lambda: sql.pages(output.location, dialect, lambda text: self._query(run, text)))
 
+    def count_rows(self, run: Run, output: Output) -> Flow[int]:
+        """Count the rows of the output table, with one query more."""
+        return (yield from sql.counted(output.location, self._dialect(run), lambda text: self._query(run, text)))
+
     def test(self) -> Flow[str]:
         """List jobs: it needs good credentials, and no right to any table."""
         request = Request("GET", self.api.url(JOBS))
@@ -162,12 +178,12 @@ class CartoSystem(WorkflowSystem):
         request = Request("POST", url, json={"q": text}, timeout=QUERY_TIMEOUT)
         doing = f"reading the output of run {run.run_id}"
         try:
-            document = yield from self.reading.read(request, doing, exact=True)
+            document = yield from self.reading.read_rows(request, doing, sql.TYPES)
         except AuthenticationFailed as error:
             # The token that the workflow's dialog shows may run the procedure and nothing else [guide].
             hint = "; a token that may SELECT from the output table goes into the field 'read_token'"
             raise type(error)(f"{error}{hint}", status=error.status) from error
-        if not isinstance(document, Mapping) or not isinstance(document.get("rows"), list):
+        if not isinstance(document, Mapping) or not isinstance(document.get("rows"), (list, JsonRows)):
             raise self.reading.unreadable(request, Response(200), doing, "the answer has no rows")
         return document
 

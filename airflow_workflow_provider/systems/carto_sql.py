@@ -111,6 +111,12 @@ def sample(table: str, warehouse: str) -> str:
     return f"SELECT * FROM {quoted(table, DIALECTS[warehouse])} LIMIT 1"  # noqa: S608  # the name comes from CARTO and is quoted
 
 
+def counted(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, Any]]]) -> Flow[int]:
+    """Count the rows of a table."""
+    answer = yield from query(f"SELECT COUNT(*) AS n FROM {quoted(table, DIALECTS[warehouse])}")  # noqa: S608  # as above
+    return _count(answer, table)
+
+
 def pages(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, Any]]]) -> Flow[None]:
     """Read a whole table: yields a `Chunk` of a `Page` per shard, and never a row less than ``COUNT(*)`` says."""
     dialect = DIALECTS[warehouse]

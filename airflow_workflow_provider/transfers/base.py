@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.lineage.transfers import TransferLineage, named_sources
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.transfers.harvest import Harvested
 
 
-class WorkflowOutputTransfer(BaseOperator):
+class WorkflowOutputTransfer(TransferLineage, BaseOperator):
     """Moves outputs of runs somewhere else; `WorkflowOutputToSqlOperator` and its like say where to.
 
     :param run: the run object that a run operator or sensor returns, its JSON text, or a sequence of these (the
@@ -47,13 +48,15 @@ class WorkflowOutputTransfer(BaseOperator):
         # Imported late: a DAG file must not pay for what only a running task needs.
         from airflow_workflow_provider.transfers.harvest import harvest
 
-        return harvest(
+        found = harvest(
             self.run,
             conn_id=self.conn_id,
             output_name=self.output_name,
             on_missing_output=self.on_missing_output,
             log=self.log,
         )
+        self.sources = named_sources(found, self.conn_id, self.log)
+        return found
 
     def as_value(self, name: str) -> Any:
         """Give an argument that is a list or a mapping; a template may have made JSON text of it."""
@@ -70,4 +73,5 @@ class WorkflowOutputTransfer(BaseOperator):
         if self.do_xcom_push:
             for key, value in result.items():
                 context["ti"].xcom_push(key=key, value=value)
-        return dict(result)
+        self.result = dict(result)
+        return self.result

@@ -13,6 +13,9 @@ PAUSE = 10.0  # seconds between two lines
 class Progress:
     """Counts what has passed, and says so now and then.
 
+    ``size`` is in bytes: of the file where its bytes are passed on as they are, else of the rows in memory. ``rows``
+    may be an estimate until the end.
+
     :param doing: what is done, as in ``"Read"``.
     """
 

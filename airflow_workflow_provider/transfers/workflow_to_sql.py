@@ -12,8 +12,9 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     """Loads outputs of one or more runs into a table of any database that has a `DbApiHook`.
 
     All rows or none: everything happens in one transaction. A retry of a try that had committed already succeeds
-    without loading twice; a clear loads again. Returns ``{"table", "rows", "bytes", "seconds"}``, and pushes each of
-    these as an XCom of its own. ``bytes`` is the size of the rows in memory.
+    without loading twice; a clear loads again. PostgreSQL is loaded by COPY, CSV files unparsed. Returns
+    ``{"table", "rows", "bytes", "seconds"}``, and pushes each of these as an XCom of its own. ``bytes`` is the size of
+    the CSV where its bytes were passed on, else of the rows in memory.
 
     The arguments that say which output of which run are described at
     :class:`~airflow_workflow_provider.transfers.base.WorkflowOutputTransfer`.
@@ -84,3 +85,10 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             log=self.log,
         )
         return self.handed_on(context, load.earlier() or load.run(self.harvest()))
+
+    def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Name the tables as lineage knows them."""
+        from airflow_workflow_provider.lineage.databases import named_tables
+        from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+
+        return named_tables(sql_hook(self.sql_conn_id), self.sql_conn_id, result["table"])

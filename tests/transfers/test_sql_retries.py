@@ -133,12 +133,13 @@ load.run(harvest(run, conn_id=None, output_name=None, on_missing_output="fail", 
     ("kind", "if_exists", "line"),
     [
         ("sqlite", "append", "Wrote 20,000 rows"),
-        ("postgres", "fail", "Read 20,000 rows"),
+        ("postgres", "fail", "Committing 20,000 rows"),
+        ("postgres", "append", "Wrote 20,000 rows"),
         ("mariadb", "fail", "Wrote 20,000 rows"),
     ],
 )
 def test_a_try_that_is_killed_leaves_all_or_nothing(tables, kind, servers, tmp_path, monkeypatch, line, if_exists):
-    """With SIGKILL, between reading and writing or right after the commit; the retry leaves exactly one copy."""
+    """With SIGKILL, between COPY and commit or right after it; the retry leaves exactly one copy."""
     database = opened(kind, servers, tmp_path, monkeypatch)
     run = tables.put("out", COLUMNS, *([k, f"row {k}"] for k in range(20_000)))
     command = [sys.executable, "-W", "ignore", "-c", KILLED, line, json.dumps(run.to_json()), if_exists]

@@ -37,7 +37,8 @@ class SqlDialect:
     table); its parameters are ``columns_of`` the schema, the table, and the whole name in quotes.
     ``ddl_in_transaction`` is False where CREATE and DROP commit. ``temporary`` is empty where the staging table is a
     table like any other. ``update`` updates the target ``{t}`` from the staging table ``{s}``. ``swap`` puts a filled
-    table in the place of another at once. ``one_cursor`` means that only the connection shares its transaction.
+    table in the place of another at once. ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it. ``one_cursor``
+    means that only the connection shares its transaction.
     """
 
     name: str
@@ -58,6 +59,7 @@ class SqlDialect:
     update: str = "UPDATE {t} AS t SET {set} FROM {s} AS s WHERE {on}"
     swap: str | None = None
     takes_arrow: bool = False
+    copies: bool = False
     one_cursor: bool = False
 
 
@@ -102,6 +104,7 @@ POSTGRES = SqlDialect(
     columns="SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
     f"WHERE attrelid = to_regclass({MARK}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
     columns_of=lambda schema, table, quoted: (quoted,),
+    copies=True,
 )
 MYSQL = SqlDialect(
     name="MySQL",

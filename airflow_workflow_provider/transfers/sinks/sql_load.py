@@ -18,7 +18,9 @@ from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
 from airflow_workflow_provider.transfers.sinks.sql_modes import WAYS, Load, Mode, check_absent
 from airflow_workflow_provider.transfers.sinks.sql_names import TableName, parse_table
+from airflow_workflow_provider.transfers.sinks.sql_rows import ArrowRows, Misfit, Rows
 from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, session
+from airflow_workflow_provider.transfers.sinks.sql_streams import Streams
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,39 +56,50 @@ class SqlLoad:
 
     def run(self, harvested: Sequence[Harvested]) -> dict[str, Any]:
         """Read the outputs, write them, commit, and tell what was done."""
-        reading = Progress(self.log, "Read")
         groups = grouped(harvested, self.table, _UNFIT)
-        readers = {name: self._reader(group, reading) for name, group in groups.items()}
+        streams = Streams(groups, self.columns, self.column_types)
+        while streams.may_go(self.hook):
+            try:
+                with streams.opened() as rows:
+                    return self._loaded(rows, Progress(self.log, "Wrote"))
+            except Misfit as misfit:
+                self.log.info("Reading again from the beginning: %s", misfit)
+                streams.learn(misfit)
+        reading = Progress(self.log, "Read")
+        spooled: dict[str, Rows] = {name: ArrowRows(self._reader(group, reading)) for name, group in groups.items()}
         self.log.info("Read %s", reading)
-        writing = Progress(self.log, "Wrote")
+        return self._loaded(spooled, Progress(self.log, "Wrote"), reading.seconds)
+
+    def _loaded(self, rows: Mapping[str, Rows], progress: Progress, seconds: float = 0.0) -> dict[str, Any]:
         with ExitStack() as open_until_committed:
             with self._described():
                 opened = open_until_committed.enter_context(session(self.hook))
-                result = self._written(opened, readers, writing, reading)
+                result = self._written(opened, rows, progress, seconds)
+            self.log.info("Committing %s", progress)
             with self._described("whether the rows were committed is not known, a retry finds out"):
                 opened.commit()
-        self.log.info("Wrote %s to %s", writing, ", ".join(readers))
+        self.log.info("Wrote %s to %s", progress, ", ".join(rows))
         return result
 
     def _written(
-        self, opened: SqlSession, readers: Mapping[str, pa.RecordBatchReader], writing: Progress, reading: Progress
+        self, opened: SqlSession, rows: Mapping[str, Rows], progress: Progress, seconds: float
     ) -> dict[str, Any]:
         try:
-            self._write(opened, readers, writing)
-            result = self._result(list(readers), writing, reading.seconds)
-            self._ledger(opened).note(writing.rows, result)
+            self._write(opened, rows, progress)
+            result = self._result(list(rows), progress, seconds + progress.seconds)
+            self._ledger(opened).note(progress.rows, result)
         except BaseException:
             opened.undo()
             raise
         return result
 
-    def _write(self, opened: SqlSession, readers: Mapping[str, pa.RecordBatchReader], progress: Progress) -> None:
+    def _write(self, opened: SqlSession, rows: Mapping[str, Rows], progress: Progress) -> None:
         opened.begin()
         ways = []
-        for number, (name, reader) in enumerate(readers.items()):
+        for number, (name, one) in enumerate(rows.items()):
             target = parse_table(name, opened.dialect)
             staging_name = f"airflow_{self.attempt.key[:16]}_{number}"
-            load = Load(opened, self._ledger(opened), target, reader, self.mode, progress, staging_name)
+            load = Load(opened, self._ledger(opened), target, one, self.mode, progress, staging_name)
             ways.append(WAYS[self.mode.if_exists](load, opened.columns(target)))
         for _ in range(3):
             for way in ways:
@@ -116,6 +129,8 @@ class SqlLoad:
         place = f"table {self.table!r} (connection {self.conn_id!r})"
         try:
             yield
+        except Misfit:
+            raise
         except Exception as error:
             said = re.sub(r"\s+", " ", str(error)).strip()
             if isinstance(error, WorkflowError):

@@ -6,18 +6,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
 from airflow_workflow_provider.transfers.sinks.sql_merge import merge
 from airflow_workflow_provider.transfers.sinks.sql_names import TableName, check_length
+from airflow_workflow_provider.transfers.sinks.sql_rows import Rows
 from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, same_type
 from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
@@ -53,37 +51,30 @@ class Load:
     session: SqlSession
     ledger: Ledger
     target: TableName
-    reader: pa.RecordBatchReader
+    rows: Rows
     mode: Mode
     progress: Progress
     staging_name: str
 
     def __post_init__(self) -> None:
+        self.made = False
         dialect = self.session.dialect
         hint = "; give it another with columns={…}"
-        for name in self.reader.schema.names:
+        for name in self.rows.schema.names:
             check_length(name, dialect, "columns", hint)
         self.types = {
             field.name: sql_type(field.type, dialect, is_key=field.name in self.mode.key_columns)
-            for field in self.reader.schema
+            for field in self.rows.schema
         }
 
     def insert(self, table: TableName, names: Sequence[str]) -> None:
-        """Insert all rows; names are the table's own, in the reader's order."""
-        for batch in self.reader:
-            if not batch.num_rows:
-                continue
-            first = self.progress.rows + 1
-            try:
-                self.session.insert(table, names, batch)
-            except WorkflowError:
-                raise
-            except Exception as error:
-                raise WorkflowError(f"rows {first} to {first + batch.num_rows - 1} were refused: {error}") from error
-            self.progress.add(batch.num_rows, batch.nbytes)
+        """Insert all rows; names are the table's own, in the order of ours."""
+        typed = self.made or self.mode.if_exists == "replace"
+        self.rows.into(self.session, table, names, self.progress, typed=typed)
 
     def create(self, table: TableName) -> None:
         """Create a table for the rows, with the key columns as its primary key."""
+        self.made = True
         if not self.types:
             raise OutputUnavailable("there are neither columns nor rows, so nothing tells what the table looks like")
         keys = [self.session.quoted(key) for key in self.mode.key_columns]
@@ -151,12 +142,20 @@ def _replace(load: Load, existing: Mapping[str, str] | None) -> Steps:
             load.session.run(f"DELETE FROM {load.target.sql}")
         load.insert(load.target, names)
     elif load.session.dialect.ddl_in_transaction:
-        load.session.run(f"DROP TABLE {load.target.sql}")
-        load.create(load.target)
-        yield
-        load.insert(load.target, list(load.types))
+        yield from _rename(load)
     else:
         yield from _swap(load, existing)
+
+
+def _rename(load: Load) -> Steps:
+    """Fill a new table beside the old one, which can be read until it is dropped at the end."""
+    fresh = load.target.beside(load.staging_name)
+    load.create(fresh)
+    yield
+    load.insert(fresh, list(load.types))
+    yield
+    load.session.run(f"DROP TABLE {load.target.sql}")
+    load.session.run(f"ALTER TABLE {fresh.sql} RENAME TO {load.session.quoted(load.target.table)}")
 
 
 def _same_shape(load: Load, existing: Mapping[str, str]) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
 from airflow_workflow_provider.exceptions import InvalidConnection
+from airflow_workflow_provider.transfers.sinks.copy_stream import can_copy, copy
 from airflow_workflow_provider.transfers.sinks.sql_dialects import MARK, SqlDialect, dialect_of
 from airflow_workflow_provider.transfers.sinks.sql_names import TableName, quoted
 from airflow_workflow_provider.transfers.sinks.sql_types import python_rows
@@ -31,6 +32,7 @@ class SqlSession:
         self._cursor = connection if self.dialect.one_cursor else connection.cursor()
         self._placeholder = str(hook.placeholder)
         self.created: list[TableName] = []
+        self.can_copy = self.dialect.copies and can_copy(connection, self._cursor)
         if hook.supports_autocommit:
             hook.set_autocommit(connection, False)
         if hasattr(connection, "set_character_set"):  # mysqlclient may speak Latin-1 otherwise
@@ -92,6 +94,11 @@ class SqlSession:
         statement = self._marked(f"INSERT INTO {table.sql} ({columns}) VALUES ({marks})")
         for start in range(0, batch.num_rows, ROWS):
             self._cursor.executemany(statement, list(python_rows(batch.slice(start, ROWS), self.dialect)))
+
+    def copy(self, table: TableName, names: Sequence[str], options: str, blocks: Iterable[Any]) -> int:
+        """Send blocks of bytes to ``COPY … FROM STDIN``; give the number of rows."""
+        columns = ", ".join(map(self.quoted, names))
+        return copy(self._cursor, f"COPY {table.sql} ({columns}) FROM STDIN ({options})", blocks)
 
     def _marked(self, statement: str) -> str:
         if "%" in self._placeholder:

@@ -1,0 +1,107 @@
+"""Tables that come in pages into ``COPY``, page by page, under the types that the first page has.
+
+Every page is looked at as always; one that changes a type, or brings a column, is a `Misfit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_workflow_provider.outputs.convert import converted
+from airflow_workflow_provider.outputs.csv_shape import kept_type
+from airflow_workflow_provider.outputs.raw import Raw, Wanted
+from airflow_workflow_provider.outputs.reading import part_of
+from airflow_workflow_provider.outputs.seen import Seen
+from airflow_workflow_provider.protocol.results import RowSource
+from airflow_workflow_provider.transfers.harvest import Harvested
+from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.sql_names import TableName
+from airflow_workflow_provider.transfers.sinks.sql_rows import ArrowRows, Misfit
+from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession
+
+_Page = tuple[str, int, Raw]  # how errors name the output, the number of the first row, the rows
+
+
+def is_paged(group: Sequence[Harvested]) -> bool:
+    """True if every output of a group is a table that comes in pages."""
+    return all(isinstance(item.source, RowSource) for item in group)
+
+
+class PagedRows:
+    """Tables in pages for one table; the arguments are those of `CsvRows`. `close` it."""
+
+    def __init__(
+        self,
+        group: Sequence[Harvested],
+        chosen: Mapping[str, str] | None,
+        types: Mapping[str, pa.DataType],
+        seen: dict[str, Seen],
+    ) -> None:
+        self._group, self._types, self._seen = group, types, seen
+        self._wanted = None if chosen is None else frozenset(chosen)
+        self._pages = self._read()  # the client fetches the next page while one is written
+        self._first = next(self._pages, None)
+        names: tuple[str, ...] = ()
+        if self._first is not None:
+            names = self._first[2].names
+            self._learn(self._first[2])
+        if not set(chosen or ()) <= set(names) or not set(types) <= set(names):
+            self.close()
+            raise Misfit("a column is unknown")
+        self._chosen = dict(chosen or {name: name for name in seen})
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, and the types that the rows seen so far have."""
+        kinds = {name: self._types.get(name) or self._seen[name].type for name in self._chosen}
+        return pa.schema([(target, kinds[source]) for source, target in self._chosen.items()])
+
+    def close(self) -> None:
+        """End the flow that reads the pages."""
+        self._pages.close()
+
+    def into(
+        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+    ) -> None:
+        """Write page after page."""
+        if not session.can_copy:
+            raise Misfit("the database has no COPY … FROM STDIN")
+        reader = pa.RecordBatchReader.from_batches(self.schema, self._batches(self.schema))
+        ArrowRows(reader).into(session, table, names, progress, typed=typed)
+
+    def _read(self) -> Generator[_Page]:
+        for item in self._group:
+            wanted = Wanted(self._wanted, frozenset(self._types), self._seen, item.where)
+            first_row = 1
+            for raw in part_of(item.source, item.client, item.where).read(wanted):
+                yield item.where, first_row, raw
+                first_row += raw.batch.num_rows
+
+    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        for where, first_row, raw in chain([self._first] if self._first else [], self._pages):
+            self._first = None
+            self._check(raw)
+            arrays: list[Any] = []
+            for source, kind in zip(self._chosen, schema.types, strict=True):
+                column = raw.batch.column(source) if source in raw.batch.schema.names else None
+                if column is None:
+                    arrays.append(pa.nulls(raw.batch.num_rows, kind))
+                else:
+                    arrays.append(converted(column, kind, source, first_row=first_row, where=where))
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _check(self, raw: Raw) -> None:
+        before = {name: kept_type(one) for name, one in self._seen.items()}
+        self._learn(raw)
+        changed = [name for name, one in self._seen.items() if before.get(name) != kept_type(one)]
+        if changed:
+            kinds = ", ".join(f"{name!r} is {kept_type(self._seen[name])}" for name in changed)
+            raise Misfit(f"the first page had other types: {kinds}", is_learnt=True)
+
+    def _learn(self, raw: Raw) -> None:
+        for name in raw.names if self._wanted is None else raw.seen:
+            self._seen[name] = self._seen.get(name, Seen()) | raw.seen.get(name, Seen())

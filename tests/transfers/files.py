@@ -1,0 +1,75 @@
+"""Outputs of runs without a server: what a client would have downloaded; each can be read again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_workflow_provider.protocol.model import Output
+from airflow_workflow_provider.protocol.results import FileSource, Page
+from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.harvest import Harvested
+from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
+from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
+from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+from tests.outputs.playing import Player, pages
+from tests.outputs.playing import file as played
+from tests.transfers.conftest import Task, context
+from tests.transfers.tables import run_with
+
+
+@dataclass
+class Log:
+    """Keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def info(self, text: str, *values: Any) -> None:
+        """Keep a line."""
+        self.lines.append(text % values)
+
+    warning = info
+
+    @property
+    def began_again(self) -> list[str]:
+        """Why what was streamed was read again."""
+        return [line for line in self.lines if line.startswith("Reading again")]
+
+
+def csv_outputs(*contents: str | bytes, breaks_at: int | None = None) -> list[Harvested]:
+    """Outputs that are CSV files with these contents; each can be opened as often as one likes."""
+    return [_output(number, content, breaks_at) for number, content in enumerate(contents)]
+
+
+def _output(number: int, content: str | bytes, breaks_at: int | None) -> Harvested:
+    def flow() -> Any:
+        return (yield from played("csv", content, breaks_at).flow())
+
+    run = run_with(f"out{number}", run_id=f"job-{number}")
+    return Harvested(run, Output(f"out{number}", "file", "", ("csv",)), number, FileSource("csv", flow), Player())
+
+
+def paged_outputs(*outputs: Sequence[Page]) -> list[Harvested]:
+    """Outputs that are tables in these pages."""
+    return [
+        Harvested(run_with(f"t{number}"), Output(f"t{number}", "table", ""), number, pages(*given), Player())
+        for number, given in enumerate(outputs)
+    ]
+
+
+def land(database: Any, outputs: Sequence[Harvested], task: Task | None = None, **options: Any) -> tuple[Any, Log]:
+    """Load outputs as the operator does; give what it returns, and its log."""
+    log = Log()
+    mode = Mode.of(options.get("if_exists", "append"), options.get("key_columns"), options.get("where"))
+    load = SqlLoad(
+        hook=sql_hook(database.conn_id),
+        conn_id=database.conn_id,
+        table=options.get("table", "target"),
+        mode=mode,
+        columns=options.get("columns"),
+        column_types=options.get("column_types"),
+        attempt=Attempt.of(context(task)),
+        log=log,
+    )
+    return load.earlier() or load.run(outputs), log
