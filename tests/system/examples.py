@@ -152,3 +152,5 @@ CASES = {
         },
     ),
 }
+# Examples of several DAGs that trigger each other are run by tests of their own.
+ELSEWHERE = {"example_events": "tests/system/test_events.py"}

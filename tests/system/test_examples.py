@@ -15,7 +15,7 @@ import pytest
 
 from airflow_workflow_provider.sandbox.server import RunningSandbox
 from tests.stories.facts import Row, plain
-from tests.system.examples import CASES, RUN_ID, Example
+from tests.system.examples import CASES, ELSEWHERE, RUN_ID, Example
 
 EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 pytestmark = pytest.mark.system
@@ -84,7 +84,7 @@ def done(dag_id, all_landed) -> Landed:
 
 def test_there_is_an_example_of_each_system(dag_id):
     """And none that these tests do not know."""
-    assert sorted(CASES) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    assert sorted([*CASES, *ELSEWHERE]) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
 def test_every_task_succeeds(done):

@@ -1,0 +1,127 @@
+"""From a file that lands to the DAG that reads what a workflow made of it, and a run elsewhere that triggers a DAG.
+
+Nothing here runs at a time of day: each DAG is triggered by what the one before it has brought about.
+
+* ``example_events_file`` stands for whatever lands a file: it updates the asset ``state.txt`` and says in the event's
+  extra which state the file is about.
+* ``example_events_workflow`` is triggered by that. Its CARTO workflow gets the state as a query parameter, and its
+  result table becomes an asset.
+* ``example_events_table`` is triggered by that table, and loads it.
+* ``example_events_elsewhere`` is triggered by every run of a Stevesie workflow that succeeds, whoever started it
+  (Airflow 3.0+).
+
+To try them: start the sandbox with ``python -m airflow_workflow_provider.sandbox``, copy the connections that it
+prints, add a connection ``warehouse`` to any SQL database, and start ``example_events_file``. For
+``example_events_elsewhere`` start the Stevesie workflow as its API page shows it, with ``curl``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, Param, task
+
+from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
+from airflow_workflow_provider.triggers.events import WorkflowRunEventTrigger, triggering_runs
+
+try:
+    from airflow.sdk import AssetWatcher
+except ImportError:  # Airflow 2 has no watchers
+    AssetWatcher = None
+
+AIRPORTS_IN_STATE = "CALL `carto-dw-ac-sandbox.workflows_temp_sandbox_5a17b0c3.wfproc_api_307b59a91fd55ef6`(@state)"
+STOCK_PRICES = "5e7e51e0-0001-4000-8000-000000000001"
+TABLES = "example_events_tables"
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+state_file = Asset(uri="file:///landing/state.txt")
+
+with DAG(
+    dag_id="example_events_file",
+    schedule=None,
+    catchup=False,
+    tags=["example", "events"],
+    params={
+        "state": Param("TX", type="string", description="What the file says"),
+        "landing_zone": Param((Path(tempfile.gettempdir()) / "landing").as_uri(), type="string"),
+    },
+):
+
+    @task(outlets=[state_file])
+    def land_file(params: dict[str, Any], outlet_events: Any) -> None:
+        """Write the file, and tell whoever waits for it what it is about."""
+        folder = Path(unquote(urlsplit(params["landing_zone"]).path))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "state.txt").write_text(params["state"])
+        outlet_events[state_file].extra = {"state": params["state"]}
+
+    land_file()
+
+
+# [START howto_event_parameters]
+def of_the_file(context: Any, jinja_env: Any) -> dict[str, Any]:
+    """Take the query parameters from the event that triggered this DAG run."""
+    by_asset = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+    events = [event for found in by_asset.values() for event in found]
+    return {"state": events[-1].extra["state"]}
+
+
+with DAG(dag_id="example_events_workflow", schedule=[state_file], start_date=BEGAN, tags=["example", "events"]):
+    CartoRunWorkflowOperator(
+        task_id="run_workflow",
+        workflow=AIRPORTS_IN_STATE,
+        query_parameters=of_the_file,
+        carto_conn_id="carto_default",
+        deferrable=True,
+        poll_interval=2,
+        asset_alias=TABLES,
+    )
+# [END howto_event_parameters]
+
+with DAG(dag_id="example_events_table", schedule=[AssetAlias(TABLES)], start_date=BEGAN, tags=["example", "events"]):
+    # [START howto_triggering_runs]
+    @task
+    def runs(**context: Any) -> list[dict[str, Any]]:
+        """Give every run behind this DAG run: several tables may have come since the last one."""
+        return triggering_runs(context)
+
+    WorkflowOutputToSqlOperator.partial(
+        task_id="load_table",
+        sql_conn_id="warehouse",
+        table="airports_in_state",
+        if_exists="append",
+        max_active_tis_per_dagrun=1,
+    ).expand(run=runs())
+    # [END howto_triggering_runs]
+
+if AssetWatcher:
+    # [START howto_trigger_event]
+    stock_prices = Asset(
+        name="stock_prices",
+        watchers=[
+            AssetWatcher(
+                name="stock_prices_are_there",
+                trigger=WorkflowRunEventTrigger("stevesie", "stevesie_default", STOCK_PRICES, poll_interval=5),
+            )
+        ],
+    )
+
+    with DAG(dag_id="example_events_elsewhere", schedule=[stock_prices], start_date=BEGAN, tags=["example", "events"]):
+
+        @task
+        def runs_elsewhere(**context: Any) -> list[dict[str, Any]]:
+            """Give the runs that ended since this DAG ran for the last time."""
+            return triggering_runs(context, stock_prices)
+
+        WorkflowOutputToSqlOperator.partial(
+            task_id="load_prices",
+            sql_conn_id="warehouse",
+            table="stock_prices_of_elsewhere",
+            if_exists="append",
+            max_active_tis_per_dagrun=1,
+        ).expand(run=runs_elsewhere())
+    # [END howto_trigger_event]
