@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, BaseOperator, conf
 
+from airflow_workflow_provider.assets.emission import with_alias
 from airflow_workflow_provider.exceptions import (
     InvalidArgument,
     RunCancelled,
@@ -18,16 +19,20 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
 )
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
+from airflow_workflow_provider.lineage.runs import RunLineage
+from airflow_workflow_provider.links.workflow import OUTPUT_LINK, RUN_LINK
 from airflow_workflow_provider.operators.cancelling import CancelWorkflowRunOperator
 from airflow_workflow_provider.operators.life import RunLife, taken_over
+from airflow_workflow_provider.operators.publishing import hand_on, publish, published
 from airflow_workflow_provider.operators.stopping import cancel_quietly, leave
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
-from airflow_workflow_provider.protocol.model import Run, parse_run
+from airflow_workflow_provider.protocol.model import Run
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_workflow_provider.assets.places import Landed
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
@@ -38,7 +43,7 @@ ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
 
 
-class RunWorkflowOperator(BaseOperator):
+class RunWorkflowOperator(RunLineage, BaseOperator):
     """Starts a run of a workflow, waits for its end and returns the run object. Use the subclass of a system.
 
     XComs ``run_id``, ``run_url`` and ``run`` are there from the moment of the start; ``run`` again at the end.
@@ -50,6 +55,8 @@ class RunWorkflowOperator(BaseOperator):
     :param wait_for_completion: False returns the run object right after the start.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param poll_interval: seconds (or timedelta) between two looks at the run; default per system. (templated)
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time a deferred task looks at
+        it more often.
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
     :param on_unknown_start: what to do when a start was sent and its answer lost, and the run cannot be found:
@@ -57,6 +64,8 @@ class RunWorkflowOperator(BaseOperator):
     :param cancel_on_kill: cancel the remote run when the task is killed.
     :param cancel_on_timeout: cancel the remote run when its time is up.
     :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param asset_alias: name of an asset alias to put among the ``outlets``; every alias there receives the outputs of
+        a run that succeeded as assets. Mapped tasks take ``outlets=[AssetAlias(…)]`` instead.
     """
 
     system_key: ClassVar[str] = ""
@@ -67,6 +76,7 @@ class RunWorkflowOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("workflow", "query_parameters", "parameter_types", "poll_interval", "timeout")
     template_fields_renderers: ClassVar[dict[str, str]] = {"query_parameters": "json", "parameter_types": "json"}
+    operator_extra_links = (RUN_LINK, OUTPUT_LINK)
     ui_color = "#e8f4f0"
 
     def __init__(
@@ -79,14 +89,17 @@ class RunWorkflowOperator(BaseOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta | None = None,
+        expected_duration: float | timedelta | None = None,
         reattach: bool = True,
         on_unknown_start: str = "fail",
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = True,
         on_run_failure: str = "fail",
+        asset_alias: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.outlets = with_alias(self.outlets, asset_alias)
         self.workflow = workflow
         self.query_parameters = query_parameters
         self.parameter_types = parameter_types
@@ -94,12 +107,16 @@ class RunWorkflowOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self.expected_duration = expected_duration
         self.reattach = reattach
         self.on_unknown_start = _one_of("on_unknown_start", on_unknown_start, ON_UNKNOWN_START)
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.on_run_failure = _one_of("on_run_failure", on_run_failure, ON_RUN_FAILURE)
+        self.asset_alias = asset_alias
         self._run: Run | None = None
+        self._sent: Any = None
+        self._landed: tuple[Landed, ...] = ()
         self._killed = False
 
     @property
@@ -118,7 +135,9 @@ class RunWorkflowOperator(BaseOperator):
         """Start the run, or take over the one that an earlier try started, and see it to its end."""
         seconds_of("poll_interval", self.poll_interval)
         seconds_of("timeout", self.timeout)
-        return self._see_through(context, RunLife(self, context, self._parameters(context)).obtain())
+        seconds_of("expected_duration", self.expected_duration)
+        self._sent = self._parameters(context)
+        return self._see_through(context, RunLife(self, context, self._sent).obtain())
 
     def _see_through(self, context: Context, run: Run) -> dict[str, Any]:
         """See a run of this task to its end."""
@@ -126,7 +145,7 @@ class RunWorkflowOperator(BaseOperator):
         if self._killed:  # while the start was under way, so there was no run to cancel yet
             self.on_kill()
             raise TaskStopped(f"the task was killed while it started run {run.run_id}")
-        self._publish(context, run)
+        publish(context["ti"], run)
         if not self.wait_for_completion:
             return run.to_json()
         if run.state.is_terminal:
@@ -151,7 +170,7 @@ class RunWorkflowOperator(BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
             if next_method == TRIGGER_FAILED:
-                leave(self, context, self._published(context), error)
+                leave(self, context, published(self, context), error)
             raise
 
     def on_kill(self) -> None:
@@ -170,31 +189,18 @@ class RunWorkflowOperator(BaseOperator):
         """Give those of this operator's own arguments that are set."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
+    def sent(self, context: Context) -> Any:
+        """Give the parameters of the run; made again where this process did not start it."""
+        return self._parameters(context) if self._sent is None else self._sent
+
     def _parameters(self, context: Context) -> Any:
         parameters = self.query_parameters
         if callable(parameters):  # Airflow 3 has called it while it rendered the template fields, 2.11 has not
             parameters = parameters(context=context, jinja_env=self.get_template_env())
         return given.converted(given.checked(parameters), self.parameter_types)
 
-    def _publish(self, context: Context, run: Run) -> None:
-        """Let links, callbacks and other tasks see the run while it is going."""
-        ti = context["ti"]
-        ti.xcom_push(key="run_id", value=run.run_id)
-        ti.xcom_push(key="run_url", value=run.url)
-        ti.xcom_push(key="run", value=run.to_json())
-
-    def _published(self, context: Context) -> Run | None:
-        """Give the run that this very task instance has published, or None."""
-        ti = context["ti"]
-        value = ti.xcom_pull(task_ids=self.task_id, key="run", map_indexes=ti.map_index)
-        try:
-            return parse_run(value) if value else None
-        except InvalidArgument as error:
-            self.log.warning("The run of this task cannot be read from its XCom: %s", error)
-            return None
-
     def _defer(self, run: Run, interval: float, deadline: float | None) -> None:
-        from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
+        from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(
             system=self.system_key,
@@ -203,6 +209,7 @@ class RunWorkflowOperator(BaseOperator):
             poll_interval=interval,
             deadline=deadline,
             cancel_on_kill=self.cancel_on_kill,
+            options=watching(self.expected_duration),
         )
         self.log.info("Run %s is going, waiting for it in the triggerer", run.run_id)
         self.defer(trigger=trigger, method_name="execute_complete")
@@ -231,6 +238,7 @@ class RunWorkflowOperator(BaseOperator):
             raise
         context["ti"].xcom_push(key="run", value=run.to_json())
         self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)
+        self._landed = hand_on(self, context, run)
         return run.to_json()
 
 

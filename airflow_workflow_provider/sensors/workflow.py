@@ -28,6 +28,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowSensorTimeout,
 )
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
+from airflow_workflow_provider.links.workflow import RUN_LINK, show_run
 from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
 from airflow_workflow_provider.systems import SYSTEMS
 
@@ -47,6 +48,8 @@ class WorkflowRunSensor(BaseSensorOperator):
     :param run_id: the run's id, where there is no run object. (templated)
     :param workflow: the workflow that a bare id belongs to, where the API wants to know. (templated)
     :param poke_interval: seconds (or timedelta) between two looks; default per system.
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time a deferred sensor looks
+        more often.
     :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
     :param deferrable: wait in the triggerer instead of a worker slot.
     """
@@ -56,6 +59,7 @@ class WorkflowRunSensor(BaseSensorOperator):
     """Arguments that tell how this system's runs are watched."""
 
     template_fields: Sequence[str] = ("run", "run_id", "workflow")
+    operator_extra_links = (RUN_LINK,)
     ui_color = "#e6f1f2"
 
     def __init__(
@@ -66,6 +70,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         workflow: str | None = None,
         poke_interval: float | timedelta | None = None,
         timeout: float | timedelta | None = None,
+        expected_duration: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -77,6 +82,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         self.run_id = run_id
         self.workflow = workflow
         self.deferrable = deferrable
+        self.expected_duration = expected_duration
         self._outcome: Run | WorkflowError | None = None
 
     @property
@@ -98,6 +104,7 @@ class WorkflowRunSensor(BaseSensorOperator):
                 return self._rescheduled(context)
             # The first look is the moment when a wrong id or bad credentials show; later they may be a hiccup.
             run = self._first_look()
+            show_run(context["ti"], run)
             if run.state.is_terminal:
                 return succeeded(run).to_json()
             started = context["ti"].start_date
@@ -121,6 +128,8 @@ class WorkflowRunSensor(BaseSensorOperator):
         except WorkflowError as error:
             self._outcome = error
             return PokeReturnValue(is_done=True)
+        if self._outcome is None:
+            show_run(context["ti"], run)
         self._outcome = run
         return PokeReturnValue(is_done=run.state.is_terminal)
 
@@ -160,7 +169,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         raise self._outcome or ProtocolError("the sensor ended without a look at the run")
 
     def _defer(self, run: Run, deadline: float | None) -> None:
-        from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
+        from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(
             system=self.system_key,
@@ -169,6 +178,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             poll_interval=self.poke_interval,
             deadline=deadline,
             cancel_on_kill=False,
+            options=watching(self.expected_duration),
         )
         self.log.info("Run %s is %s, waiting for it in the triggerer", run.run_id, run.state)
         self.defer(trigger=trigger, method_name="execute_complete")

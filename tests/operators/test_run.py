@@ -58,11 +58,15 @@ def test_the_run_can_be_seen_from_its_start(carto, operator):
     """Links, callbacks and other tasks see a run that is still going; at the end its last state is pushed."""
     ti = TaskInstance()
     found = executed(operator(), context_of(ti))
-    assert [key for key, _ in ti.pushed] == ["run_id", "run_url", "run", "run"]
+    assert [key for key, _ in ti.pushed] == [
+        *("run_id", "run_url", "run", "_link_WorkflowRunLink"),
+        *("run", "_link_WorkflowOutputLink"),
+    ]
     assert ti.pushed[0][1] == found["run_id"]
     assert ti.pushed[1][1] == found["url"]
     assert ti.pushed[2][1]["state"] in ("queued", "running")
-    assert ti.pushed[3][1] == found
+    assert ti.pushed[3][1] == found["url"]
+    assert ti.pushed[4][1] == found
 
 
 @pytest.mark.parametrize("style", ["object", "string"])

@@ -1,0 +1,113 @@
+"""Datasets and facets in the classes of OpenLineage's client, which this module alone imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attr
+from airflow.providers.common.compat.openlineage.facet import (
+    Dataset,
+    ErrorMessageRunFacet,
+    ExternalQueryRunFacet,
+    OutputStatisticsOutputDatasetFacet,
+    SchemaDatasetFacet,
+    SchemaDatasetFacetFields,
+)
+from airflow.providers.openlineage.extractors import OperatorLineage
+from openlineage.client.event_v2 import OutputDataset
+from openlineage.client.facet_v2 import JobFacet, RunFacet
+
+from airflow_workflow_provider.lineage.naming import name_of
+from airflow_workflow_provider.protocol.model import Output, Run
+from airflow_workflow_provider.protocol.times import iso
+
+RUN, JOB = "workflowProvider_run", "workflowProvider_job"
+ANY = "any"  # what a system says of a column whose type it does not tell
+
+
+@attr.define
+class WorkflowRunFacet(RunFacet):
+    """The run on the workflow system; of its parameters only the names."""
+
+    system: str
+    workflow: str
+    runId: str  # noqa: N815  # facets are spelled in camel case
+    state: str
+    message: str | None = None
+    url: str | None = None
+    startedAt: str | None = None  # noqa: N815  # as above
+    endedAt: str | None = None  # noqa: N815  # as above
+    parameterNames: list[str] = attr.field(factory=list)  # noqa: N815  # as above
+
+
+@attr.define
+class WorkflowJobFacet(JobFacet):
+    """The workflow that the task runs."""
+
+    system: str
+    workflow: str
+
+
+def dataset(uri: str, columns: Iterable[tuple[str, str]] = ()) -> Dataset:
+    """Make the dataset of a URI, with its columns where they are known."""
+    namespace, name = name_of(uri)
+    fields = [SchemaDatasetFacetFields(name=column, type=None if kind == ANY else kind) for column, kind in columns]
+    return Dataset(
+        namespace=namespace, name=name, facets={"schema": SchemaDatasetFacet(fields=fields)} if fields else {}
+    )
+
+
+def written(namespace: str, name: str, *, rows: int | None, size: int | None) -> OutputDataset:
+    """Make the dataset that a task has written, with how much that was."""
+    told: dict[str, Any] = {}
+    if rows is not None:
+        told["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=rows, size=size)
+    return OutputDataset(namespace=namespace, name=name, outputFacets=told)
+
+
+def columns_of(run: Run, output: Output) -> list[tuple[str, str]]:
+    """Give the columns that the run tells of an output, as pairs of name and type."""
+    told = run.details.get("columns")
+    rows = told.get(output.name) if isinstance(told, Mapping) else None
+    return [(str(name), str(kind)) for name, kind in rows or ()]
+
+
+def of_run(
+    run: Run, outputs: Iterable[tuple[Output, str]], parameter_names: list[str], failed: bool
+) -> OperatorLineage[Any, Any]:
+    """Describe a run: what it is, its outputs and their URIs, and its error if it failed."""
+    about = WorkflowRunFacet(
+        system=run.system,
+        workflow=run.workflow,
+        runId=run.run_id,
+        state=run.state.value,
+        message=run.message or None,
+        url=run.url,
+        startedAt=iso(run.started_at),
+        endedAt=iso(run.ended_at),
+        parameterNames=parameter_names,
+    )
+    facets: dict[str, Any] = {
+        RUN: about,
+        "externalQuery": ExternalQueryRunFacet(externalQueryId=run.run_id, source=run.url or run.system),
+    }
+    if failed:
+        message = run.message or f"run {run.run_id} of {run.workflow or run.system} is {run.state}"
+        facets["errorMessage"] = ErrorMessageRunFacet(message=message, programmingLanguage=run.system)
+    return OperatorLineage(
+        outputs=[dataset(uri, columns_of(run, output)) for output, uri in outputs],
+        run_facets=facets,
+        job_facets={JOB: WorkflowJobFacet(system=run.system, workflow=run.workflow)},
+    )
+
+
+def of_transfer(
+    sources: Iterable[tuple[Run, Output, str]], targets: list[tuple[str, str]], rows: int | None, size: int | None
+) -> OperatorLineage[Any, Any]:
+    """Describe a transfer. How much was written is told where there is one target."""
+    counted = (rows, size) if len(targets) == 1 else (None, None)
+    return OperatorLineage(
+        inputs=[dataset(uri, columns_of(run, output)) for run, output, uri in sources],
+        outputs=[written(namespace, name, rows=counted[0], size=counted[1]) for namespace, name in targets],
+    )

@@ -1,0 +1,80 @@
+"""What a transfer tells OpenLineage: which outputs of which runs it has read, and what it has written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_workflow_provider.transfers.harvest import Harvested
+
+Names = list[tuple[str, str]]
+
+
+class TransferLineage:
+    """Tells of the outputs that were read (``sources``) and of what the task returned.
+
+    `named_targets` gives namespace and name of everything that was written, from what the task returned.
+    """
+
+    sources: Sequence[tuple[Harvested, str]] = ()
+    """What was read, and its URI."""
+    result: Mapping[str, Any] | None = None
+    """What the task returned."""
+
+    def named_targets(self, result: Mapping[str, Any]) -> Names:
+        """Give namespace and name of each target."""
+        raise NotImplementedError
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Give inputs and outputs."""
+        from airflow_workflow_provider.lineage.facets import of_transfer
+
+        result = self.result or {}
+        targets = self.named_targets(result) if result else []
+        return of_transfer(_read(self.sources), targets, result.get("rows"), result.get("bytes"))
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Give the inputs; nothing was written, or is not known to have been."""
+        from airflow_workflow_provider.lineage.facets import of_transfer
+
+        return of_transfer(_read(self.sources), [], None, None)
+
+
+def named_sources(
+    harvested: Sequence[Harvested], conn_id: str | None, log: logging.Logger | Any
+) -> list[tuple[Harvested, str]]:
+    """Give the URI of every output that is read. A connection that cannot be read is no reason to stop."""
+    # Imported late: a DAG file must not pay for all the systems.
+    from airflow_workflow_provider.assets.places import uri_of
+
+    extras: dict[str, Mapping[str, Any]] = {}
+    found = []
+    for item in harvested:
+        name = conn_id or item.run.conn_id
+        if name not in extras:
+            extras[name] = _extra(item.run.system, name, log)
+        found.append((item, uri_of(item.run, item.output, extras[name])))
+    return found
+
+
+def _extra(system: str, conn_id: str, log: logging.Logger | Any) -> Mapping[str, Any]:
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    from airflow_workflow_provider.assets.places import tells_warehouse
+
+    if not tells_warehouse(system):
+        return {}
+    try:
+        extra: Mapping[str, Any] = BaseHook.get_connection(conn_id).extra_dejson
+    except Exception as error:  # noqa: BLE001  # lineage must not stop a transfer
+        log.warning("Lineage does not know the warehouse, connection %r cannot be read: %s", conn_id, error)
+        return {}
+    return extra
+
+
+def _read(sources: Sequence[tuple[Harvested, str]]) -> list[tuple[Any, Any, str]]:
+    return [(item.run, item.output, uri) for item, uri in sources]

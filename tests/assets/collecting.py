@@ -1,0 +1,27 @@
+"""Airflow's own collector of asset events, as a running task gets it, on 2.11 and 3.x alike."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AssetAlias
+
+AIRFLOW_3 = version("apache-airflow") >= "3"
+
+
+def new_events() -> Any:
+    """Give what ``context["outlet_events"]`` is."""
+    if AIRFLOW_3:
+        from airflow.sdk.execution_time.context import OutletEventAccessors
+    else:
+        from airflow.utils.context import OutletEventAccessors
+    return OutletEventAccessors()
+
+
+def emitted(events: Any, alias: str) -> list[tuple[str, dict[str, Any]]]:
+    """Give URI and extra of each event that an alias has received."""
+    accessor = events[AssetAlias(alias)]
+    if AIRFLOW_3:
+        return [(event.dest_asset_key.uri, event.extra) for event in accessor.asset_alias_events]
+    return [(event["dest_dataset_uri"], event["extra"]) for event in accessor.dataset_alias_events]
