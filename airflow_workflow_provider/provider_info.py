@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 # Every system's form ends with these fields.
-# Every system's form ends with these fields.
 _COMMON_FIELDS: dict[str, Any] = {
     "verify": {
         "label": "Verify TLS",
@@ -24,8 +23,8 @@ _COMMON_FIELDS: dict[str, Any] = {
     },
     "proxies": {
         "label": "Proxies",
-        "description": "JSON object from scheme to proxy URL.",
-        "schema": {"type": ["string", "null"]},
+        "description": 'JSON object from scheme to proxy URL, such as {"https": "http://proxy:3128"}.',
+        "schema": {"type": ["object", "null"]},
     },
     "allow_http": {
         "label": "Allow http",
@@ -34,6 +33,15 @@ _COMMON_FIELDS: dict[str, Any] = {
     },
 }
 _COMMON_PLACEHOLDERS = {"verify": "true", "timeout": "30", "proxies": '{"https": "http://proxy:3128"}'}
+
+# Names of outputs that have no URI of a warehouse or a file. Airflow 2.11 reads them as ``dataset-uris``.
+_URIS = [
+    {
+        "schemes": ["carto", "alteryx", "stevesie", "chorus", "invision"],
+        "handler": "airflow_workflow_provider.assets.uris.sanitize_uri",
+        "to_openlineage_converter": "airflow_workflow_provider.lineage.naming.convert_asset_to_openlineage",
+    }
+]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -156,7 +164,10 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "Workflow systems",
-                "python-modules": ["airflow_workflow_provider.triggers.workflow"],
+                "python-modules": [
+                    "airflow_workflow_provider.triggers.workflow",
+                    "airflow_workflow_provider.triggers.events",
+                ],
             },
         ],
         "transfers": [
@@ -171,23 +182,31 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_workflow_provider.transfers.workflow_to_object_storage",
             },
         ],
+        "cli": ["airflow_workflow_provider.cli.definition.get_cli_commands"],
+        "extra-links": [
+            "airflow_workflow_provider.links.workflow.WorkflowRunLink",
+            "airflow_workflow_provider.links.workflow.WorkflowOutputLink",
+        ],
+        "asset-uris": _URIS,
+        "dataset-uris": _URIS,
         "connection-types": [
             {
                 "connection-type": "carto",
                 "hook-class-name": "airflow_workflow_provider.hooks.carto.CartoHook",
                 "hook-name": "CARTO Workflows",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port"],
+                    "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "API base URL",
                         "login": "OAuth client id",
-                        "password": "API access token, or OAuth client secret",
+                        "password": "Token or client secret",
                     },
                     "placeholders": {
                         "host": "https://gcp-us-east1.api.carto.com",
                         "login": "leave empty for an API access token",
                         "carto_connection": "carto_dw",
                         "token_url": "https://auth.carto.com/oauth/token",
+                        "warehouse_host": "my_org-my_account",
                         **_COMMON_PLACEHOLDERS,
                     },
                 },
@@ -199,7 +218,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "token_url": {
                         "label": "OAuth token URL",
-                        "description": "Where an OAuth client gets its token.",
+                        "description": "Where an OAuth client gets its token. Default https://auth.carto.com/oauth/token.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "read_token": {
@@ -215,6 +234,13 @@ def get_provider_info() -> dict[str, Any]:
                             "enum": ["bigquery", "snowflake", "postgres", "redshift", "databricks", "oracle"],
                         },
                     },
+                    "warehouse_host": {
+                        "label": "Warehouse host",
+                        "description": (
+                            "Account of Snowflake, host:port of PostgreSQL or Redshift; names assets and lineage."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
                     **_COMMON_FIELDS,
                 },
             },
@@ -223,9 +249,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow_workflow_provider.hooks.alteryx.AlteryxHook",
                 "hook-name": "Alteryx Server",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port"],
+                    "hidden-fields": ["schema"],
                     "relabeling": {
-                        "host": "Web API address, or Gallery address with OAuth 1",
+                        "host": "Web API address",
                         "login": "API key",
                         "password": "API secret",
                     },
@@ -239,12 +265,12 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "auth": {
                         "label": "Authentication",
-                        "description": "oauth2 (default), or oauth1 for servers up to 2021.4.",
+                        "description": "oauth2 (default), or oauth1 up to server 2021.4, at the Gallery's address.",
                         "schema": {"type": ["string", "null"], "enum": ["oauth2", "oauth1"]},
                     },
                     "gallery_url": {
                         "label": "Gallery URL",
-                        "description": "Address of the Gallery, for links to apps.",
+                        "description": "Address of the Gallery, for links to apps, such as https://server/gallery.",
                         "schema": {"type": ["string", "null"]},
                     },
                     **_COMMON_FIELDS,
@@ -255,7 +281,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow_workflow_provider.hooks.stevesie.StevesieHook",
                 "hook-name": "Stevesie Cloud",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "login"],
+                    "hidden-fields": ["schema", "login"],
                     "relabeling": {"host": "API base URL", "password": "API token"},
                     "placeholders": {
                         "host": "https://stevesie.com/cloud/api/v1",
@@ -268,9 +294,9 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Proxy",
                         "description": (
                             "JSON object that is sent with every start: type (shared, dedicated, custom), location, "
-                            "proxy_id."
+                            'proxy_id; such as {"type": "shared", "location": "nyc"}.'
                         ),
-                        "schema": {"type": ["string", "null"]},
+                        "schema": {"type": ["object", "null"]},
                     },
                     "proxy_url": {
                         "label": "Proxy URL",
@@ -297,12 +323,12 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "engine_path": {
                         "label": "Engine path",
-                        "description": "Path of the engine's API.",
+                        "description": "Path of the engine's API. Default /alpinedatalabs/api/v1/json.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "api_path": {
                         "label": "API path",
-                        "description": "Path of Chorus's own API.",
+                        "description": "Path of Chorus's own API. Default /api.",
                         "schema": {"type": ["string", "null"]},
                     },
                     **_COMMON_FIELDS,
@@ -335,7 +361,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "flow_host": {
                         "label": "Flow URL",
-                        "description": "Base URL of Profitbase Flow, for workflow_api='flow'.",
+                        "description": "Base URL of Profitbase Flow, for workflow_api='flow'. Default InVision's host.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "tenant_id": {

@@ -169,11 +169,10 @@ def core_field(system: type[WorkflowSystem], name: str) -> list[str]:
 def extra_field(name: str, field: Field) -> list[str]:
     """The row of a field that is kept in the connection's extra."""
     choices = f"One of {', '.join(map(code, field.choices))}." if field.choices else ""
-    example = f"Such as `{field.placeholder}`." if field.placeholder and field.placeholder[0] in '{"' else ""
     return [
         f"`extra.{name}`",
         field.label,
-        joined(field.description, choices, example, "Secret." if field.secret else ""),
+        joined(field.description, choices, "Secret." if field.secret else ""),
     ]
 
 

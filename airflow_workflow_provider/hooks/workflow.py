@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.hooks.connections import load_system, system_class
-from airflow_workflow_provider.hooks.form import field_behaviour, form_widgets
+from airflow_workflow_provider.hooks.form import FormOfAirflow2
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.effects import Flow, T
 
 
-class WorkflowHook(BaseHook):
+class WorkflowHook(FormOfAirflow2, BaseHook):
     """Starts, watches, cancels and reads runs of one workflow system.
 
     Use the subclass of a system, or `for_system` / `for_run` where the system is known only at run time.
@@ -171,17 +171,23 @@ class WorkflowHook(BaseHook):
         *,
         columns: list[str] | None = None,
         batch_rows: int = 65_536,
+        max_rows: int | None = None,
     ) -> pa.RecordBatchReader:
-        """Read one output as Arrow record batches, as they come.
+        """Read one output as Arrow record batches.
 
         :param output: name or index; default the only one.
         :param columns: the columns to keep, in this order; default all.
         :param batch_rows: rows a batch at most.
+        :param max_rows: how many rows there may be, say because they go into an XCom; with more of them the download
+            ends and `OutputUnavailable` is raised. Default no bound.
         """
         from airflow_workflow_provider.outputs import reading
 
         known, chosen = self._chosen(run, output)
-        return reading.batches(self.system.read(known, chosen), self.client, columns=columns, batch_rows=batch_rows)
+        source, where = self.system.read(known, chosen), f"run {known.run_id}, output {chosen.name!r}: "
+        return reading.batches(
+            source, self.client, columns=columns, batch_rows=batch_rows, max_rows=max_rows, where=where
+        )
 
     def get_conn(self) -> requests.Session:
         """Give a `requests` session whose requests carry the connection's credentials."""
@@ -195,16 +201,6 @@ class WorkflowHook(BaseHook):
             return True, self.client.run(self.system.test())
         except WorkflowError as error:
             return False, str(error)
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Give the extra fields of Airflow 2's connection form."""
-        return form_widgets(system_class(cls.system_key).form)
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Give labels, placeholders and hidden fields of Airflow 2's connection form."""
-        return field_behaviour(system_class(cls.system_key).form)
 
     def _run(self, make: Callable[[], Flow[T]]) -> T:
         return self.client.run(persist(make))

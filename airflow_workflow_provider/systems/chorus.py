@@ -39,8 +39,10 @@ FORM = Form(
     placeholders={"host": "https://server:8443"},
     hidden=("schema",),
     extras={
-        "engine_path": Field("Engine path", "Path of the engine's API.", placeholder=ENGINE_PATH),
-        "api_path": Field("API path", "Path of Chorus's own API.", placeholder=API_PATH),
+        "engine_path": Field(
+            "Engine path", f"Path of the engine's API. Default {ENGINE_PATH}.", placeholder=ENGINE_PATH
+        ),
+        "api_path": Field("API path", f"Path of Chorus's own API. Default {API_PATH}.", placeholder=API_PATH),
         **COMMON_FIELDS,
     },
 )
@@ -107,6 +109,7 @@ class ChorusSystem(WorkflowSystem):
         """Log in and read the licence."""
         document = yield from self.api.read(Request("GET", self.api.url(LICENSE)), "reading the licence")
         body = answers.response_of(document)
+        self.api_version = str(body.get("version") or "")
         if body.get("expired") is True:
             return "Team Studio accepts the credentials, but its licence has expired"
         engine = "" if body.get("is_enabled_api", True) else "; the engine's API is not licensed, use another run_mode"

@@ -43,7 +43,9 @@ FORM = Form(
         "start_body": Field(
             "Start body", "json (default) sends {} with a start, none sends nothing.", choices=("json", "none")
         ),
-        "flow_host": Field("Flow URL", "Base URL of Profitbase Flow, for workflow_api='flow'."),
+        "flow_host": Field(
+            "Flow URL", "Base URL of Profitbase Flow, for workflow_api='flow'. Default InVision's host."
+        ),
         "tenant_id": Field("Tenant id", "Tenant of Profitbase Flow."),
         "workspace_id": Field("Workspace id", "Workspace of Profitbase Flow."),
         "environment": Field("Environment", "Environment of Profitbase Flow.", choices=ENVIRONMENTS),
@@ -61,6 +63,7 @@ class InvisionSystem(WorkflowSystem):
     default_conn_id = "invision_default"
     form = FORM
     states = answers.STATES
+    api_version = "public API v1"
     poll_interval = 10.0
     unlisted_outputs = "a solution object by its name, or table:<name>"
     start_options = frozenset({"workflow_api", "await_completion", "execution_arguments"})

@@ -1,0 +1,52 @@
+"""Commands that only look: systems, workflows, runs, status."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_workflow_provider.cli import showing
+from airflow_workflow_provider.cli.given import hook_of, run_of
+from airflow_workflow_provider.cli.terminal import Result, Terminal
+from airflow_workflow_provider.cli.waiting import awaited
+from airflow_workflow_provider.systems import SYSTEMS
+
+
+def systems(options: Namespace, terminal: Terminal) -> Result:
+    """List the systems and what each API can."""
+    return Result(
+        [
+            {
+                "system": key,
+                "name": system.label,
+                "list_workflows": system.can_list_workflows,
+                "find_runs": system.can_find_runs,
+                "cancel": system.can_cancel,
+                "poll_interval": system.poll_interval,
+                "options": sorted(system.start_options),
+            }
+            for key, system in SYSTEMS.items()
+        ]
+    )
+
+
+def workflows(options: Namespace, terminal: Terminal) -> Result:
+    """List what a connection may start."""
+    found = hook_of(options, terminal).list_workflows()
+    return Result([{"id": workflow.id, "name": workflow.name} for workflow in found])
+
+
+def runs(options: Namespace, terminal: Terminal) -> Result:
+    """List the runs of a workflow."""
+    found = hook_of(options, terminal).find_runs(options.workflow, since=options.since)
+    shown = found[: options.limit] if options.limit else found
+    left = len(found) - len(shown)
+    result = showing.many(shown)
+    return Result(result.rows, result.data, note=f"{left} older runs are left out; --limit 0 shows all" if left else "")
+
+
+def status(options: Namespace, terminal: Terminal) -> Result:
+    """Look at a run once, or until it has ended."""
+    hook = hook_of(options, terminal)
+    # The first look is the moment when a wrong id shows; a wait would take it for a hiccup.
+    seen = hook.get_run(run_of(options, hook))
+    return awaited(hook, seen, options, terminal) if options.wait else showing.one(seen)

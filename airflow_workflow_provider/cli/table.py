@@ -1,0 +1,174 @@
+"""All commands and their arguments, once for both command lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_workflow_provider.cli import values
+
+PACKAGE = "airflow_workflow_provider.cli"
+GROUP, PROGRAM = "workflow-runs", "python -m airflow_workflow_provider"
+HELP = "Start, watch, cancel and read runs of workflow systems"
+FORMATS = ("table", "json", "yaml", "plain")
+FILE_FORMATS = ("raw", "csv", "jsonl", "parquet")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument: its flags, or its name where it has none, and the keywords of argparse."""
+
+    flags: tuple[str, ...]
+    keywords: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command. ``function`` is the path of what carries it out, imported when it runs."""
+
+    name: str
+    help: str
+    function: str
+    arguments: tuple[Argument, ...]
+    description: str = ""
+
+
+def _argument(*flags: str, **keywords: Any) -> Argument:
+    return Argument(flags, keywords)
+
+
+CONN = _argument("conn_id", metavar="CONN", help="id of the Airflow connection; its type says which system it is")
+WORKFLOW = _argument("workflow", metavar="WORKFLOW", help="id of the workflow, or name:NAME where the API lists them")
+RUN = _argument(
+    "run", metavar="RUN", help="id of the run, a run object as JSON, @FILE that holds one, or @- for standard input"
+)
+OF_WORKFLOW = _argument(
+    "--workflow", metavar="WORKFLOW", help="the workflow that a bare run id belongs to, where the API wants to know"
+)
+OPTION = _argument(
+    "--option",
+    metavar="NAME=VALUE",
+    type=values.option,
+    action="append",
+    default=[],
+    help="an option that only this system has, such as run_mode=job; the command 'systems' lists them; repeatable",
+)
+PARAMETER = _argument(
+    "-p",
+    "--parameter",
+    metavar="NAME=TEXT",
+    type=values.parameter,
+    action="append",
+    default=[],
+    help="a query parameter as text, or NAME:=JSON for a number, a list and so on; repeatable",
+)
+PARAMETERS = _argument(
+    "--parameters", metavar="FILE", help="query parameters as a JSON object or list in a file, - for standard input"
+)
+WAITING = (
+    _argument("--wait", action="store_true", help="wait for the end of the run"),
+    _argument(
+        "--timeout",
+        metavar="TIME",
+        type=values.seconds,
+        help="how long to wait, such as 90, 15m or 2h; default for ever",
+    ),
+    _argument(
+        "--poll-interval", metavar="TIME", type=values.seconds, help="time between two looks; default per system"
+    ),
+)
+COMMON = (
+    _argument(
+        "-o",
+        "--output",
+        metavar="(table, json, yaml, plain)",
+        choices=FORMATS,
+        default="table",
+        help="output format: table (default), json, yaml or plain",
+    ),
+    _argument("-v", "--verbose", action="store_true", help="show where an error comes from"),
+)
+
+COMMANDS = (
+    Command("systems", "List the systems and what each API can", f"{PACKAGE}.looking.systems", COMMON),
+    Command(
+        "workflows",
+        "List the workflows that a connection may start",
+        f"{PACKAGE}.looking.workflows",
+        (CONN, *COMMON),
+    ),
+    Command(
+        "runs",
+        "List the runs of a workflow, newest first",
+        f"{PACKAGE}.looking.runs",
+        (
+            CONN,
+            WORKFLOW,
+            _argument(
+                "--since", metavar="TIME", type=values.since, help="runs since then: 2h, 7d, or 2026-01-31T08:00"
+            ),
+            _argument(
+                "--limit", metavar="N", type=values.count, default=20, help="so many at most, 0 for all; default 20"
+            ),
+            *COMMON,
+        ),
+    ),
+    Command(
+        "start",
+        "Start a run, and wait for it if asked to",
+        f"{PACKAGE}.acting.start",
+        (CONN, WORKFLOW, PARAMETER, PARAMETERS, OPTION, *WAITING, *COMMON),
+        "Start a run. Ctrl-C while it waits leaves the run going.",
+    ),
+    Command(
+        "status",
+        "Look at a run, and wait for its end if asked to",
+        f"{PACKAGE}.looking.status",
+        (CONN, RUN, OF_WORKFLOW, OPTION, *WAITING, *COMMON),
+        "Look at a run. The exit code tells its state: 0 succeeded, 1 failed, 3 cancelled, 4 still going.",
+    ),
+    Command(
+        "cancel",
+        "Cancel a run",
+        f"{PACKAGE}.acting.cancel",
+        (CONN, RUN, OF_WORKFLOW, OPTION, *WAITING, *COMMON),
+        "Cancel a run. It is done (exit code 0) when the request was taken, with --wait when the run is over.",
+    ),
+    Command(
+        "output",
+        "Download an output of a run, or list its outputs",
+        f"{PACKAGE}.fetching.output",
+        (
+            CONN,
+            RUN,
+            _argument("name", metavar="NAME", nargs="?", help="name or index of the output; default the only one"),
+            _argument(
+                "--to", metavar="PATH", help="file or storage URL to write, - for standard output; without it: list"
+            ),
+            _argument(
+                "--format",
+                choices=FILE_FORMATS,
+                default="raw",
+                help="raw (default): bytes as they come, a table as JSON lines; or csv, jsonl, parquet",
+            ),
+            _argument("--force", action="store_true", help="overwrite a file that is there"),
+            OF_WORKFLOW,
+            OPTION,
+            *COMMON,
+        ),
+        "Download an output of a run. A file appears under its name only once it is whole.",
+    ),
+    Command(
+        "doctor",
+        "Check a connection, one line for each thing that can be wrong",
+        f"{PACKAGE}.doctor.doctor",
+        (
+            CONN,
+            _argument("--run", metavar="RUN", help="a run to look at, so that the time of a poll is measured on it"),
+            OF_WORKFLOW,
+            OPTION,
+            *COMMON,
+        ),
+    ),
+)

@@ -1,0 +1,44 @@
+"""Waiting for a run at a terminal: a line that shows how it stands, and what Ctrl-C means."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_workflow_provider.cli import codes, showing
+from airflow_workflow_provider.cli.showing import how_to_go_on
+from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
+from airflow_workflow_provider.exceptions import RunTimedOut
+from airflow_workflow_provider.hooks.workflow import WorkflowHook
+from airflow_workflow_provider.protocol.effects import Flow
+from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.poll import wait
+
+
+def awaited(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal) -> Result:
+    """Wait until a run has ended and show it, or how it stood when the time was up. Raises `Interrupted`."""
+    try:
+        return showing.ended(run if run.state.is_terminal else _ended(hook, run, options, terminal))
+    except KeyboardInterrupt:
+        raise Interrupted(f"Run {run.run_id} goes on; {how_to_go_on(hook, run, terminal)}") from None
+    except RunTimedOut as error:
+        seen = error.run or run
+        return showing.one(seen, code=codes.GOING, note=f"{error}; {how_to_go_on(hook, seen, terminal)}")
+
+
+def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal) -> Run:
+    interval = options.poll_interval or hook.system.poll_interval
+    deadline = hook.client.now() + options.timeout if options.timeout else None
+    with terminal.progress(_said(run)) as change:
+        change(_said(run))
+
+        def look(known: Run) -> Flow[Run]:
+            seen = yield from hook.system.look(known)
+            change(_said(seen))
+            return seen
+
+        return hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline))
+
+
+def _said(run: Run) -> str:
+    verb = {RunState.SUCCEEDED: "has", RunState.FAILED: "has", RunState.CANCELLED: "was"}.get(run.state, "is")
+    return f"run {run.run_id} {verb} {run.state}"
