@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CONN_ID = "warehouse"
 # What a database needs to be tested here, beside its being there.
 NEEDS = {
@@ -134,3 +136,11 @@ def mariadb(folder: Path) -> Iterator[Database]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+def skip_where_keys_linger(database: Any) -> None:
+    """Leave a test out on a DuckDB whose unique indexes know a deleted key until the commit."""
+    import duckdb
+
+    if database.name == "duckdb" and int(duckdb.__version__.split(".")[0]) < 2:
+        pytest.skip("DuckDB before 2.0: a unique index refuses keys that the same transaction has deleted")
