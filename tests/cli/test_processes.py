@@ -157,14 +157,23 @@ def test_a_person_at_a_terminal_sees_a_line_that_moves_and_may_leave_it(quick):
     ours, theirs = pty.openpty()
     words = ("start", "alteryx_default", NEVER, "--wait", "--poll-interval", "0.2", "-o", "json")
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        [*PROGRAM, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
-    ) as command:
+    # Who starts the tests in the background of a script has Ctrl-C ignored, and so have all that they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        command = subprocess.Popen(
+            [*PROGRAM, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with command:
         os.close(theirs)
-        seen = read_until(ours, "is running")
-        command.send_signal(signal.SIGINT)
-        seen += read_until(ours, "cancel it with: ")
-        assert (command.wait(timeout=30), command.stdout.read()) == (130, b"")
+        try:
+            seen = read_until(ours, "is running")
+            command.send_signal(signal.SIGINT)
+            seen += read_until(ours, "cancel it with: ")
+            assert (command.wait(timeout=30), command.stdout.read()) == (130, b"")
+        finally:
+            command.kill()
     os.close(ours)
     assert "\x1b[" in seen
     assert f"watch it with: {CALLED} status alteryx_default " in seen
