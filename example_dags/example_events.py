@@ -18,7 +18,7 @@ prints, add a connection ``warehouse`` to any SQL database, and start ``example_
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -37,18 +37,21 @@ except ImportError:  # Airflow 2 has no watchers
 AIRPORTS_IN_STATE = "CALL `carto-dw-ac-sandbox.workflows_temp_sandbox_5a17b0c3.wfproc_api_307b59a91fd55ef6`(@state)"
 STOCK_PRICES = "5e7e51e0-0001-4000-8000-000000000001"
 TABLES = "example_events_tables"
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+COMMON: dict[str, Any] = {
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "default_args": {"retries": 2, "retry_delay": timedelta(seconds=5)},
+    "tags": ["example", "events"],
+}
 state_file = Asset(uri="file:///landing/state.txt")
 
 with DAG(
     dag_id="example_events_file",
     schedule=None,
-    catchup=False,
-    tags=["example", "events"],
     params={
         "state": Param("TX", type="string", description="What the file says"),
         "landing_zone": Param((Path(tempfile.gettempdir()) / "landing").as_uri(), type="string"),
     },
+    **COMMON,
 ):
 
     @task(outlets=[state_file])
@@ -70,7 +73,7 @@ def of_the_file(context: Any, jinja_env: Any) -> dict[str, Any]:
     return {"state": events[-1].extra["state"]}
 
 
-with DAG(dag_id="example_events_workflow", schedule=[state_file], start_date=BEGAN, tags=["example", "events"]):
+with DAG(dag_id="example_events_workflow", schedule=[state_file], **COMMON):
     CartoRunWorkflowOperator(
         task_id="run_workflow",
         workflow=AIRPORTS_IN_STATE,
@@ -82,7 +85,7 @@ with DAG(dag_id="example_events_workflow", schedule=[state_file], start_date=BEG
     )
 # [END howto_event_parameters]
 
-with DAG(dag_id="example_events_table", schedule=[AssetAlias(TABLES)], start_date=BEGAN, tags=["example", "events"]):
+with DAG(dag_id="example_events_table", schedule=[AssetAlias(TABLES)], **COMMON):
     # [START howto_triggering_runs]
     @task
     def runs(**context: Any) -> list[dict[str, Any]]:
@@ -110,7 +113,7 @@ if AssetWatcher:
         ],
     )
 
-    with DAG(dag_id="example_events_elsewhere", schedule=[stock_prices], start_date=BEGAN, tags=["example", "events"]):
+    with DAG(dag_id="example_events_elsewhere", schedule=[stock_prices], **COMMON):
 
         @task
         def runs_elsewhere(**context: Any) -> list[dict[str, Any]]:

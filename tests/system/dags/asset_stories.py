@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, AssetAlias, BaseNotifier, task
@@ -33,7 +33,10 @@ class Note(BaseNotifier):
         NOTE.write_text(self.text)
 
 
-with DAG(dag_id="asset_producer", schedule=None) as producer:
+# A scheduler that has much to do can take a task that is deferred for a moment only for one that failed.
+RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1)}
+
+with DAG(dag_id="asset_producer", schedule=None, default_args=RETRIES) as producer:
     deferred = CartoRunWorkflowOperator(
         task_id="deferred",
         workflow=PROCEDURES["airports_in_state"],
@@ -46,13 +49,19 @@ with DAG(dag_id="asset_producer", schedule=None) as producer:
     WorkflowOutputToSqlOperator(task_id="land", run=deferred.output, sql_conn_id="warehouse", table="airports")
     CartoRunWorkflowOperator(
         task_id="failing",
+        retries=0,
         workflow=PROCEDURES["failing"],
         poll_interval=0.5,
         asset_alias="airports",
         on_failure_callback=Note("{{ " + RUN + ".get('run_id') }}: {{ " + RUN + ".get('message') }}"),
     )
     CartoRunWorkflowOperator(
-        task_id="slow", workflow=PROCEDURES["slow"], query_parameters={"seconds": 600}, poll_interval=0.5, timeout=25
+        task_id="slow",
+        retries=0,
+        workflow=PROCEDURES["slow"],
+        query_parameters={"seconds": 600},
+        poll_interval=0.5,
+        timeout=25,
     )
     for task_id, outlet in (("mapped", {"outlets": [AssetAlias("mapped")]}), ("short", {"asset_alias": "short"})):
         CartoRunWorkflowOperator.partial(
