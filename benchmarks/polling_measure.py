@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from benchmarks.polling_server import end_of, run_id
 from benchmarks.polling_ways import Place, Wait, Way, connections, spread
 
@@ -26,16 +24,17 @@ SETTLE = 1.0  # seconds at the end, for ends to be noticed
 
 @dataclass
 class Figures:
-    """What one measurement gave. Times are in seconds, memory in bytes."""
+    """What one measurement gave. Times are in seconds."""
 
     runs: int = 0
     interval: float = 0.0
     seconds: float = 0.0
     cpu: float = 0.0
+    calm_cpu: float = 0.0
+    calm_seconds: float = 0.0
     requests: int = 0
     connections: int = 0
     most_open: int = 0
-    memory: float = 0.0
     burst_lag: float = 0.0
     lags: list[float] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
@@ -49,8 +48,9 @@ class Figures:
 
     @property
     def cpu_per_look(self) -> float:
-        """CPU for one run and interval, whoever asked."""
-        return self.cpu / (self.runs * self.seconds / self.interval)
+        """CPU for one run and interval, whoever asked, while no run ends: an end costs a look of its own."""
+        cpu, seconds = (self.calm_cpu, self.calm_seconds) if self.calm_seconds else (self.cpu, self.seconds)
+        return cpu / (self.runs * seconds / self.interval)
 
     @property
     def connections_per_request(self) -> float:
@@ -99,12 +99,12 @@ def measured(way: Way, place: Place, **options: Any) -> Figures:
     """Measure one way in an event loop of its own."""
     connections(place)
     gc.collect()
-    with _quiet():
+    with quiet():
         return asyncio.run(_Trial(way, place, **options).figures())
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the triggers' log lines off the terminal; what it costs to make them stays in the figures."""
     sys.stdout.flush()
     terminal, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
@@ -121,7 +121,7 @@ def _quiet() -> Iterator[None]:
 
 @dataclass
 class _Trial:
-    """One way, so many runs, an interval; a tenth of the runs ends while it is measured."""
+    """One way, so many runs, an interval; a tenth of the runs ends while it is measured, after ``calm`` seconds."""
 
     way: Way
     place: Place
@@ -130,34 +130,43 @@ class _Trial:
     seconds: float
     at_once: bool = False
     ending: float = 0.1
+    calm: float = 0.0
     seen: list[float] = field(default_factory=list)
 
     async def figures(self) -> Figures:
-        ramp = self.interval + (2.0 if not self.at_once else max(6.0, self.interval * 0.3))
+        # A thousand of ours begin in a second; the others' are spread over an interval.
+        ramp = max(10.0, 6.0 + self.runs / 1000) if self.at_once else self.interval + 2.0
         began = time.time()
-        ids = self._ids(began + ramp)
+        ids = self._ids(began + ramp + self.calm)
         await control(self.place, "begin")
         if self.way.shape:
             await control(self.place, "list", {"shape": self.way.shape, "runs": ids[::-1]})
         found = Figures(self.runs, self.interval, self.seconds)
-        lag, process = Lag(), psutil.Process()
+        lag = Lag()
         watching = asyncio.create_task(lag.measure())
         async with self.way.make(self.place, self.interval, self.runs) as wait:
             waits = [wait(run) for run in ids]  # the trigger objects, which Airflow has anyway
             gc.collect()
-            before = process.memory_info().rss
             await asyncio.sleep(0)
             lag.taken()
             tasks = await self._started(ids, waits)
             await asyncio.sleep(max(0.0, began + ramp - time.time()))
             gc.collect()
-            found.memory = (process.memory_info().rss - before) / self.runs
             found.burst_lag = max(lag.taken(), default=0.0)
+            if self.calm:
+                watching.cancel()  # it wakes the loop a hundred times a second, which costs more than the lists
+                await self._calm(found)
+                watching = asyncio.create_task(lag.measure())
             await self._window(found, lag)
             found.delays = [seen for seen in self.seen if seen < FAR]
             found.missed = self._missed(ids, tasks)
             await self._stop([*tasks, watching])
         return found
+
+    async def _calm(self, found: Figures) -> None:
+        cpu, began = time.process_time(), time.perf_counter()
+        await asyncio.sleep(self.calm)
+        found.calm_cpu, found.calm_seconds = time.process_time() - cpu, time.perf_counter() - began
 
     async def _window(self, found: Figures, lag: Lag) -> None:
         await control(self.place, "reset", self.interval)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 
+Load = Callable[[], Awaitable[tuple[WorkflowSystem, TriggererClient]]]
 MAX_AGE = 900.0  # seconds after which a new user reads the connection anew: it may have been changed
 
 
@@ -33,24 +33,43 @@ class _Entry:
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Entry]] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def shared_client(
-    key: Hashable, load: Callable[[], Awaitable[tuple[WorkflowSystem, TriggererClient]]]
-) -> AsyncIterator[Member]:
-    """Give the member of this key; the first user makes it with ``load``, the last one closes it."""
-    loop = asyncio.get_running_loop()
-    pool = _pools.setdefault(loop, {})
-    entry = pool.get(key)
-    if entry is None or loop.time() - entry.made_at > MAX_AGE:
-        entry = pool[key] = _Entry(loop.create_task(_open(load)), loop.time())
-    entry.users += 1
-    try:
-        yield await asyncio.shield(entry.making)
-    finally:
+class shared_client:  # noqa: N801  # used as a function, as context managers are
+    """Give the member of this key for as long as the block lasts.
+
+    The first user makes it with ``load``, the last one closes it. A class, since thousands wait inside: what
+    `contextlib` makes of a function takes four times the memory.
+    """
+
+    __slots__ = ("_entry", "_key", "_load")
+
+    def __init__(self, key: Hashable, load: Load) -> None:
+        self._key = key
+        self._load: Load | None = load
+        self._entry: _Entry | None = None
+
+    async def __aenter__(self) -> Member:
+        loop = asyncio.get_running_loop()
+        pool = _pools.setdefault(loop, {})
+        entry, load, self._load = pool.get(self._key), self._load, None
+        assert load is not None  # it is entered once
+        if entry is None or loop.time() - entry.made_at > MAX_AGE:
+            entry = pool[self._key] = _Entry(loop.create_task(_open(load)), loop.time())
+        entry.users += 1
+        self._entry = entry
+        try:
+            return await asyncio.shield(entry.making)
+        except BaseException:
+            await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *exc: object) -> None:
+        entry, loop = self._entry, asyncio.get_running_loop()
+        assert entry is not None  # it was entered
+        pool = _pools.get(loop, {})
         entry.users -= 1
         if not entry.users:
-            if pool.get(key) is entry:
-                del pool[key]
+            if pool.get(self._key) is entry:
+                del pool[self._key]
             await asyncio.shield(loop.create_task(_close(entry.making)))
 
 
@@ -62,7 +81,7 @@ def retire(key: Hashable) -> None:
     _pools.get(asyncio.get_running_loop(), {}).pop(key, None)
 
 
-async def _open(load: Callable[[], Awaitable[tuple[WorkflowSystem, TriggererClient]]]) -> Member:
+async def _open(load: Load) -> Member:
     system, client = await load()
     await client.open()
     return Member(system, client)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections import deque
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -17,17 +16,6 @@ class _Queue:
     free: int = AT_ONCE
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     is_ticking: bool = False
-
-
-_is_loaded = False
-
-
-async def loaded() -> None:
-    """Import the clients, the first time in a thread: aiohttp and requests take some tenths of a second."""
-    global _is_loaded  # noqa: PLW0603  # it is once per process
-    if not _is_loaded:
-        await asyncio.to_thread(importlib.import_module, "airflow_workflow_provider.client.pool")
-        _is_loaded = True
 
 
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()

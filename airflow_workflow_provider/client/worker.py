@@ -75,7 +75,7 @@ class WorkerClient:
 
         That happens in a thread: no other flow should be driven before the last chunk, or `close` of the iterator.
         """
-        yield from ahead(self._drive(flow))
+        yield from ahead(self._drive(flow), 0)
 
     def stop(self) -> None:
         """Make the running flow end soon."""
@@ -94,6 +94,7 @@ class WorkerClient:
                 reply = error = None
                 if isinstance(effect, Chunk):
                     yield effect.data
+                    effect = None  # what was handed out must not stay while the next one is made
                     continue
                 try:
                     reply = self._perform(effect)

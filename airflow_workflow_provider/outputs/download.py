@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, RequestRejected, ServerUnavailable
+from airflow_workflow_provider.outputs.gzipped import crc32
 from airflow_workflow_provider.outputs.raw import Client
 from airflow_workflow_provider.outputs.stream import PIECE, Stream
 from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response, Sleep, T
@@ -70,7 +70,7 @@ class Download(Stream):
                 self._go_on(error)
                 continue
             self._at += len(data)
-            self._checksum = zlib.crc32(data, self._checksum)
+            self._checksum = crc32(data, self._checksum)
             return data
 
     def _check_end(self, data: bytes, size: int) -> None:
@@ -148,7 +148,7 @@ class Download(Stream):
         left, checksum = self._at, 0
         while left and (data := self._body.read(min(left, PIECE))):
             left -= len(data)
-            checksum = zlib.crc32(data, checksum)
+            checksum = crc32(data, checksum)
         if left or checksum != self._checksum:
             raise OutputUnavailable(
                 f"the result broke off after {self._at} bytes, and is another one now; read it from its beginning"

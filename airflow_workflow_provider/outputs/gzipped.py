@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, BinaryIO
 
@@ -20,6 +21,7 @@ _WBITS = 31  # zlib's word for gzip with its header and checksum
 _FAST = 1  # of zlib's levels, six times as fast as the default, and files some 15 % bigger; isal's have other numbers
 _FAST_ISAL = 2
 _Z: Any = _library or zlib
+crc32: Callable[[bytes, int], int] = _Z.crc32
 
 
 class Checked:

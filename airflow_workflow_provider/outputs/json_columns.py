@@ -44,16 +44,16 @@ def _column(array: pa.Array, word: str, name: str, first_row: int, before: Seen,
         return pa.nulls(len(array), pa.string() if word == "string" else pa.null()), Seen()
     if word in _KINDS:
         return _times(array, word, name, first_row, where)
-    return array, _seen(array, is_text=word == "string" or before.kind is Kind.TEXT)
+    return array, _seen(array, before, is_text=word == "string" or before.kind is Kind.TEXT)
 
 
-def _seen(array: pa.Array, *, is_text: bool) -> Seen:
+def _seen(array: pa.Array, before: Seen, *, is_text: bool) -> Seen:
     if pa.types.is_boolean(array.type):
         return Seen(Kind.BOOL)
     if pa.types.is_integer(array.type):
         return scan.scan_int(array.drop_null())
     if pa.types.is_floating(array.type):
-        return _floats(array.drop_null())
+        return _floats(array.drop_null(), before)
     return TEXT if is_text else scan.scan_text(array, quoted_numbers=False)
 
 
@@ -67,9 +67,10 @@ def _times(array: pa.Array, word: str, name: str, first_row: int, where: str) ->
     return made, scan.ranged(Seen(kind), made.drop_null()) if pa.types.is_timestamp(wanted) else Seen(kind)
 
 
-def _floats(values: pa.Array) -> Seen:
+def _floats(values: pa.Array, before: Seen) -> Seen:
     """Tell what numbers hold that were spelled with few digits, so that a float keeps them."""
-    for scale in range(_MOST_SCALE + 1):
+    # What is found is joined with what was seen before, so there is no use in looking for a smaller scale.
+    for scale in range(min(before.scale, _MOST_SCALE), _MOST_SCALE + 1):
         if pc.all(pc.equal(pc.round(values, ndigits=scale), values)).as_py():
             digits = len(str(int(pc.max(pc.abs(values)).as_py())))
             return Seen(Kind.NUMBER, digits, scale)

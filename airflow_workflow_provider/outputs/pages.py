@@ -28,8 +28,9 @@ def read_pages(source: RowSource, client: Client, wanted: Wanted) -> Iterator[Ra
             batch, seen = columns_of_batch(page.rows.batch, kept, **known)
         else:
             batch, seen = columns_of(page.rows, kept, **known)
-        yield Raw(batch, seen, tuple(words))
         first_row += len(page.rows)
+        yield Raw(batch, seen, tuple(words))
+        del page, batch  # they must not stay while the next ones are made
 
 
 def checked_pages(source: RowSource, client: Client, where: str) -> Iterator[Page]:
@@ -48,6 +49,7 @@ def checked_pages(source: RowSource, client: Client, where: str) -> Iterator[Pag
                 "the table was changed while it was read"
             )
         yield page
+        del page
 
 
 def _check_rows(page: Page, names: list[str], number: int, where: str) -> None:

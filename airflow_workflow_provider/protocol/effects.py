@@ -119,14 +119,14 @@ def exact_number(text: str) -> float | Decimal:
     return number if isfinite(number) and Decimal(repr(number)) == precise else precise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait this many seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shown:
     """What a list call shows of the runs that somebody waits for: those that go on, and those to be looked at now.
 
@@ -139,7 +139,7 @@ class Shown:
     requests: int = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class RunList:
     """A list call that answers for many runs; ``key`` is the same for all that one call can show.
 
@@ -150,7 +150,7 @@ class RunList:
     ask: Callable[[Collection[str]], Flow[Shown]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rest(Sleep):
     """Wait until a run is to be looked at: after ``seconds``, unless a list call has shown by then that it goes on.
 
@@ -164,7 +164,7 @@ class Rest(Sleep):
     longest: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Now:
     """Ask for the time."""
 

@@ -98,6 +98,8 @@ def _parsed(body: bytes, schema: list[dict[str, Any]], kinds: Mapping[str, str])
         pa.BufferReader(body),
         read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(body) + 1),
         parse_options=pyarrow.json.ParseOptions(explicit_schema=explicit, newlines_in_values=True),
+        # Arrow's own pool gives big pieces back to the system and has to have them cleared again, page after page.
+        memory_pool=pa.system_memory_pool(),
     )
     if table.num_rows != 1:
         return None

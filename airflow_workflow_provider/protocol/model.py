@@ -60,7 +60,7 @@ class Workflow:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a workflow on an external system.
 

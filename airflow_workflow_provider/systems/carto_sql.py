@@ -135,6 +135,7 @@ def pages(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, A
         document = yield from persist(lambda where=where: _after_swap(query, f"SELECT * {source}{where}"))  # type: ignore[misc]  # binds the loop variable
         seen += len(document["rows"])
         yield Chunk(Page(columns(document), document["rows"]))
+        del document  # a page that was handed out must not stay while the next one is read
     if seen != total:
         raise OutputUnavailable(f"{table} has {total} rows, but {seen} came; it may have been replaced meanwhile")
 

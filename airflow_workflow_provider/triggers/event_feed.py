@@ -11,12 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow_workflow_provider.client.turns import loaded
 from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowError, WorkflowNotFound
 from airflow_workflow_provider.protocol.cursor import OVERLAP
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.triggers.event_trouble import REFUSED, Troubles
-from airflow_workflow_provider.triggers.loading import load
+from airflow_workflow_provider.triggers.loading import load, loaded
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.client.pool import Member

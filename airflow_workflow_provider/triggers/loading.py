@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from airflow_workflow_provider.triggers.metrics import reporter
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.client.triggerer import TriggererClient
     from airflow_workflow_provider.protocol.system import WorkflowSystem
+
+# What the first trigger of a process needs beyond this package's own light modules: with aiohttp, requests and all
+# systems some tenths of a second, in which nothing else would happen in the triggerer.
+HEAVY = (
+    "airflow_workflow_provider.client.pool",
+    "airflow_workflow_provider.hooks.connections",
+    "airflow_workflow_provider.protocol.poll",
+)
+_loadings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
+
+
+async def loaded() -> None:
+    """Import all that watching needs, in a thread; those who come meanwhile wait for the same import."""
+    loop = asyncio.get_running_loop()
+    loading = _loadings.get(loop)
+    if loading is None:
+        loading = _loadings[loop] = loop.create_task(asyncio.to_thread(_import))
+    if not loading.done():
+        await asyncio.shield(loading)
+
+
+def _import() -> None:
+    for name in HEAVY:
+        import_module(name)
 
 
 async def load(key: str, conn_id: str) -> tuple[WorkflowSystem, TriggererClient]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_workflow_provider.client.turns import loaded, turn
+from airflow_workflow_provider.client.turns import turn
 from airflow_workflow_provider.exceptions import CancelNotSupported, RunTimedOut, WorkflowError
 from airflow_workflow_provider.hooks.ending import event_of
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.triggers.kill import kill_is_announced, unbroken, was_killed
-from airflow_workflow_provider.triggers.loading import load
+from airflow_workflow_provider.triggers.loading import load, loaded
 from airflow_workflow_provider.triggers.metrics import reporter
 
 if TYPE_CHECKING:
@@ -109,23 +109,23 @@ class WorkflowRunTrigger(BaseTrigger):
         await loaded()
         from airflow_workflow_provider.client.pool import retire, shared_client
 
-        run = Run.from_json(self.run_json)
         meter = reporter().start()
         meter.waiters += 1
         try:
             async with shared_client(self._key, self._load) as member:
-                return event_of(await member.client.run(self._flow(member.system, run)))
+                return event_of(await member.client.run(self._flow(member.system)))
         except RunTimedOut as error:
-            return event_of(error.run or run, error)
+            return event_of(error.run or Run.from_json(self.run_json), error)
         except WorkflowError as error:
             retire(self._key)  # the connection may have been changed since it was read
-            return event_of(run, error)
+            return event_of(Run.from_json(self.run_json), error)
         finally:
             meter.waiters -= 1
 
-    def _flow(self, system: WorkflowSystem, run: Run) -> Flow[Run]:
+    def _flow(self, system: WorkflowSystem) -> Flow[Run]:
         from airflow_workflow_provider.protocol.poll import wait
 
+        run = Run.from_json(self.run_json)  # made here alone: who waits holds it, and only as it was last seen
         options = dict(self.options)
         pace = Pace.of(run, self.poll_interval, options.pop(EXPECTED, None))
         watched = system.with_options(run, options)

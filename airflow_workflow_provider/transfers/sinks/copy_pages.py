@@ -80,19 +80,24 @@ class PagedRows:
             for raw in part_of(item.source, item.client, item.where).read(wanted):
                 yield item.where, first_row, raw
                 first_row += raw.batch.num_rows
+                del raw  # it must not stay while the next one is made
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for where, first_row, raw in chain([self._first] if self._first else [], self._pages):
             self._first = None
             self._check(raw)
-            arrays: list[Any] = []
-            for source, kind in zip(self._chosen, schema.types, strict=True):
-                column = raw.batch.column(source) if source in raw.batch.schema.names else None
-                if column is None:
-                    arrays.append(pa.nulls(raw.batch.num_rows, kind))
-                else:
-                    arrays.append(converted(column, kind, source, first_row=first_row, where=where))
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            yield self._fitted(raw.batch, schema, where, first_row)
+            del raw
+
+    def _fitted(self, batch: pa.RecordBatch, schema: pa.Schema, where: str, first_row: int) -> pa.RecordBatch:
+        """Give a page in the types of the table."""
+        arrays: list[Any] = []
+        for source, kind in zip(self._chosen, schema.types, strict=True):
+            if source in batch.schema.names:
+                arrays.append(converted(batch.column(source), kind, source, first_row=first_row, where=where))
+            else:
+                arrays.append(pa.nulls(batch.num_rows, kind))
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _check(self, raw: Raw) -> None:
         before = {name: kept_type(one) for name, one in self._seen.items()}

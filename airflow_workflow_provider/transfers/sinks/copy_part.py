@@ -29,7 +29,7 @@ from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.sinks.copy_check import Check
 from airflow_workflow_provider.transfers.sinks.sql_rows import Misfit
 
-BLOCK = 1 << 20  # bytes that are checked at a time
+BLOCK = 1 << 21  # bytes that are checked at a time
 SAMPLE = 1 << 19  # bytes that types are guessed from
 _MARK = b"\xef\xbb\xbf"
 _ANY_ROWS = AnyRows()

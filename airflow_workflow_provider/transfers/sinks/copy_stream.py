@@ -31,7 +31,7 @@ def copy(cursor: Any, statement: str, blocks: Iterable[Any]) -> int:
         else:
             with cursor.copy(statement) as copying:
                 for block in source:
-                    copying.write(block)
+                    copying.write(memoryview(block))  # psycopg cuts it into pieces, and would copy them
     except BaseException as error:
         if source.error is not None and error is not source.error:
             raise source.error from error

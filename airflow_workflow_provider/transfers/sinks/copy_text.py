@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from airflow_workflow_provider.transfers.sinks.sql_dialects import SqlDialect
 from airflow_workflow_provider.transfers.sinks.sql_types import kind_of
 
-ROWS = 8_192  # a piece; about a megabyte
+ROWS = 4_096  # a piece; about half a megabyte
+_NULL = "\\N"
 _ESCAPED = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 
 
@@ -21,10 +22,19 @@ def copy_text(batch: pa.RecordBatch, dialect: SqlDialect) -> Iterator[memoryview
 
 
 def _lines(columns: list[pa.Array]) -> memoryview:
-    joined = pc.binary_join_element_wise(*columns, "\t", null_handling="replace", null_replacement="\\N")
-    lines = pc.binary_join_element_wise(joined, "", "\n")  # a line end behind each
-    offsets = pa.Array.from_buffers(pa.int32(), len(lines) + 1, [None, lines.buffers()[1]], offset=lines.offset)
-    return memoryview(lines.buffers()[2])[offsets[0].as_py() : offsets[len(lines)].as_py()]
+    *others, last = columns
+    last = _joined(last, "", separator="\n")  # a line end behind each
+    return _content(_joined(*others, last, separator="\t"))
+
+
+def _joined(*texts: pa.Array | str, separator: str) -> pa.Array:
+    return pc.binary_join_element_wise(*texts, separator, null_handling="replace", null_replacement=_NULL)
+
+
+def _content(texts: pa.Array) -> memoryview:
+    """Give all texts as they lie in memory, one behind the other, without copying them."""
+    offsets = pa.Array.from_buffers(pa.int32(), len(texts) + 1, [None, texts.buffers()[1]], offset=texts.offset)
+    return memoryview(texts.buffers()[2] or b"")[offsets[0].as_py() : offsets[len(texts)].as_py()]
 
 
 def _texts(column: pa.Array, dialect: SqlDialect) -> pa.Array:
@@ -50,7 +60,8 @@ def _times(column: pa.Array) -> pa.Array:
 
 
 def _escaped(text: pa.Array) -> pa.Array:
+    content = bytes(_content(text)) if len(text) else b""  # searching this is ten times as fast as each text
     for character, spelled in _ESCAPED:
-        if pc.any(pc.match_substring(text, character)).as_py():
+        if character.encode() in content:
             text = pc.replace_substring(text, character, spelled)
     return text

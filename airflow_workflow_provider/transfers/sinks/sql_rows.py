@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.outputs.ahead import ahead
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.sinks.copy_stream import placed
 from airflow_workflow_provider.transfers.sinks.copy_text import copy_text
@@ -14,6 +16,8 @@ from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_AHEAD = 2  # pieces of a megabyte
 
 
 class Rows(Protocol):
@@ -76,7 +80,9 @@ class ArrowRows:
 
     def _copy(self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress) -> None:
         try:
-            session.copy(table, names, "FORMAT text, ENCODING 'UTF8'", self._lines(session, progress))
+            # The next lines are spelled while the server takes the last ones.
+            with closing(ahead(self._lines(session, progress), _AHEAD)) as lines:
+                session.copy(table, names, "FORMAT text, ENCODING 'UTF8'", lines)
         except (WorkflowError, Misfit):
             raise
         except Exception as error:
@@ -86,3 +92,4 @@ class ArrowRows:
         for batch in self._reader:
             yield from copy_text(batch, session.dialect)
             progress.add(batch.num_rows, batch.nbytes)
+            del batch  # it must not stay while the next one is made
