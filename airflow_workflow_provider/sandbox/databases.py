@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar
@@ -12,7 +13,7 @@ import duckdb
 T = TypeVar("T")
 
 
-class MemoryDatabase:
+class MemoryDatabase(ABC):
     """A DuckDB with real data and the tables of runs; a subclass fills it in `made`."""
 
     refusal: type[Exception]
@@ -31,9 +32,9 @@ class MemoryDatabase:
         """Whether it was never made: then it need not be made to be empty."""
         return "database" not in vars(self)
 
+    @abstractmethod
     def made(self, database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         """Fill the database."""
-        raise NotImplementedError
 
     async def run(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Do a piece of work in a thread, on a cursor of its own; DuckDB's errors leave as `refusal`."""
