@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 
 PIECE = 1 << 20  # bytes; small reads cost more than the network here
 
@@ -10,9 +11,9 @@ PIECE = 1 << 20  # bytes; small reads cost more than the network here
 class Stream(io.RawIOBase):
     """A file object whose subclass says how the next bytes are got."""
 
+    @abstractmethod
     def take(self, size: int) -> bytes:
         """Give at most ``size`` bytes; none at the end."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         """It can be read."""
