@@ -44,6 +44,7 @@ async def _weight(way: Way, place: Place) -> float:
         gc.collect()
         taken, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        assert not any(task.done() for task in tasks)  # a run that is not waited for weighs nothing
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from airflow_workflow_provider.client.meter import Meter
+from airflow_workflow_provider.client.pause import wake
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
     InvalidConnection,
@@ -39,7 +40,7 @@ Timer = asyncio.TimerHandle | None
 
 
 class Group:
-    """The waiters of one client for runs that one list call shows. ``alone`` counts those who wait for themselves."""
+    """Those of one client who wait for runs that one list call shows; ``watchers`` counts them, wherever they wait."""
 
     def __init__(
         self,
@@ -47,9 +48,9 @@ class Group:
         drive: Callable[[Flow[Shown]], Coroutine[Any, Any, Shown]],
         note: Callable[[str], None],
         meter: Meter,
-        alone: Callable[[], int],
+        watchers: Callable[[], int],
     ) -> None:
-        self._run_list, self._drive, self._note, self._meter, self._alone = run_list, drive, note, meter, alone
+        self._run_list, self._drive, self._note, self._meter, self._watchers = run_list, drive, note, meter, watchers
         self._parked: dict[str, list[tuple[asyncio.Future[None], float]]] = {}  # with the interval that each wants
         self._misses: dict[str, int] = {}
         self._least, self._failures, self._strikes, self._blind = LEAST, 0, 0, 0
@@ -66,7 +67,7 @@ class Group:
     def takes(self, rest: Rest) -> bool:
         """Tell whether this one is to wait here, or for itself."""
         shared = not self.is_refused and self._misses.get(rest.run_id, 0) < MISSES
-        return shared and self._size() + 1 >= self._least
+        return shared and self._watchers() >= self._least
 
     def close(self) -> None:
         """Ask no more."""
@@ -77,16 +78,13 @@ class Group:
         if self._asking:
             self._asking.cancel()
 
-    def _size(self) -> int:
-        return len(self._parked) + self._alone()
-
     async def park(self, rest: Rest) -> None:
         """Wait until a list call does not show the run as going, or for as long as nothing may prolong."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         place = (future, rest.interval)
         self._parked.setdefault(rest.run_id, []).append(place)
-        limit = None if rest.longest is None else loop.call_later(rest.longest, _wake, future)
+        limit = None if rest.longest is None else loop.call_later(rest.longest, wake, future)
         is_new = rest.seconds <= 0
         soon = loop.time() + (GATHER if is_new else rest.seconds)
         self._ask_at(max(soon, self._asked_at + rest.interval * (EARLY if is_new else 1.0)))
@@ -117,7 +115,7 @@ class Group:
 
     def _ask(self) -> None:
         self._timer, self._due = None, float("inf")
-        if self._size() < self._least:
+        if self._watchers() < self._least:
             self._release(list(self._parked))
         elif self._parked:
             self._asking = asyncio.get_running_loop().create_task(self._look())
@@ -152,7 +150,7 @@ class Group:
                 self._misses[run_id] = self._misses.get(run_id, 0) + 1
             self._release([run_id])
         self._misses = self._misses if len(self._misses) < 10 * len(wanted) + 1000 else {}
-        self._blind = 0 if shown.going or shown.over else self._blind + 1
+        self._blind = 0 if shown.going or shown.over or not shown.is_whole else self._blind + 1
         if self._blind >= MISSES:
             self._give_up("it shows none of the runs that are waited for")
         self._least = max(LEAST, shown.rows // ROWS)
@@ -182,9 +180,4 @@ class Group:
     def _release(self, run_ids: list[str]) -> None:
         for run_id in run_ids:
             for future, _ in self._parked.pop(run_id, ()):
-                _wake(future)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+                wake(future)

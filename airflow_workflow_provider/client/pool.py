@@ -24,6 +24,7 @@ class Member:
 
 @dataclass
 class _Entry:
+    key: Hashable
     making: asyncio.Task[Member]
     made_at: float
     users: int = 0
@@ -43,17 +44,19 @@ class shared_client:  # noqa: N801  # used as a function, as context managers ar
     __slots__ = ("_entry", "_key", "_load")
 
     def __init__(self, key: Hashable, load: Load) -> None:
-        self._key = key
+        self._key: Hashable = key
         self._load: Load | None = load
         self._entry: _Entry | None = None
 
     async def __aenter__(self) -> Member:
         loop = asyncio.get_running_loop()
         pool = _pools.setdefault(loop, {})
-        entry, load, self._load = pool.get(self._key), self._load, None
+        # Let go of: the entry knows its key, and the loader its trigger.
+        key, load, self._key, self._load = self._key, self._load, None, None
+        entry = pool.get(key)
         assert load is not None  # it is entered once
         if entry is None or loop.time() - entry.made_at > MAX_AGE:
-            entry = pool[self._key] = _Entry(loop.create_task(_open(load)), loop.time())
+            entry = pool[key] = _Entry(key, loop.create_task(_open(load)), loop.time())
         entry.users += 1
         self._entry = entry
         try:
@@ -68,8 +71,8 @@ class shared_client:  # noqa: N801  # used as a function, as context managers ar
         pool = _pools.get(loop, {})
         entry.users -= 1
         if not entry.users:
-            if pool.get(self._key) is entry:
-                del pool[self._key]
+            if pool.get(entry.key) is entry:
+                del pool[entry.key]
             await asyncio.shield(loop.create_task(_close(entry.making)))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self, cast
 
 import aiohttp
 from yarl import URL
 
 from airflow_workflow_provider.client.gate import MAX_IN_FLIGHT
-from airflow_workflow_provider.client.group import LEAST, Group
+from airflow_workflow_provider.client.groups import Groups
 from airflow_workflow_provider.client.meter import Meter
+from airflow_workflow_provider.client.pause import pause
 from airflow_workflow_provider.client.sending import Maker, described, opened
 from airflow_workflow_provider.client.server import Server
 from airflow_workflow_provider.client.tls import tls_context
@@ -41,7 +42,6 @@ log = logging.getLogger(__name__)
 MAX_SOCKETS = MAX_IN_FLIGHT  # to one host, however many runs wait
 KEEP_ALIVE = 330.0  # seconds; above any poll interval, or every poll would open a connection
 _DNS_TTL = 300  # seconds
-GROUPS = 1000  # lists that are remembered although nobody waits for them
 NOTES = 500  # sentences that are remembered, so that none is logged twice in a row
 
 
@@ -53,7 +53,7 @@ class TriggererClient:
         transport: Transport,
         *,
         mask: Callable[[str], Coroutine[Any, Any, None]] | None = None,
-        sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = pause,
         now: Callable[[], float] = time.time,
         logger: logging.Logger | Any = log,
         meter: Meter | None = None,
@@ -64,8 +64,7 @@ class TriggererClient:
         self._noted: set[str] = set()
         self._shared: dict[Any, asyncio.Task[Any]] = {}
         self._servers: dict[str, Server] = {}
-        self._groups: dict[Hashable, Group] = {}
-        self._resting: dict[Hashable, int] = {}
+        self._groups = Groups(self.run, self._note, self.meter)
         self._maker = Maker()
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -95,8 +94,7 @@ class TriggererClient:
         """Close the session's sockets."""
         for task in self._shared.values():
             task.cancel()
-        for group in self._groups.values():
-            group.close()
+        self._groups.close()
         if self._session:
             await self._session.close()
 
@@ -114,6 +112,7 @@ class TriggererClient:
         """
         reply: Any = None
         error: TransportError | WorkflowError | None = None
+        watched: str | None = None
         try:
             while True:
                 effect = flow.throw(error) if error else flow.send(reply)
@@ -125,6 +124,9 @@ class TriggererClient:
                     if type(effect) is Request:  # what waits or polls goes the short way
                         reply = await self._send(effect, urgent or effect.urgent)
                     elif type(effect) is Rest:
+                        if watched is None:
+                            watched = effect.run_list.workflow
+                            self._groups.join(watched)
                         await self._rest(effect)
                     else:
                         reply = await self._perform(effect, urgent)
@@ -134,6 +136,8 @@ class TriggererClient:
             return cast("T", end.value)
         finally:
             flow.close()
+            if watched is not None:
+                self._groups.leave(watched)
 
     async def _perform(self, effect: Any, urgent: bool) -> Any:
         match effect:
@@ -152,24 +156,11 @@ class TriggererClient:
             self._noted = {text} if len(self._noted) >= NOTES else self._noted | {text}
             getattr(self._log, level)("%s", text)
 
-    async def _rest(self, rest: Rest) -> None:
+    def _rest(self, rest: Rest) -> Awaitable[None]:
         """Wait, with all others whose runs the same list call shows."""
-        key = rest.run_list.key
-        group = self._groups.get(key)
-        if group is None and self._resting.get(key, 0) + 1 >= LEAST:
-            group = Group(rest.run_list, self.run, self._note, self.meter, lambda: self._resting.get(key, 0))
-            if len(self._groups) >= GROUPS:  # what they know of their lists is found out again
-                self._groups = {key: group for key, group in self._groups.items() if not group.is_idle}
-            self._groups[key] = group
-        if group is not None and group.takes(rest):
-            return await group.park(rest)
-        self._resting[key] = self._resting.get(key, 0) + 1
-        try:
-            await self._sleep(rest.seconds)
-        finally:
-            self._resting[key] -= 1
-            if not self._resting[key]:
-                del self._resting[key]
+        # A plain function: thousands wait here, and a coroutine more for each would be a tenth of what they weigh.
+        group = self._groups.taking(rest)
+        return group.park(rest) if group else self._sleep(rest.seconds)
 
     async def _once(self, key: Any, make: Callable[[], Flow[Any]], urgent: bool) -> Any:
         """Let all who ask at the same time wait for one flow; one of them being cancelled does not end it."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Collection, Generator, Hashable, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import isfinite
@@ -130,24 +130,31 @@ class Sleep:
 class Shown:
     """What a list call shows of the runs that somebody waits for: those that go on, and those to be looked at now.
 
-    A run in neither is not shown. ``rows`` counts what was read, ``requests`` what it took.
+    A run in neither is not shown. ``rows`` counts what was read, ``requests`` what it took; ``is_whole`` is false where
+    the rest of the list was not worth reading.
     """
 
     going: Collection[str]
     over: Collection[str]
     rows: int
     requests: int = 1
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RunList:
-    """A list call that answers for many runs; ``key`` is the same for all that one call can show.
+    """A list call that answers for many runs: those of a workflow, under one connection.
 
-    ``ask`` is the flow, given the ids that somebody waits for. `NotSupported` says that there is no such list.
+    ``read`` makes its flow, given the workflow and the ids that somebody waits for. `NotSupported`, raised there, says
+    that there is no such list. Everybody who waits holds one of these, so it is small.
     """
 
-    key: Hashable
-    ask: Callable[[Collection[str]], Flow[Shown]]
+    workflow: str
+    read: Callable[[str, Collection[str]], Flow[Shown]]
+
+    def ask(self, wanted: Collection[str]) -> Flow[Shown]:
+        """Give the flow that finds these runs in the list."""
+        return self.read(self.workflow, wanted)
 
 
 @dataclass(frozen=True, slots=True)

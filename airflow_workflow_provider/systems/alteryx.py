@@ -8,10 +8,9 @@ to 2021.4 take OAuth 1.0a and V1. Sources: [v3] the server's own Swagger page of
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from airflow_workflow_provider.exceptions import (
@@ -22,7 +21,7 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, Shown
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import FileSource
@@ -98,9 +97,7 @@ class AlteryxSystem(WorkflowSystem):
 
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the app's jobs, if the app is known: a job does not tell it."""
-        if not run.workflow:
-            return None
-        return RunList((self.key, run.workflow), partial(shown, self.api, self.paths, run.workflow))
+        return RunList(run.workflow, self._shown) if run.workflow else None
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Ask for the messages of a job that failed, where the server leaves them out unless asked."""
@@ -172,6 +169,9 @@ class AlteryxSystem(WorkflowSystem):
         """Look for an app of an unlikely name: it needs good credentials and moves little."""
         yield from self._listed({self.paths.search: "airflow connection test"})
         return f"Alteryx accepts the credentials ({'OAuth 1, V1' if self.oauth1 else 'OAuth 2, V3'})"
+
+    def _shown(self, workflow: str, wanted: Collection[str]) -> Flow[Shown]:
+        return shown(self.api, self.paths, workflow, wanted)
 
     def _check(self, workflow: str, questions: list[dict[str, str]]) -> Flow[None]:
         request = Request("GET", self.api.url(self.paths.questions, workflow=workflow))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument
@@ -112,8 +113,9 @@ def seen(run: Run, document: Mapping[str, Any], files: list[dict[str, Any]]) -> 
     told = messages(document)
     details: dict[str, Any] = {**run.details, "files": files}
     for name in ("disposition", "priority", "workerTag"):
-        if document.get(name) not in (None, ""):
-            details[name] = document[name]
+        word = document.get(name)
+        if word not in (None, ""):
+            details[name] = intern(word) if isinstance(word, str) else word  # thousands of jobs, a few words
     created = time_or_none(document.get("createDate") or document.get("createDateTime"))
     return replace(
         run,

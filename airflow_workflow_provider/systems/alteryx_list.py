@@ -23,7 +23,7 @@ def shown(api: Api, paths: Generation, workflow: str, wanted: Collection[str]) -
     """Read the jobs, newest first, until all that are wanted are found or there are no more."""
     missing, going, over = set(wanted), set[str](), set[str]()
     size = min(max(2 * len(missing), PAGE[0]), PAGE[1])
-    read = requests = 0
+    read, requests, is_whole = 0, 0, False
     while missing and read <= DEPTH * len(wanted):
         params = {**paths.newest_first, "offset": str(read), "limit": str(size)}
         request = Request("GET", api.url(paths.jobs, workflow=workflow), params=params)
@@ -39,8 +39,9 @@ def shown(api: Api, paths: Generation, workflow: str, wanted: Collection[str]) -
                 (going if state else over).add(run_id)
         read, requests = read + rows, requests + 1
         if not rows:
+            is_whole = True
             break
-    return Shown(going, over, read, requests)
+    return Shown(going, over, read, requests, is_whole)
 
 
 def rows_of(document: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from airflow_workflow_provider.exceptions import (
@@ -114,7 +113,7 @@ class StevesieSystem(WorkflowSystem):
 
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the workflow's executions, if the workflow is known."""
-        return RunList((self.key, run.workflow), partial(self._shown, run.workflow)) if run.workflow else None
+        return RunList(run.workflow, self._shown) if run.workflow else None
 
     def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the executions of a workflow; that the list shows what one execution does is unverified."""

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from airflow_workflow_provider.client.gate import MAX_IN_FLIGHT, Gate, gate_to
+from airflow_workflow_provider.client.pause import pause
 from airflow_workflow_provider.client.turns import AT_ONCE, turn
 
 
@@ -37,6 +38,23 @@ async def test_one_who_leaves_the_queue_does_not_stop_it():
         task.cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert sum(outcome is None for outcome in outcomes) == 4 * AT_ONCE
+
+
+async def test_a_pause_ends_after_its_time_and_not_before():
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await pause(0.03)
+    assert loop.time() >= began + 0.03
+
+
+async def test_a_pause_that_is_cancelled_is_harmless_when_its_time_has_come():
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    sleeper = asyncio.ensure_future(pause(0.01))
+    await asyncio.sleep(0)
+    sleeper.cancel()
+    await asyncio.sleep(0.05)
+    assert (sleeper.cancelled(), failures) == (True, [])
 
 
 async def passing(gate, seen, hold, **more):

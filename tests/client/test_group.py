@@ -40,6 +40,7 @@ class Server:
     failure: Exception | None = None
     failures: int = 10**6
     rows: int = 0
+    is_whole: bool = True
     gate: asyncio.Event | None = None
     looks: list[str] = field(default_factory=list)
     lists: list[set[str]] = field(default_factory=list)
@@ -50,14 +51,14 @@ class Server:
         self.looks.append(run.run_id)
         return replace(run, state=RunState.SUCCEEDED if run.run_id in self.ended else RunState.RUNNING)
 
-    def ask(self, wanted):
+    def ask(self, workflow, wanted):
         """Ask for the list."""
         yield Now()
         self.lists.append(set(wanted))
         if self.failure and len(self.lists) <= self.failures:
             raise self.failure
         shown = set(wanted) - self.hidden
-        return Shown(shown - self.ended, shown & self.ended, self.rows or len(shown))
+        return Shown(shown - self.ended, shown & self.ended, self.rows or len(shown), is_whole=self.is_whole)
 
     def flow(self, name, workflow="wf", **more):
         """The wait for one run."""
@@ -184,6 +185,22 @@ async def test_a_list_that_shows_none_of_the_runs_is_given_up(crowd):
     assert set(await crowd.all_end()) == {"succeeded"}
 
 
+async def test_a_list_that_was_not_read_to_its_end_is_asked_again_for_newer_runs(crowd):
+    crowd.server.hidden = {f"run{number}" for number in range(MANY)}  # older than what was read
+    crowd.server.is_whole = False
+    crowd.come()
+    await crowd.until(lambda: len(crowd.server.looks) > 6 * MANY)
+    old, lists = set(crowd.tasks), len(crowd.server.lists)
+    crowd.tasks |= {
+        f"new{number}": asyncio.create_task(crowd.client.run(crowd.server.flow(f"new{number}")))
+        for number in range(MANY)
+    }
+    await crowd.listed(3)
+    assert all(not wanted & old for wanted in crowd.server.lists[lists:])
+    assert crowd.noted == []
+    assert set(await crowd.all_end()) == {"succeeded"}
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -281,5 +298,4 @@ async def test_when_all_have_gone_nothing_is_left(crowd):
     lists = len(crowd.server.lists)
     await asyncio.sleep(3 * INTERVAL)
     assert len(crowd.server.lists) == lists
-    assert all(group.is_idle for group in crowd.client._groups.values())
-    assert crowd.client._resting == {}
+    assert crowd.client._groups.is_idle

@@ -65,6 +65,12 @@ def test_alteryx_does_not_read_a_long_history_for_a_few_jobs():
     shown = asked(alteryx(), ["gone1", "gone2", "gone3"], Player(answer_to=paged(rows)))
     assert shown.rows <= DEPTH * 3 + PAGE[0]
     assert not shown.going | shown.over
+    assert not shown.is_whole
+
+
+def test_alteryx_tells_that_it_has_read_the_whole_list():
+    shown = asked(alteryx(), ["j0", "gone"], Player(answer_to=paged([job(number) for number in range(7)])))
+    assert (shown.going, shown.is_whole) == ({"j0"}, True)
 
 
 def test_a_server_that_gives_fewer_rows_than_asked_for_is_asked_on():
