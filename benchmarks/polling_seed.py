@@ -1,7 +1,8 @@
 """Puts the tasks of a mapped DAG into an Airflow's database as if workers had deferred them.
 
 ``python -m benchmarks.polling_seed RUNS_JSON`` runs in the environment of that Airflow (3.x). A thousand workers would
-take a quarter of an hour on a small machine to defer a thousand tasks; what waits afterwards is the same.
+take a quarter of an hour on a small machine to defer a thousand tasks; what waits afterwards is the same. Where the
+file says so, the tasks wait for a moment instead, with the trigger that Airflow's own sensors have.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ with DAG("many", schedule=None, catchup=False):
 """
 
 
-def seed(runs: list[dict[str, Any]], poll_interval: float) -> None:
-    """Create a DAG run, and defer its tasks to triggers that wait for these runs."""
+def seed(runs: list[dict[str, Any]], poll_interval: float, until: float | None = None) -> None:
+    """Create a DAG run, and defer its tasks to triggers that wait for these runs, or until a moment."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import Trigger
+    from airflow.providers.standard.triggers.temporal import DateTimeTrigger
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
     from sqlalchemy import select
@@ -38,7 +40,10 @@ def seed(runs: list[dict[str, Any]], poll_interval: float) -> None:
         _dag_run(session)
         rows = session.scalars(select(TaskInstance).order_by(TaskInstance.map_index)).all()
         for task, run in zip(rows, runs, strict=True):
-            trigger = WorkflowRunTrigger(run["system"], f"{run['system']}_default", run, poll_interval)
+            if until:
+                trigger = DateTimeTrigger(datetime.fromtimestamp(until, UTC))
+            else:
+                trigger = WorkflowRunTrigger(run["system"], f"{run['system']}_default", run, poll_interval)
             row = Trigger(*trigger.serialize())
             session.add(row)
             session.flush()
@@ -65,4 +70,4 @@ def _dag_run(session: Any) -> None:
 
 if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
-    seed(given["runs"], given["poll_interval"])
+    seed(given["runs"], given["poll_interval"], given["until"])
