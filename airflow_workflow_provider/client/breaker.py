@@ -25,9 +25,14 @@ class Breaker:
             self.closed_until = now + PROBE  # the others wait for what this one finds
         return 0.0
 
-    def answered(self) -> None:
-        """The server answered sensibly."""
-        self.failures, self.closed_until = 0, 0.0
+    def answered(self, closed_until: float) -> None:
+        """The server answered sensibly. ``closed_until`` is as it was when the request was sent.
+
+        What has closed it since then, an answer to another request has asked for; it is not undone by an older one.
+        """
+        self.failures = 0
+        if self.closed_until == closed_until:
+            self.closed_until = 0.0
 
     def failed(self, now: float, retry_after: float | None, known: int | None = None) -> None:
         """The server did not answer, or said that it cannot; ``retry_after`` is for all who ask it.

@@ -75,8 +75,10 @@ class Group:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._asking:
-            self._asking.cancel()
+        # Forgotten at once: who comes before the task has noticed must be able to ask anew.
+        asking, self._asking = self._asking, None
+        if asking:
+            asking.cancel()
 
     async def park(self, rest: Rest) -> None:
         """Wait until a list call does not show the run as going, or for as long as nothing may prolong."""
@@ -125,19 +127,21 @@ class Group:
         loop = asyncio.get_running_loop()
         wanted = set(self._parked)
         self._asked_at = loop.time()
+        wait = GATHER
         pause = min(interval for places in self._parked.values() for _, interval in places)
         try:
             shown = await self._drive(self._run_list.ask(wanted))
         except WorkflowError as error:
-            pause = max(pause, self._failed(error))
+            wait = self._failed(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must not be lost
             self._give_up(f"{type(error).__name__}: {error}")
         else:
             self._take(wanted, shown)
         finally:
-            self._asking = None
+            if self._asking is asyncio.current_task():
+                self._asking = None
         if self._parked:
-            self._ask_at(max(self._asked_at + pause, loop.time() + GATHER))
+            self._ask_at(max(self._asked_at + pause, loop.time() + wait))
 
     def _take(self, wanted: set[str], shown: Shown) -> None:
         self._failures = self._strikes = 0
@@ -156,20 +160,21 @@ class Group:
         self._least = max(LEAST, shown.rows // ROWS)
 
     def _failed(self, error: WorkflowError) -> float:
-        """Count a failed list call; gives the seconds to wait at least before the next."""
+        """Count a failed list call; gives the seconds from now to wait at least before the next."""
+        asked_for = getattr(error, "retry_after", None)
         if isinstance(error, REFUSED) or error.status == NO_SUCH_CALL:
             self._give_up(str(error))
         elif isinstance(error, (AuthenticationFailed, InvalidConnection)):
             self._release(list(self._parked))  # each has its own patience with refused credentials
-        else:
+        elif error.status is not None or asked_for is None:  # else nothing was sent: the server has asked for a pause
             self._failures += 1
             if self._failures >= FAILURES:
                 self._failures, self._strikes = 0, self._strikes + 1
                 self._release(list(self._parked))
             if self._strikes >= STRIKES:
                 self._give_up(str(error))
-        asked_for = getattr(error, "retry_after", None)
-        return BACK_OFF.delay(self._failures, None if asked_for is None else min(asked_for, BACK_OFF.longest))
+        asked_for = None if asked_for is None else min(asked_for, BACK_OFF.longest)
+        return max(GATHER, BACK_OFF.delay(self._failures, asked_for))
 
     def _give_up(self, reason: str) -> None:
         if not self.is_refused:

@@ -183,9 +183,9 @@ class TriggererClient:
         breaker = server.breaker
         if (breaker.failures or breaker.closed_until) and not urgent and (pause := breaker.wait(self._now())):
             raise NotSent(
-                f"the server is not asked for another {pause:.0f} s, after {breaker.failures} failures in a row"
+                f"the server is not asked for another {pause:.0f} s, after {breaker.failures} failures in a row", pause
             )
-        known = breaker.failures
+        known, closed_until = breaker.failures, breaker.closed_until
         self.meter.polls += 1
         try:
             response = await self._sent(request, server, urgent)
@@ -199,7 +199,7 @@ class TriggererClient:
             self.meter.retries += 1
             breaker.failed(now, asked, known)
         else:
-            breaker.answered()
+            breaker.answered(closed_until)
         return response
 
     async def _sent(self, request: Request, server: Server, urgent: bool) -> Response:
@@ -208,6 +208,8 @@ class TriggererClient:
         if not server.gate.entered():
             await server.gate.enter(urgent=urgent)
         try:
+            if self._session.closed:  # the last who used it has left, while this one waited for its turn
+                raise NotSent("the client was closed")
             made = self._maker.made(request)  # signed when it is its turn
             async with self._session.request(
                 made.method,

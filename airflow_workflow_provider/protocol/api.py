@@ -74,7 +74,7 @@ class Api:
         try:
             response = yield from self._send(request)
         except (NotSent, NoAnswer) as error:
-            raise ServerUnavailable(self._message(request, doing, str(error))) from error
+            raise self._unreached(request, doing, error) from error
         if not 200 <= response.status < 300:
             raise (yield from self._error(request, response, doing))
         return response
@@ -106,7 +106,7 @@ class Api:
         try:
             response = yield from self._send(request)
         except (NotSent, NoAnswer) as error:
-            raise ServerUnavailable(self._message(request, doing, str(error))) from error
+            raise self._unreached(request, doing, error) from error
         if response.status == 401 or 300 <= response.status < 400:
             raise (yield from self._error(request, response, doing))
         return response
@@ -117,7 +117,7 @@ class Api:
             try:
                 response: Response = yield request
             except (NotSent, NoAnswer) as error:
-                raise ServerUnavailable(self._message(request, doing, str(error))) from error
+                raise self._unreached(request, doing, error) from error
             place = response.headers.get("location", "")
             if not 300 <= response.status < 400 or not place:
                 break
@@ -135,7 +135,7 @@ class Api:
         try:
             response = yield from self._send(request)
         except NotSent as error:
-            raise ServerUnavailable(self._message(request, doing, str(error))) from error
+            raise self._unreached(request, doing, error) from error
         except NoAnswer as error:
             raise self._unknown(request, doing, str(error)) from error
         status = response.status
@@ -186,6 +186,10 @@ class Api:
                 "; check the credentials of the connection" if status == 401 else "; the credentials lack this right"
             )
         return _ERRORS.get(status, RequestRejected if 400 <= status < 500 else ProtocolError)(text, status=status)
+
+    def _unreached(self, request: Request, doing: str, error: NotSent | NoAnswer) -> ServerUnavailable:
+        wait = error.retry_after if isinstance(error, NotSent) else None
+        return ServerUnavailable(self._message(request, doing, str(error)), retry_after=wait)
 
     def _unknown(self, request: Request, doing: str, what: str, status: int | None = None) -> UnknownStart:
         text = f"{what}. The request was sent and a run may have been started; look for it before starting another"

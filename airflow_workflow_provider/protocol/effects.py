@@ -211,7 +211,14 @@ class TransportError(Exception):
 
 
 class NotSent(TransportError):
-    """The request did not reach the server: no such host, connection refused, TLS refused."""
+    """The request did not reach the server: no such host, connection refused, TLS refused.
+
+    ``retry_after`` (seconds) is set where nothing was tried, since the server is to be left alone for so long.
+    """
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class NoAnswer(TransportError):

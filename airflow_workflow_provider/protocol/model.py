@@ -146,22 +146,22 @@ def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str 
     if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip():
         if not (system and conn_id):
             raise InvalidArgument(
-                f"run: the bare id {value!r} does not tell which system it belongs to; pass a run object"
+                f"run: the bare id {value!r} does not tell which system it belongs to; pass a run object, or system="
             )
         return Run(system=system, conn_id=conn_id, workflow=workflow, run_id=str(value).strip())
     raise InvalidArgument(f"run: expected a run object, its JSON text or an id, not {type(value).__name__}")
 
 
-def parse_runs(value: Any) -> list[Run]:
+def parse_runs(value: Any, *, system: str = "", conn_id: str = "") -> list[Run]:
     """Read one run or a sequence of runs, also the lazy sequence that a mapped task's XComs are.
 
-    Raises `InvalidArgument` when there is none.
+    Bare ids need ``system`` and ``conn_id``. Raises `InvalidArgument` when there is no run.
     """
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = _json(value)
     if isinstance(value, (Run, Mapping, str)) or not isinstance(value, Iterable):
-        return [parse_run(value)]
-    runs = [parse_run(item) for item in value if item is not None]
+        return [parse_run(value, system=system, conn_id=conn_id)]
+    runs = [parse_run(item, system=system, conn_id=conn_id) for item in value if item is not None]
     if not runs:
         raise InvalidArgument("run: an empty sequence holds no run")
     return runs

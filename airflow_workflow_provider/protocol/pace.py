@@ -34,7 +34,8 @@ class Pace:
     def of(cls, run: Run, interval: float, expected: float | None = None) -> Pace:
         """Make the pace of a run; the same run has the same phase in every process."""
         digest = blake2b(run.run_id.encode(), digest_size=4).digest()
-        return cls(interval, int.from_bytes(digest, "big") / 2**32, expected)
+        # Nothing may make the loop spin: a trigger of long ago may hold an interval that would be refused today.
+        return cls(max(TICK, interval), int.from_bytes(digest, "big") / 2**32, expected)
 
     def seconds(self, age: float) -> float:
         """Give the interval for a run of this age (seconds). It grows by doubling, so the moments stay on a grid."""
@@ -56,6 +57,46 @@ class Pace:
         begins = NEAR[0] * self.expected if self.expected else 0.0
         return (min(ahead, max(begins - age, self._closer)) if age < begins else ahead), seconds
 
+    def after(self, seconds: float, run: Run, now: float) -> float:
+        """Give the seconds to the next look, if there is to be none for so many.
+
+        It falls on the run's own moments again: those who were held up together must not come back together.
+        """
+        return seconds + self.pause(run, now + seconds)[0]
+
+    def change(self, run: Run, now: float) -> float | None:
+        """Give the seconds after which another interval holds, for one who sleeps longer; None if none ever does.
+
+        They are spread by the phase, too: runs that began together must not all be looked at in that moment.
+        """
+        if run.started_at is None:
+            return None
+        age = now - run.started_at.timestamp()
+        ages = [share * self.expected for share in NEAR] if self.expected else []
+        grown = self.interval
+        while (grown := 2 * grown) <= self.interval * MOST:
+            ages.append(grown / GROWTH)
+        ahead = [moment - age for moment in ages if moment > age]
+        return min(ahead) + self.phase * self.interval if ahead else None
+
     @property
     def _closer(self) -> float:
         return min(self.interval, max(self.interval / CLOSER, QUICKEST))
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """The same interval all the time, for one who waits alone."""
+
+    interval: float
+
+    def pause(self, run: Run, now: float) -> tuple[float, float]:
+        """Give the interval twice, as `Pace.pause` does."""
+        return self.interval, self.interval
+
+    def after(self, seconds: float, run: Run, now: float) -> float:
+        """Give the seconds to the next look, if there is to be none for so many."""
+        return max(self.interval, seconds)
+
+    def change(self, run: Run, now: float) -> None:
+        """Nothing changes."""

@@ -29,7 +29,7 @@ from airflow_workflow_provider.protocol.effects import (
     TransportError,
 )
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.protocol.pace import Pace
+from airflow_workflow_provider.protocol.pace import Pace, Steady
 from airflow_workflow_provider.protocol.retry import Retry, urgently
 
 # While a run is going, what fails is the watching and not the run. A server that is down is asked ever more
@@ -142,8 +142,11 @@ def wait(
     """
     trouble, last = FINE, ""
     echo = Echo() if repeats else None
+    rhythm = pace or Steady(poll_interval)
     if run_list:  # one who comes to a list that others share need not look alone at first
-        yield _rest(run, run_list, 0.0, poll_interval, deadline, (yield Now()))
+        now = yield Now()
+        _, interval = rhythm.pause(run, now)
+        yield _rest(run, run_list, (0.0, interval), _left(deadline, now), rhythm.change(run, now))
     while True:
         started = yield Now()
         at_last = deadline is not None and started >= deadline
@@ -160,13 +163,12 @@ def wait(
         now = yield Now()
         if at_last:
             raise _timed_out(run, last)
-        pause, interval = pace.pause(run, now) if pace else (poll_interval, poll_interval)
-        if trouble.failures:
-            pause = max(interval, back_off)
-        elif run_list:
-            yield _rest(run, run_list, pause, interval, deadline, now)
+        left = _left(deadline, now)
+        if run_list and not trouble.failures:
+            yield _rest(run, run_list, rhythm.pause(run, now), left, rhythm.change(run, now))
             continue
-        yield Sleep(pause if deadline is None else min(pause, max(deadline - now, 0.0)))
+        pause = rhythm.after(back_off, run, now) if trouble.failures else rhythm.pause(run, now)[0]
+        yield Sleep(pause if left is None else min(pause, left))
 
 
 def _borne(error: WorkflowError, trouble: Trouble, run: Run) -> Trouble:
@@ -185,9 +187,15 @@ def _look(get_run: Callable[[Run], Flow[Run]], run: Run, echo: Echo | None, at_l
     return echo.look(get_run, run) if echo else get_run(run)
 
 
-def _rest(run: Run, run_list: RunList, pause: float, interval: float, deadline: float | None, now: float) -> Rest:
-    left = None if deadline is None else max(deadline - now, 0.0)
-    return Rest(pause if left is None else min(pause, left), run.run_id, run_list, interval, left)
+def _left(deadline: float | None, now: float) -> float | None:
+    return None if deadline is None else max(deadline - now, 0.0)
+
+
+def _rest(run: Run, run_list: RunList, pause: tuple[float, float], left: float | None, change: float | None) -> Rest:
+    """Rest for a pause with its interval, but no longer than is left, nor than until another interval holds."""
+    seconds, interval = pause
+    longest = min((limit for limit in (left, change) if limit is not None), default=None)
+    return Rest(seconds if left is None else min(seconds, left), run.run_id, run_list, interval, longest)
 
 
 def _given_up(error: WorkflowError, run: Run, *, gone: bool) -> WorkflowError:

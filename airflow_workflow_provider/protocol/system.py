@@ -89,6 +89,8 @@ class WorkflowSystem(ABC):
     can_cancel: bool = False
     can_list_workflows: ClassVar[bool] = False
     can_find_runs: ClassVar[bool] = False
+    lost_starts: str = "is not found again, see on_unknown_start"
+    """What becomes of a start whose answer was lost, for people, where the API cannot list runs."""
     can_count_rows: ClassVar[bool] = False
     """Whether one call tells how many rows an output has."""
     repeats: ClassVar[bool] = False

@@ -29,6 +29,7 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.links.workflow import RUN_LINK, show_run
+from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
 from airflow_workflow_provider.systems import SYSTEMS
 
@@ -100,6 +101,7 @@ class WorkflowRunSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Look at the run, and wait for its end in the mode that was asked for."""
         with self._softened():
+            seconds_of("poke_interval", self.poke_interval)
             if self.reschedule:
                 return self._rescheduled(context)
             # The first look is the moment when a wrong id or bad credentials show; later they may be a hiccup.

@@ -24,8 +24,9 @@ def shown(api: Api, paths: Generation, workflow: str, wanted: Collection[str]) -
     missing, going, over = set(wanted), set[str](), set[str]()
     size = min(max(2 * len(missing), PAGE[0]), PAGE[1])
     read, requests, is_whole = 0, 0, False
-    while missing and read <= DEPTH * len(wanted):
-        params = {**paths.newest_first, "offset": str(read), "limit": str(size)}
+    depth = max(size, DEPTH * len(wanted))
+    while missing and read < depth:
+        params = {**paths.newest_first, "offset": str(read), "limit": str(min(size, depth - read))}
         request = Request("GET", api.url(paths.jobs, workflow=workflow), params=params)
         document = yield from api.read(request, f"listing the jobs of workflow {workflow}")
         if not isinstance(document.get("data") if isinstance(document, Mapping) else document, list):

@@ -82,6 +82,8 @@ class InvisionSystem(WorkflowSystem):
             self._area(base_url, values, "monitoring_api_key", keys) if keys["monitoring_api_key"] else None
         )
         self.flow = FlowApi.of(values, base_url, self.secrets)
+        if self.flow.is_there:
+            self.lost_starts = "is found again with workflow_api='flow' only, else see on_unknown_start"
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         """Start a data flow, or a flow of the sibling product."""

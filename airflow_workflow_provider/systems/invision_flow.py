@@ -64,6 +64,11 @@ class FlowApi:
             values.choice("environment", ENVIRONMENTS, "production").capitalize(),
         )
 
+    @property
+    def is_there(self) -> bool:
+        """True where the connection has all that Flow needs."""
+        return bool(self.api and self.tenant and self.workspace)
+
     def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
         """Submit a flow; the parameters are the payload of its HTTP trigger."""
         api = self._ready()

@@ -42,7 +42,7 @@ class Source:
 
 @dataclass
 class Page:
-    """What one list call has shown; ``whole`` if no older run was left out.
+    """What one list call has shown; ``whole`` if no older run was left out. The ``number`` counts them.
 
     ``kept`` gathers what is to be done when Airflow has stored all events of this page; None if nobody tells.
     """
@@ -50,6 +50,7 @@ class Page:
     runs: list[Run]
     whole: bool
     feed: Feed
+    number: int
     kept: list[Callable[[], Awaitable[None]]] | None = None
 
 
@@ -62,6 +63,7 @@ class Feed:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.users = 0
+        self.behind: set[object] = set()  # watchers that have missed a page, and want a whole one
         self._all = True
         self.latest: Page | None = None
         self._next: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
@@ -131,18 +133,18 @@ class Feed:
 
         key = self.source.system, self.source.conn_id
         loop = asyncio.get_running_loop()
-        try:
-            async with shared_client(key, partial(load, *key)) as member:
-                self._member, until = member, loop.time() + FRESH
+        async with shared_client(key, partial(load, *key)) as member:
+            self._member, until = member, loop.time() + FRESH
+            try:
                 workflow = await member.client.run(member.system.resolved(self.source.workflow))
                 while loop.time() < until:
                     self._publish(await self._page(member, workflow))
                     await asyncio.sleep(self.source.interval)
-        finally:
-            self._member = None
+            finally:
+                self._member = None  # before the client is closed: nobody may begin a look with it then
 
     async def _page(self, member: Member, workflow: str) -> Page:
-        since = None if self._all else self._floor()
+        since = None if self._all or self.behind else self._floor()
         self._all = False
         try:
             runs = await member.client.run(member.system.list_runs(workflow, since))
@@ -154,7 +156,8 @@ class Feed:
         if since is None:
             self._all = len(runs) <= FEW
         self._newest = max((run.started_at for run in runs if run.started_at), default=None)
-        return Page(runs, since is None, self)
+        number = self.latest.number + 1 if self.latest else 1
+        return Page(runs, since is None, self, number)
 
     async def _completed(self, listed: list[Run]) -> list[Run]:
         """Look at runs that the list shows with their id only, and at those that it shows no more."""
@@ -210,13 +213,22 @@ async def pages(source: Source) -> AsyncIterator[Page]:
         feed = feeds[source] = Feed(source)
         feed.start()
     feed.users += 1
+    watcher, last = object(), None
     try:
         if feed.latest and feed.latest.whole:
+            last = feed.latest.number
             yield feed.latest
         while True:
-            yield await feed.next_page()
+            page = await feed.next_page()
+            if last is not None and page.number != last + 1:  # this one was busy: what ended in between may be gone
+                feed.behind.add(watcher)
+            if page.whole:
+                feed.behind.discard(watcher)
+            last = page.number
+            yield page
     finally:
         feed.users -= 1
+        feed.behind.discard(watcher)
         if not feed.users:
             del feeds[source]
             await feed.stop()

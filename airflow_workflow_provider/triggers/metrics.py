@@ -57,7 +57,7 @@ class Reporter:
                 report_at = loop.time() + EVERY
                 # In a thread: a backend may look up a host, or write to a socket that is full.
                 await asyncio.to_thread(self.report)
-            if is_over:
+            if not self.meter.waiters:  # somebody may have come while it was reported
                 return
 
     def report(self) -> None:

@@ -77,6 +77,45 @@ def test_a_pause_that_the_server_asks_for_is_everybodys(server):
     assert asyncio.run(story()) == ["429", "NotSent", "NotSent", "200"]
 
 
+def test_an_older_answer_does_not_end_a_pause_that_the_server_asks_for():
+    """Of requests that are under way together one is told to wait; another, sent before, is answered after it."""
+    breaker = Breaker()
+    sent = breaker.closed_until
+    breaker.failed(EPOCH, 30, breaker.failures)
+    breaker.answered(sent)
+    assert breaker.wait(EPOCH + 1) == 29
+    assert breaker.wait(EPOCH + 31) == 0
+
+
+def test_who_is_told_to_wait_knows_how_long(server):
+    server.script([Reply(429, "", {"Retry-After": "30"})])
+
+    def told() -> Flow[float | None]:
+        try:
+            yield Request("GET", server.url)
+        except NotSent as error:
+            return error.retry_after
+        return None
+
+    async def story() -> list[float | None]:
+        async with TriggererClient(Transport(timeout=5), now=Clock()) as client:
+            return [await client.run(told()) for _ in range(2)]
+
+    assert asyncio.run(story()) == [None, 30.0]
+
+
+def test_a_client_that_was_closed_says_that_nothing_was_sent(server):
+    """The last who used it has left, while somebody waited for a turn."""
+
+    async def story() -> list[str]:
+        async with TriggererClient(Transport(timeout=5)) as client:
+            pass
+        return await asked(client, server.url, 1)
+
+    assert asyncio.run(story()) == ["NotSent"]
+    assert server.heard == []
+
+
 def test_another_server_is_none_of_its_business(server):
     """The host of the results, or of the tokens, is asked although the API is down."""
     server.script([HTML_503])

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from airflow_workflow_provider.client.group import LEAST, STRIKES
+from airflow_workflow_provider.client.group import FAILURES, LEAST, STRIKES, Group
+from airflow_workflow_provider.client.meter import Meter
 from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -21,7 +22,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.connection import Transport
-from airflow_workflow_provider.protocol.effects import Now, RunList, Shown
+from airflow_workflow_provider.protocol.effects import Now, Rest, RunList, Shown
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.retry import Retry
@@ -289,6 +290,66 @@ async def test_two_who_wait_for_the_same_run_both_see_its_end(crowd):
     await crowd.listed(2)
     assert set(await crowd.all_end()) == {"succeeded"}
     assert (await twin).state is RunState.SUCCEEDED
+
+
+async def test_while_the_server_is_to_be_left_alone_the_crowd_stays_together(crowd):
+    """Nothing was sent, since the server had asked all for a pause: that says nothing of its list."""
+    crowd.server.failure, crowd.server.failures = ServerUnavailable("not asked", retry_after=0.01), FAILURES
+    crowd.come()
+    await crowd.listed(FAILURES + 2)
+    assert crowd.server.looks == ["run0", "run1"]  # before there was a crowd
+    assert crowd.noted == []
+    assert set(await crowd.all_end()) == {"succeeded"}
+
+
+class Lists:
+    """A group of its own, whose list calls take a while and show every run as going."""
+
+    def __init__(self, seconds):
+        self.seconds, self.asked = seconds, []
+        self.group = Group(RunList("wf", self.ask), self.drive, print, Meter(), lambda: LEAST)
+
+    def ask(self, workflow, wanted):
+        """Give what is driven."""
+        return set(wanted)
+
+    async def drive(self, wanted):
+        """Ask for the list."""
+        self.asked.append(wanted)
+        await asyncio.sleep(self.seconds)
+        return Shown(wanted, set(), len(wanted))
+
+    def park(self, name, seconds, longest=None):
+        """Begin to wait."""
+        return asyncio.create_task(self.group.park(Rest(seconds, name, RunList("wf", self.ask), 0.02, longest)))
+
+    async def see(self, name):
+        """Wait until a list call has asked for this run."""
+        async with asyncio.timeout(5):
+            while not any(name in wanted for wanted in self.asked):  # noqa: ASYNC110  # it has no event
+                await asyncio.sleep(0.005)
+
+
+async def test_a_list_call_that_is_cancelled_before_it_begins_is_not_the_last():
+    """The only one leaves, at its deadline, in the moment in which the list is due."""
+    lists = Lists(0.0)
+    for _ in range(20):
+        await lists.park("A", 0.01, longest=0.01)
+    await asyncio.sleep(0.03)
+    assert lists.group.is_idle
+    waiting = lists.park("B", 0.01)
+    await lists.see("B")
+    waiting.cancel()
+
+
+async def test_who_comes_in_the_moment_in_which_the_last_one_leaves_is_not_forgotten():
+    lists = Lists(0.05)
+    first = lists.park("A", 0.0)
+    await lists.see("A")
+    first.cancel()
+    waiting = lists.park("B", 0.01)
+    await lists.see("B")
+    waiting.cancel()
 
 
 async def test_when_all_have_gone_nothing_is_left(crowd):

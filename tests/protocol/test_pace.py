@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,56 @@ def test_a_short_interval_is_not_shortened_further():
 
 def test_a_run_without_a_start_is_looked_at_as_the_user_said():
     assert Pace(10.0).pause(Run("carto", "c", "wf", "job_1"), EPOCH)[1] == 10.0
+
+
+def test_after_trouble_a_run_comes_back_at_its_own_moment():
+    """A thousand who were told to come back in a minute are spread over the interval after it."""
+    paces = [Pace.of(Run("carto", "c", "wf", f"job_{number}"), 10.0) for number in range(1000)]
+    pauses = sorted(pace.after(60.0, RUN, EPOCH) for pace in paces)
+    assert pauses[0] > 60
+    assert all(abs(pause - 60 - 10 * (index + 0.5) / 1000) < 0.6 for index, pause in enumerate(pauses))
+
+
+@given(INTERVALS, st.floats(0, 1, exclude_max=True), st.floats(0, 10**5), st.none() | st.floats(1, 10**5))
+def test_until_the_change_that_is_told_the_interval_stays(interval, phase, age, expected):
+    pace = Pace(interval, phase, expected)
+    change = pace.change(RUN, EPOCH + age)
+    told = 10**7 if change is None else change - phase * interval
+    edge = 1e-3 + age * 1e-6
+    for share in (0.01, 0.5, 0.99):
+        if told * share > edge and told * (1 - share) > edge:
+            assert pace.seconds(age + told * share) == pace.seconds(age + edge / 2)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected", "change"),
+    [
+        (0, None, 1000),
+        (1500, None, 500),
+        (2000, None, None),
+        (0, 600.0, 540),
+        (545, 600.0, 175),
+        (720, 600.0, 280),
+        (3000, 600.0, None),
+    ],
+)
+def test_another_interval_holds_after_so_many_seconds(age, expected, change):
+    """At 90 and 120 % of the expected duration, and where 2 % of the age are two and four intervals of 10 s."""
+    assert Pace(10.0, expected=expected).change(RUN, EPOCH + age) == change
+
+
+def test_of_a_run_without_a_beginning_no_age_is_known():
+    assert Pace(10.0, expected=600.0).change(Run("carto", "c", "wf", "job_1"), EPOCH) is None
+
+
+def test_runs_that_grow_old_together_do_not_change_together():
+    paces = [Pace.of(Run("carto", "c", "wf", f"job_{number}"), 10.0, expected=600.0) for number in range(1000)]
+    changes = sorted(pace.change(RUN, EPOCH) for pace in paces)
+    assert all(abs(change - 540 - 10 * (index + 0.5) / 1000) < 0.6 for index, change in enumerate(changes))
+
+
+@given(st.sampled_from([0.0, -1.0, 1e-12, float("nan")]))
+def test_an_interval_that_would_never_end_is_none(interval):
+    pace = Pace.of(RUN, interval)
+    pause, seconds = pace.pause(RUN, EPOCH + 10**6)
+    assert min(pause, seconds) > 0

@@ -18,9 +18,12 @@ from airflow_workflow_provider.exceptions import (
     ServerUnavailable,
     WorkflowNotFound,
 )
+from airflow_workflow_provider.protocol.effects import Now, RunList
 from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.protocol.poll import REFUSALS, WATCH, wait
 from airflow_workflow_provider.protocol.retry import Retry
+from airflow_workflow_provider.protocol.times import from_epoch
 from tests.protocol.playing import EPOCH, Player
 
 RUN = Run("carto", "c", "wf", "job_1")
@@ -201,3 +204,22 @@ def test_no_wait_goes_on_after_its_deadline(series, budget):
     with pytest.raises(RunTimedOut):
         looks.wait(deadline=EPOCH + budget)
     assert looks.player.now <= EPOCH + budget + 1e-6
+
+
+def test_a_run_in_a_list_gets_its_new_interval_when_it_is_due():
+    """A list call may prolong a rest, but not beyond the moment from which on it is to be looked at more often."""
+    run_list = RunList("wf", lambda workflow, wanted: iter(()))
+
+    def look(run):
+        return run
+        yield
+
+    run = Run("carto", "c", "wf", "job_1", RunState.RUNNING, started_at=from_epoch(EPOCH))
+    flow = wait(look, run, poll_interval=10.0, pace=Pace(10.0, expected=600.0), run_list=run_list)
+    assert isinstance(next(flow), Now)
+    first = flow.send(EPOCH + 100)
+    assert (first.interval, first.longest) == (10.0, 440.0)
+    assert isinstance(flow.send(None), Now)
+    assert isinstance(flow.send(EPOCH + 541), Now)
+    second = flow.send(EPOCH + 541)
+    assert (second.interval, second.longest) == (2.5, 179.0)

@@ -202,6 +202,14 @@ def test_the_interval_is_seconds_or_a_timedelta(interval):
     assert CartoWorkflowRunSensor(task_id="t", run_id="1", poke_interval=interval).poke_interval == 20
 
 
+@pytest.mark.parametrize("interval", [0, timedelta(0)])
+def test_an_interval_of_nothing_is_refused(carto, mode, interval):
+    """A triggerer that looked again without a pause would do nothing else."""
+    with pytest.raises(InvalidArgument, match=r"^poke_interval: expected seconds above 0"):
+        watched(carto, mode, run_id="job_1", poke_interval=interval)
+    assert carto.asked() == []
+
+
 def test_what_an_operator_leaves_is_what_a_sensor_takes(carto, mode):
     operator = CartoRunWorkflowOperator(task_id="t", workflow=carto["every_type"], wait_for_completion=False)
     assert watched(carto, mode, run=operator.execute(context_of()))["state"] == "succeeded"

@@ -40,7 +40,7 @@ class Asked:
 
     def page(self, *runs: Run, whole: bool = True) -> Page:
         """Make a page."""
-        return Page(list(runs), whole, self)  # type: ignore[arg-type]  # a watcher needs no more of it
+        return Page(list(runs), whole, self, 1)  # type: ignore[arg-type]  # a watcher needs no more of it
 
 
 def run(name: str, hours: float, state: RunState = RunState.SUCCEEDED) -> Run:

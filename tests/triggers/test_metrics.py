@@ -70,6 +70,23 @@ def test_a_backend_that_fails_is_logged_and_no_more(backend, monkeypatch, caplog
     assert "no route to StatsD" in caplog.text
 
 
+async def test_who_begins_to_wait_during_the_last_report_is_reported_too(backend, monkeypatch):
+    monkeypatch.setattr(metrics, "TICK", 0.01)
+    reporter = metrics.Reporter()
+
+    class Late(metrics.Reporter):
+        def report(self):
+            self.meter.waiters += not backend.gauges
+            super().report()
+
+    reporter = Late()
+    reporter.start()
+    await asyncio.sleep(0.1)
+    assert not reporter._task.done()
+    reporter.meter.waiters = 0
+    await asyncio.wait_for(reporter._task, 5)
+
+
 def test_the_documented_names_are_those_that_are_sent(backend):
     reporter = metrics.Reporter()
     for name in metrics.COUNTERS:
