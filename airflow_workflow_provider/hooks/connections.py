@@ -25,6 +25,11 @@ def system_class(key: str) -> type[WorkflowSystem]:
     return SYSTEMS[key]
 
 
+def owner(system: str | None, conn_id: str | None) -> dict[str, str]:
+    """Tell `parse_run` whose a bare id is: of this system and connection, by default the system's own; of none."""
+    return {"system": system, "conn_id": conn_id or system_class(system).default_conn_id} if system else {}
+
+
 def values_of(connection: Connection, extra: Mapping[str, Any] | None = None) -> ConnectionValues:
     """Give the plain values of an Airflow connection."""
     return ConnectionValues(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
-from airflow_workflow_provider.hooks.connections import load_system, system_class
+from airflow_workflow_provider.hooks.connections import load_system, owner, system_class
 from airflow_workflow_provider.hooks.form import FormOfAirflow2
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
@@ -54,9 +54,12 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return WorkflowHook(made.default_conn_id if conn_id is None else conn_id, system=system)
 
     @classmethod
-    def for_run(cls, run: RunLike, conn_id: str | None = None) -> WorkflowHook:
-        """Make the hook that a run object asks for; ``conn_id`` overrides the run's connection."""
-        parsed = parse_run(run)
+    def for_run(cls, run: RunLike, conn_id: str | None = None, *, system: str | None = None) -> WorkflowHook:
+        """Make the hook that a run object asks for; ``conn_id`` overrides the run's connection.
+
+        A bare id needs ``system``, the key of one; its connection is then ``conn_id``, or the system's default.
+        """
+        parsed = parse_run(run, **owner(system, conn_id))
         return cls.for_system(parsed.system, conn_id or parsed.conn_id)
 
     @cached_property
@@ -154,7 +157,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
     def open_output(self, run: RunLike, output: str | int | None = None) -> Generator[BinaryIO]:
         """Open one output as a binary file object.
 
-        A file comes as the server has it, a table as JSON lines.
+        What the server gives in pages (CARTO, stored results of Chorus) comes as JSON lines, the rest as it has it.
 
         :param output: name or index; default the only one.
         """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_workflow_provider.protocol.model import RunLike, parse_run
+from airflow_workflow_provider.protocol.model import RunLike
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,23 +16,25 @@ if TYPE_CHECKING:
 class CancelWorkflowRunOperator(BaseOperator):
     """Cancels a run of any system; made for teardown tasks, so a run that has ended is no error.
 
-    :param run: the run object, usually ``run_task.output`` or an XCom ``run``. (templated)
+    :param run: the run object, usually ``run_task.output`` or an XCom ``run``; or an id, with ``system``. (templated)
     :param conn_id: connection to use instead of the run's own. (templated)
+    :param system: key of the system that a bare id belongs to, such as ``"carto"``; a run object tells its own.
     """
 
     template_fields: Sequence[str] = ("run", "conn_id")
 
-    def __init__(self, *, run: RunLike, conn_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, run: RunLike, conn_id: str | None = None, system: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run = run
         self.conn_id = conn_id
+        self.system = system
 
     def execute(self, context: Context) -> None:
         """Look at the run, and cancel it if it is going."""
         from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
-        hook = WorkflowHook.for_run(self.run, self.conn_id)
-        run = hook.get_run(parse_run(self.run))
+        hook = WorkflowHook.for_run(self.run, self.conn_id, system=self.system)
+        run = hook.get_run(self.run)
         if run.state.is_terminal:
             self.log.info("Run %s is %s, there is nothing to cancel", run.run_id, run.state)
             return

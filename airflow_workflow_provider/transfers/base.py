@@ -19,11 +19,13 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
     """Moves outputs of runs somewhere else; `WorkflowOutputToSqlOperator` and its like say where to.
 
     :param run: the run object that a run operator or sensor returns, its JSON text, or a sequence of these (the
-        XComs of a mapped task, unexpanded, too). A run that has not ended is looked at first. (templated)
+        XComs of a mapped task, unexpanded, too); or bare ids, with ``system``. A run that has not ended is looked at
+        first. (templated)
     :param output_name: name or index of the output, ``"*"`` for all; default the only one. (templated)
     :param on_missing_output: ``"fail"``, or ``"skip"`` for runs that did not succeed or lack the output; the task
         itself is skipped when nothing is left. (templated)
     :param conn_id: Airflow connection of the workflow system; default the run's own. (templated)
+    :param system: key of the system that bare ids belong to, such as ``"carto"``; a run object tells its own.
     """
 
     template_fields: Sequence[str] = ("run", "conn_id", "output_name", "on_missing_output")
@@ -35,6 +37,7 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
         output_name: str | int | None = None,
         on_missing_output: str = "fail",
         conn_id: str | None = None,
+        system: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -42,6 +45,7 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
         self.output_name = output_name
         self.on_missing_output = on_missing_output
         self.conn_id = conn_id
+        self.system = system
 
     def harvest(self) -> list[Harvested]:
         """Find the outputs; nothing is read yet."""
@@ -51,6 +55,7 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
         found = harvest(
             self.run,
             conn_id=self.conn_id,
+            system=self.system,
             output_name=self.output_name,
             on_missing_output=self.on_missing_output,
             log=self.log,

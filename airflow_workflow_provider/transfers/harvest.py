@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.hooks.connections import owner
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Output, Run, parse_runs
 from airflow_workflow_provider.protocol.results import Source
@@ -45,12 +46,18 @@ class Harvested:
 
 
 def harvest(
-    value: Any, *, conn_id: str | None, output_name: str | int | None, on_missing_output: str, log: logging.Logger | Any
+    value: Any,
+    *,
+    conn_id: str | None,
+    output_name: str | int | None,
+    on_missing_output: str,
+    log: logging.Logger | Any,
+    system: str | None = None,
 ) -> list[Harvested]:
     """Find the outputs to move. Raises `OutputUnavailable`, or skips as ``on_missing_output`` says."""
     if on_missing_output not in ("fail", "skip"):
         raise InvalidArgument(f"on_missing_output: expected 'fail' or 'skip', not {on_missing_output!r}")
-    runs = _runs(value)
+    runs = _runs(value, owner(system, conn_id))
     if not runs and on_missing_output == "fail":
         raise InvalidArgument("run: holds no run")
     found: list[Harvested] = []
@@ -80,14 +87,14 @@ def grouped(harvested: Sequence[Harvested], pattern: str, unfit: str) -> dict[st
     return groups
 
 
-def _runs(value: Any) -> list[Run]:
-    """Give the runs; tasks that were skipped leave None, which is no run."""
+def _runs(value: Any, whose: Mapping[str, str]) -> list[Run]:
+    """Give the runs, of whose system bare ids are; tasks that were skipped leave None, which is no run."""
     if value is None:
         return []
     if isinstance(value, (Run, Mapping, str)) or not isinstance(value, Iterable):
-        return parse_runs(value)
+        return parse_runs(value, **whose)
     given = [item for item in value if item is not None]
-    return parse_runs(given) if given else []
+    return parse_runs(given, **whose) if given else []
 
 
 def _ended(hook: WorkflowHook, run: Run) -> Run:

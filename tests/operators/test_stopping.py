@@ -136,6 +136,19 @@ def test_a_teardown_cancels_a_run_in_each_form(carto, form):
     assert carto.states() == ["cancelled"]
 
 
+@pytest.mark.parametrize("conn_id", [None, "carto_oauth"])
+def test_a_teardown_takes_a_bare_id_with_its_system(carto, conn_id):
+    run = CartoHook().start_run(carto["slow"], SLOW)
+    CancelWorkflowRunOperator(task_id="t", run=run.run_id, system="carto", conn_id=conn_id).execute(context_of())
+    assert carto.states() == ["cancelled"]
+
+
+def test_a_run_object_tells_its_own_system(carto):
+    run = CartoHook().start_run(carto["slow"], SLOW)
+    CancelWorkflowRunOperator(task_id="t", run=run, system="stevesie").execute(context_of())
+    assert carto.states() == ["cancelled"]
+
+
 def test_a_teardown_of_a_run_that_has_ended_is_no_error(carto):
     hook = CartoHook()
     run = hook.wait_for_run(hook.start_run(carto["every_type"]), poll_interval=0.02)

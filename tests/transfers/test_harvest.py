@@ -136,6 +136,12 @@ def test_a_run_that_has_not_ended_is_looked_at_first(tables, sqlite):
     assert load(sqlite, run)["rows"] == 1
 
 
+@pytest.mark.parametrize("given", ["job-out", ["job-out"], '["job-out"]'], ids=["id", "list", "text of a list"])
+def test_a_bare_id_is_looked_up_in_the_system_that_is_named(tables, sqlite, given):
+    with pytest.raises(OutputUnavailable, match="run job-out is still running"):
+        load(sqlite, given, system="carto", conn_id="tables_conn")
+
+
 def test_another_connection_may_read(tables, sqlite, monkeypatch):
     run = replace(tables.put("out", COLUMNS, [1, "a"]), conn_id="gone")
     assert load(sqlite, run, conn_id="tables_conn")["rows"] == 1
