@@ -13,15 +13,15 @@
     + ProtocolError                the answer is not this API's: a redirect, an HTML page, unreadable JSON
   x look at the remote system
     + UnknownStart                 a start was sent and its answer lost: a run may or may not exist
-      - FinalUnknownStart          the same below Airflow 3.3, where a retry could only start another run
+      - FinalUnknownStart          the same below Airflow 3.3, where a retry could only start another run: not retried
     + RunFailed                    the run ended badly; ``run`` tells
     + RunCancelled                 somebody cancelled the run; ``run`` tells
     + RunTimedOut                  the run did not end in time; ``run`` tells
-      - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout)
+      - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout: not retried)
     + OutputUnavailable            the run has no such result, or not yet
   x the task, not the run, was stopped
     + TaskStopped                  Airflow killed the task while it waited
-  x this API cannot do it
+  x this API cannot do it          (each is an AirflowFailException, too)
     + NotSupported
       - CancelNotSupported
 """

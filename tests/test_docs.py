@@ -109,12 +109,16 @@ def test_the_types_of_parameters_exist():
 
 def test_the_methods_of_the_hook_exist_as_described():
     for cell, *_ in rows("docs/running.md", "Method"):
-        call = ast.parse(cell.strip("`").replace("**options", ""), mode="eval").body
-        parameters = inspect.signature(getattr(WorkflowHook, call.func.id)).parameters
-        named = [argument.id for argument in call.args] + [keyword.arg for keyword in call.keywords]
-        assert set(named) <= set(parameters), cell
-        for keyword in call.keywords:
-            assert ast.literal_eval(keyword.value) == parameters[keyword.arg].default, cell
+        (described,) = ast.parse(f"def {cell.strip('`')}: ...").body
+        parameters = inspect.signature(getattr(WorkflowHook, described.name)).parameters
+        assert bool(described.args.kwarg) == any(one.kind is one.VAR_KEYWORD for one in parameters.values()), cell
+        positional, by_name = described.args.args, described.args.kwonlyargs
+        assert all(parameters[one.arg].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for one in positional), cell
+        assert all(parameters[one.arg].kind is inspect.Parameter.KEYWORD_ONLY for one in by_name), cell
+        values = described.args.defaults
+        optional = positional[len(positional) - len(values) :] + by_name
+        for one, value in zip(optional, [*values, *described.args.kw_defaults], strict=True):
+            assert ast.literal_eval(value) == parameters[one.arg].default, cell
 
 
 def test_every_error_is_explained():

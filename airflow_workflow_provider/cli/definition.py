@@ -1,4 +1,4 @@
-"""The commands as Airflow 3.3 takes them from a provider: ``airflow workflow-runs …``.
+"""The commands as Airflow 3.2 and newer take them from a provider: ``airflow workflow-runs …``.
 
 Every ``airflow`` command calls `get_cli_commands` at its start, so nothing heavy is imported here.
 """

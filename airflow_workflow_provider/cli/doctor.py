@@ -103,7 +103,7 @@ def _abilities(hook: WorkflowHook, *, listing: bool) -> Iterator[Check]:
         yield _tried("list workflows", lambda: f"{len(hook.list_workflows())} workflows")
     else:
         yield Check("list workflows", UNKNOWN, "not tried")
-    lost = "this API cannot: a start whose answer was lost is not found again, see on_unknown_start"
+    lost = f"this API cannot: a start whose answer was lost {system.lost_starts}"
     yield Check("find runs", OK if system.can_find_runs else UNKNOWN, "this API can" if system.can_find_runs else lost)
     goes_on = "this API cannot: a run goes on when its task is stopped"
     yield Check("cancel", OK if system.can_cancel else UNKNOWN, "this API can" if system.can_cancel else goes_on)

@@ -150,7 +150,7 @@ COMMANDS = (
                 "--format",
                 choices=FILE_FORMATS,
                 default="raw",
-                help="raw (default): bytes as they come, a table as JSON lines; or csv, jsonl, parquet",
+                help="raw (default): bytes as they come, pages as JSON lines; or csv, jsonl, parquet",
             ),
             _argument("--force", action="store_true", help="overwrite a file that is there"),
             OF_WORKFLOW,

@@ -30,7 +30,7 @@ _READERS: Mapping[str, FileReader] = {"csv": read_csv, "json": read_json, "jsonl
 
 @contextmanager
 def opened(source: Source, client: Client) -> Iterator[BinaryIO]:
-    """Open an output as a binary file object: a file as the server has it, a table as JSON lines."""
+    """Open an output as a binary file object: pages as JSON lines, anything else as the server has it."""
     with closing(_file(source, client)) as file:
         yield file
 

@@ -63,6 +63,23 @@ def test_what_this_generation_of_an_api_cannot_is_said(quick):
     assert rows["api version"]["detail"] == "V1"
 
 
+@pytest.mark.parametrize(
+    ("without", "what_becomes"),
+    [
+        (None, "is found again with workflow_api='flow' only, else see on_unknown_start"),
+        ("flow_api_key", "is not found again, see on_unknown_start"),
+        ("tenant_id", "is not found again, see on_unknown_start"),
+        ("workspace_id", "is not found again, see on_unknown_start"),
+    ],
+)
+def test_a_connection_for_profitbase_flow_is_told_that_it_finds_lost_starts(quick, monkeypatch, without, what_becomes):
+    """A data flow's API lists no runs, and Flow's does; without one of its fields there is no Flow."""
+    connection = quick.connections()["invision_default"]
+    extra = {name: value for name, value in connection["extra"].items() if name != without}
+    rows, code = examined(monkeypatch, {**connection, "extra": extra})
+    assert (code, rows["find runs"]) == (0, ("-", f"this API cannot: a start whose answer was lost {what_becomes}"))
+
+
 def test_a_poll_is_measured_on_a_run(quick):
     run_id = called("start", "alteryx_default", STOCKS, "-p", "Symbol=IBM", "-o", "json").run["run_id"]
     quick.clear_requests()
