@@ -128,7 +128,7 @@ def wait(
     poll_interval: float,
     deadline: float | None = None,
     watch: Retry = WATCH,
-    pace: Pace | None = None,
+    pace: Pace | Steady | None = None,
     run_list: RunList | None = None,
     repeats: bool = False,
 ) -> Flow[Run]:
@@ -142,14 +142,14 @@ def wait(
     """
     trouble, last = FINE, ""
     echo = Echo() if repeats else None
-    rhythm = pace or Steady(poll_interval)
+    pace = pace or Steady(poll_interval)
     if run_list:  # one who comes to a list that others share need not look alone at first
         now = yield Now()
-        _, interval = rhythm.pause(run, now)
-        yield _rest(run, run_list, (0.0, interval), _left(deadline, now), rhythm.change(run, now))
+        at_once = 0.0, pace.pause(run, now)[1]
+        yield _rest(run, run_list, at_once, _left(deadline, now), pace.change(run, now))
     while True:
-        started = yield Now()
-        at_last = deadline is not None and started >= deadline
+        now = yield Now()
+        at_last = deadline is not None and now >= deadline
         try:
             run = yield from _look(get_run, run, echo, at_last)
             if run.state.is_terminal:
@@ -165,9 +165,9 @@ def wait(
             raise _timed_out(run, last)
         left = _left(deadline, now)
         if run_list and not trouble.failures:
-            yield _rest(run, run_list, rhythm.pause(run, now), left, rhythm.change(run, now))
+            yield _rest(run, run_list, pace.pause(run, now), left, pace.change(run, now))
             continue
-        pause = rhythm.after(back_off, run, now) if trouble.failures else rhythm.pause(run, now)[0]
+        pause = pace.after(back_off, run, now) if trouble.failures else pace.pause(run, now)[0]
         yield Sleep(pause if left is None else min(pause, left))
 
 
