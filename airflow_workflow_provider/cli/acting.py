@@ -11,7 +11,8 @@ from airflow_workflow_provider.cli.given import hook_of, options_of, parameters_
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.cli.waiting import awaited
 from airflow_workflow_provider.exceptions import ProtocolError, ServerUnavailable, WorkflowNotFound
-from airflow_workflow_provider.protocol.model import RunState
+from airflow_workflow_provider.hooks.workflow import WorkflowHook
+from airflow_workflow_provider.protocol.model import Run, RunState
 
 
 def start(options: Namespace, terminal: Terminal) -> Result:
@@ -40,13 +41,23 @@ def cancel(options: Namespace, terminal: Terminal) -> Result:
     # telling how a run stands may still stop it.
     with suppress(ServerUnavailable, ProtocolError):
         run = hook.get_run(run)
+    if run.state.is_terminal:
+        # Some systems stop a workflow's newest run, whatever run they are asked to stop.
+        return showing.one(run, code=codes.DONE, note=f"Run {run.run_id}: it had ended, nothing was cancelled")
     hook.cancel_run(run)
-    try:
-        seen = hook.get_run(run)
-    except WorkflowNotFound:
-        seen = replace(run, state=RunState.CANCELLED, message="the system does not know the run any more")
+    seen = _looked_at(hook, run)
     if options.wait:
         shown = awaited(hook, seen, options, terminal)
         return shown if shown.code == codes.GOING else replace(shown, code=codes.DONE, note="")
     note = "" if seen.state.is_terminal else f"Run {seen.run_id} was asked to stop and is still {seen.state}"
     return showing.one(seen, code=codes.DONE, note=note)
+
+
+def _looked_at(hook: WorkflowHook, run: Run) -> Run:
+    """Give a run that was asked to stop as it stands now, or as it stood where the server cannot tell just now."""
+    try:
+        return hook.get_run(run)
+    except WorkflowNotFound:
+        return replace(run, state=RunState.CANCELLED, message="the system does not know the run any more")
+    except (ServerUnavailable, ProtocolError):
+        return run

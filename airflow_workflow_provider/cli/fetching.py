@@ -84,7 +84,7 @@ def _stored(fill: Callable[[BinaryIO], None], options: Namespace, counted: _Coun
 
 
 def _check_free(options: Namespace) -> None:
-    if "://" not in options.to and Path(options.to).is_dir():
+    if options.to.endswith("/") or _file(options).is_folder():
         raise InvalidArgument(f"--to: {options.to!r} is a folder; give the name of a file in it")
     if not options.force and _file(options).exists():
         raise InvalidArgument(f"--to: {options.to!r} exists already; --force replaces it")

@@ -22,6 +22,7 @@ def run(command: Command, options: Namespace, program: str) -> int:
     # As Airflow's own commands: connections come from the environment, a secrets backend or the metadata database.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     terminal = Terminal(program, options.output)
+    result: Result | None = None
     try:
         # Airflow logs and warns on standard output now and then, which would end up in somebody's jq.
         with redirect_stdout(sys.stderr), _quiet(options):
@@ -31,7 +32,7 @@ def run(command: Command, options: Namespace, program: str) -> int:
     except BrokenPipeError:
         # Whoever reads us has had enough (`| head`); nothing may be flushed into that pipe at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return codes.DONE
+        return result.code if result else codes.DONE
     except KeyboardInterrupt:
         terminal.say("Interrupted")
         return codes.INTERRUPTED

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from shlex import quote
+from typing import Any
 
 from airflow_workflow_provider.cli import codes
 from airflow_workflow_provider.cli.terminal import Result, Row, Terminal
+from airflow_workflow_provider.cli.values import option
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.hooks.ending import succeeded
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
@@ -56,12 +59,18 @@ def how_to_go_on(hook: WorkflowHook, run: Run, terminal: Terminal) -> str:
     words = [quote(hook.conn_id), quote(run.run_id)]
     words += ["--workflow", quote(run.workflow)] if run.workflow else []
     for name in sorted(hook.system.start_options & set(run.details)):
-        words += ["--option", quote(f"{name}={run.details[name]}")]
+        words += ["--option", quote(_option(name, run.details[name]))]
     what = " ".join(words)
     watch = f"watch it with: {terminal.program} status {what} --wait"
     if not hook.system.can_cancel:
         return f"{watch}\n{hook.system.label} has no API call that cancels it"
     return f"{watch}\ncancel it with: {terminal.program} cancel {what}"
+
+
+def _option(name: str, value: Any) -> str:
+    """Write an option so that it is read as the same value again."""
+    plain = f"{name}={value}"
+    return plain if isinstance(value, str) and option(plain)[1] == value else f"{name}={json.dumps(value)}"
 
 
 def _row(run: Run) -> Row:

@@ -93,8 +93,12 @@ class Terminal:
 def _console() -> Any:
     from airflow.cli.simple_table import AirflowConsole
 
+    class Console(AirflowConsole):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704  # rich ends the process with 1 here, whatever came of the command
+
     # A server's words are no markup: "[/x]" in a message must come out as it is.
-    return AirflowConsole(markup=False, emoji=False, highlight=False)
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _table(result: Result) -> None:

@@ -7,8 +7,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_workflow_provider.exceptions import FinalUnknownStart, NotSupported, UnknownStart, WorkflowNotFound
+from airflow_workflow_provider.exceptions import (
+    FinalUnknownStart,
+    NotSupported,
+    TaskStopped,
+    UnknownStart,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.operators.looking import look
 from airflow_workflow_provider.operators.memory import Memory, Remembered
+from airflow_workflow_provider.operators.metadata import runs_alone
 from airflow_workflow_provider.operators.stopping import cancel_quietly
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.times import from_epoch
@@ -32,11 +40,13 @@ class RunLife:
         self._operator, self._parameters = operator, parameters
         self._hook, self._log = operator.hook, operator.log
         self._options = operator.options(operator.start_option_names)
-        self._context, self._memory = context, Memory(context)
+        self._retries = operator.retries or 0
+        self._context, self._memory = context, Memory(context, self._retries)
+        self._past: set[str] = set()  # ids of runs that are known to be earlier ones
 
     def obtain(self) -> Run:
         """Give the run of this task, started now or earlier."""
-        earlier = self._memory.recall()
+        earlier = self._recalled()
         run = self._taken_over(earlier) if earlier else self._found_again()
         return run or self._started()
 
@@ -45,8 +55,14 @@ class RunLife:
 
         Airflow replaces a try that it has lost sight of before it tells that one to stop, and being told it cancels.
         """
+        self._recalled()
         self._memory.forget()
         return self._started()
+
+    def _recalled(self) -> Remembered | None:
+        earlier = self._memory.recall()
+        self._past = {earlier.run.run_id} if earlier and earlier.run else set()
+        return earlier
 
     def _taken_over(self, earlier: Remembered) -> Run | None:
         if not earlier.same_series:
@@ -57,7 +73,7 @@ class RunLife:
         if earlier.run is None:
             return self._settled(earlier.intended_at, "an earlier try was stopped while it started a run")
         try:
-            run = self._hook.get_run(earlier.run)
+            run = look(self._hook, earlier.run, (WorkflowNotFound,))
         except WorkflowNotFound as error:
             self._log.warning("The run of an earlier try is gone, starting another: %s", error)
             return None
@@ -71,35 +87,55 @@ class RunLife:
         """Without a task state store (Airflow below 3.3) a retry looks for the run where the API lists runs.
 
         Only runs of the same workflow (and parameters, where the list shows them) since the DAG run began can be
-        this task's. A task that was cleared must not find the run that it is to replace.
+        this task's. Without parameters one that has succeeded may as well be another DAG run's. A task that was
+        cleared must not find the run that it is to replace; what else changes ``retries`` is no clear.
         """
         ti, dag_run = self._context["ti"], self._context.get("dag_run")
-        cleared = ti.max_tries != self._operator.retries
+        cleared = 0 < ti.max_tries - self._retries < ti.try_number
         since = getattr(dag_run, "start_date", None)
         if self._memory.works or not self._operator.reattach or ti.try_number <= 1 or cleared or since is None:
             return None
         try:
-            self._may_tell()
-            found = self._hook.find_started(
-                self._operator.workflow, self._parameters, since=since - CLOCK_SKEW, **self._options
-            )
-        except NotSupported:
-            self._log.info("This API cannot list runs and this Airflow keeps no task state: starting another run")
+            found = self._fitting(since)
+        except NotSupported as error:
+            self._log.info("This Airflow keeps no task state, and no run can be found: starting another (%s)", error)
             return None
         live = [run for run in found if not run.state.is_terminal]
         if len(live) > 1:
             self._undecided(UnknownStart(f"an earlier try may have started one of {len(live)} runs that fit"))
             return None
-        if live or (len(found) == 1 and found[0].state is RunState.SUCCEEDED):
+        done = len(found) == 1 and found[0].state is RunState.SUCCEEDED and self._hook.system.lists_parameters
+        if live or done:
             run = (live or found)[0]
             self._log.info("Taking over run %s, the only one that fits an earlier try", run.run_id)
             return run
         return None
 
+    def _fitting(self, since: datetime) -> list[Run]:
+        """List the runs that this task may have started since then; raises `NotSupported` where nobody can tell."""
+        listed = self._hook.find_started(
+            self._operator.workflow, self._parameters, since=since - CLOCK_SKEW, **self._options
+        )
+        found = [run for run in listed if run.run_id not in self._past]
+        if found:  # that there is none says enough
+            self._may_tell()
+        return [self._watched(run) for run in found]
+
     def _may_tell(self) -> None:
-        """A list without parameters cannot tell the runs of a mapped task's indexes apart; raises `NotSupported`."""
-        if getattr(self._context["ti"], "map_index", -1) >= 0 and not self._hook.system.lists_parameters:
-            raise NotSupported(f"{self._hook.system.label} lists runs without their parameters")
+        """A list without parameters cannot tell a task's run from those of its other indexes and DAG runs."""
+        system, ti = self._hook.system, self._context["ti"]
+        if system.lists_parameters:
+            return
+        if getattr(ti, "map_index", -1) >= 0:
+            raise NotSupported(f"{system.label} lists runs without their parameters")
+        if not runs_alone(ti):
+            raise NotSupported(f"{system.label} lists runs without their parameters, and other DAG runs may start such")
+
+    def _watched(self, run: Run) -> Run:
+        """Give a run as this task watches its runs; the list may have judged it by other options."""
+        watch = self._operator.options(self._operator.watch_option_names)
+        mine = self._hook.system.with_options(run, watch)
+        return self._hook.get_run(mine) if watch and mine.state is RunState.FAILED else mine
 
     def _replace(self, earlier: Remembered) -> None:
         """The task was cleared: somebody wants a new run, and the old one must not go on beside it."""
@@ -108,7 +144,7 @@ class RunLife:
         try:
             going = not self._hook.get_run(earlier.run).state.is_terminal
         except WorkflowNotFound:
-            going = False
+            going = True  # for all that one answer tells
         if going:
             cancel_quietly(earlier.run, self._log, "the task was cleared")
 
@@ -123,11 +159,15 @@ class RunLife:
         except Exception:
             self._memory.forget()  # every other error means that nothing was started
             raise
-        self._memory.keep(run)
+        self._operator.hold(run)
+        if not self._memory.keep(run) and self._memory.works:
+            self._log.warning("Run %s was started, but Airflow could not be told for the next try", run.run_id)
         self._log.info("Run %s of %s was started%s", run.run_id, run.workflow, f": {run.url}" if run.url else "")
         return run
 
     def _start(self) -> Run:
+        if self._operator.killed:
+            raise TaskStopped("the task was killed before it started a run")
         run = self._hook.start_run(self._operator.workflow, self._parameters, **self._options)
         watch = self._operator.options(self._operator.watch_option_names)
         return self._hook.system.with_options(run, watch)
@@ -140,13 +180,7 @@ class RunLife:
         """
         unknown = error or UnknownStart(f"{why}; whether there is a run is unknown")
         try:
-            self._may_tell()
-            found = self._hook.find_started(
-                self._operator.workflow,
-                self._parameters,
-                since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
-                **self._options,
-            )
+            found = self._fitting(since or from_epoch(CLOCK_SKEW.total_seconds()))
         except NotSupported:
             found = None
         if found == []:
@@ -161,7 +195,7 @@ class RunLife:
 
     def _undecided(self, unknown: UnknownStart) -> None:
         if self._operator.on_unknown_start != "restart":
-            if self._memory.works:
+            if self._memory.works and self._operator.reattach:
                 raise unknown
             raise FinalUnknownStart(str(unknown), status=unknown.status) from unknown.__cause__
         self._log.warning("Starting a run although one may be going (on_unknown_start='restart'): %s", unknown)

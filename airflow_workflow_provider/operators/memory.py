@@ -21,7 +21,7 @@ KEY = "workflow_run"
 class Remembered:
     """An intent to start at ``intended_at``, and the run once its start was answered.
 
-    ``same_series`` is False when the task was cleared since: that raises ``ti.max_tries``, a retry does not.
+    ``same_series`` is False when the task was cleared since.
     """
 
     intended_at: datetime | None
@@ -32,9 +32,9 @@ class Remembered:
 class Memory:
     """The task state store as far as a run's life needs it; does nothing where Airflow has none."""
 
-    def __init__(self, context: Mapping[str, Any]) -> None:
+    def __init__(self, context: Mapping[str, Any], retries: int) -> None:
         self._store = context.get("task_state_store")
-        self._tries = getattr(context["ti"], "max_tries", None)
+        self._ti, self._retries = context["ti"], retries
 
     @property
     def works(self) -> bool:
@@ -47,7 +47,7 @@ class Memory:
         if not isinstance(stored, Mapping):
             return None
         run = Run.from_json(stored["run"]) if stored.get("run") else None
-        return Remembered(time_or_none(stored.get("intended_at")), run, stored.get("max_tries") == self._tries)
+        return Remembered(time_or_none(stored.get("intended_at")), run, self._same_series(stored))
 
     def intend(self) -> datetime:
         """Note, before it is sent, that a start will be sent; give the moment."""
@@ -55,15 +55,30 @@ class Memory:
         self._set({"intended_at": iso(moment)})
         return moment
 
-    def keep(self, run: Run) -> None:
-        """Note the run that was started."""
-        self._set({"run": run.to_json()})
+    def keep(self, run: Run) -> bool:
+        """Note the run that was started; False if the next try will not know of it. What goes wrong is not raised."""
+        try:
+            self._set({"run": run.to_json()})
+        except Exception:  # noqa: BLE001  # the run is going, whatever it is that cannot be reached
+            return False
+        return self.works
 
     def forget(self) -> None:
         """Drop what was noted: nothing was started, or it is over."""
         if self._store is not None:
             self._store.delete(KEY)
 
+    def _same_series(self, stored: Mapping[str, Any]) -> bool:
+        """Tell a retry from a clear: that sets ``max_tries`` to the tries so far and ``retries`` more.
+
+        With fewer ``retries`` than before that may be the old number, and then it is taken for a clear: what a
+        retry loses by that, a run that goes on, is cancelled.
+        """
+        if stored.get("max_tries") != self._ti.max_tries:
+            return False
+        unchanged: bool = stored.get("retries", self._retries) == self._retries
+        return unchanged or self._ti.max_tries != self._ti.try_number - 1 + self._retries
+
     def _set(self, value: dict[str, Any]) -> None:
         if self._store is not None:
-            self._store.set(KEY, {**value, "max_tries": self._tries})
+            self._store.set(KEY, {**value, "max_tries": self._ti.max_tries, "retries": self._retries})

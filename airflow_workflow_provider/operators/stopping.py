@@ -18,6 +18,34 @@ if TYPE_CHECKING:
 BRIEF = 2.0  # seconds; Airflow 3 kills a task's process 5 seconds after it asked it to stop
 
 
+def stop_waiting(task: Any) -> None:
+    """Make what a task waits for end soon. Safe in a signal handler: it does not even read a connection.
+
+    The handler may have interrupted just that, and would wait for what only the interrupted code can release.
+    """
+    hook = vars(task).get("hook")
+    if hook is not None and "client" in vars(hook):
+        hook.client.stop()
+
+
+def stop(operator: RunWorkflowOperator, run: Run | None) -> None:
+    """Stop waiting and, unless forbidden, cancel the run with one short call."""
+    stop_waiting(operator)
+    if run is None or run.state.is_terminal:
+        return
+    if operator.cancel_on_kill:
+        cancel_quietly(run, operator.log, "the task was killed", at_once=operator.hook.system)
+    else:
+        operator.log.info("The task was killed; run %s goes on, as cancel_on_kill=False asks for", run.run_id)
+
+
+def unless_killed(operator: RunWorkflowOperator, run: Run) -> Run:
+    """Give a run as it was seen; what is seen after a kill is our own doing, and not how the run went."""
+    if operator.killed:
+        raise TaskStopped(f"the task was killed while it waited for run {run.run_id}")
+    return run
+
+
 def cancel_quietly(run: Run, log: Any, why: str, *, at_once: WorkflowSystem | None = None) -> None:
     """Ask the system to stop a run; what goes wrong is logged and never raised over the reason.
 
@@ -48,7 +76,8 @@ def leave(operator: RunWorkflowOperator, context: Mapping[str, Any], run: Run | 
         return  # there is nothing to leave, or `on_kill` has seen to it
     ti = context["ti"]
     tries_left = ti.try_number <= ti.max_tries and not isinstance(error, AirflowFailException)
-    if tries_left and operator.reattach and Memory(context).works:
+    # What the next try does not know of, it cannot take over: an earlier note of it may have failed.
+    if tries_left and operator.reattach and Memory(context, operator.retries or 0).keep(run):
         operator.log.info("Run %s goes on; the next try takes it over", run.run_id)
     elif operator.cancel_on_kill:
         cancel_quietly(run, operator.log, f"nobody will wait for it any more ({error})")

@@ -16,7 +16,6 @@ from airflow_workflow_provider.exceptions import (
     RunFailed,
     RunTimedOut,
     TaskStopped,
-    WorkflowError,
 )
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.lineage.runs import RunLineage
@@ -24,7 +23,7 @@ from airflow_workflow_provider.links.workflow import OUTPUT_LINK, RUN_LINK
 from airflow_workflow_provider.operators.cancelling import CancelWorkflowRunOperator
 from airflow_workflow_provider.operators.life import RunLife, taken_over
 from airflow_workflow_provider.operators.publishing import hand_on, publish, published
-from airflow_workflow_provider.operators.stopping import cancel_quietly, leave
+from airflow_workflow_provider.operators.stopping import cancel_quietly, leave, stop, unless_killed
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run
@@ -117,7 +116,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         self._run: Run | None = None
         self._sent: Any = None
         self._landed: tuple[Landed, ...] = ()
-        self._killed = False
+        self.killed = False
 
     @property
     def conn_id(self) -> str:
@@ -133,30 +132,26 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the run, or take over the one that an earlier try started, and see it to its end."""
-        seconds_of("poll_interval", self.poll_interval)
-        seconds_of("timeout", self.timeout)
-        seconds_of("expected_duration", self.expected_duration)
+        for name in ("poll_interval", "timeout", "expected_duration"):
+            seconds_of(name, getattr(self, name))
         self._sent = self._parameters(context)
         return self._see_through(context, RunLife(self, context, self._sent).obtain())
 
     def _see_through(self, context: Context, run: Run) -> dict[str, Any]:
         """See a run of this task to its end."""
         self._run = run
-        if self._killed:  # while the start was under way, so there was no run to cancel yet
+        if self.killed:  # while the start was under way, so there was no run to cancel yet
             self.on_kill()
             raise TaskStopped(f"the task was killed while it started run {run.run_id}")
-        publish(context["ti"], run)
-        if not self.wait_for_completion:
-            return run.to_json()
-        if run.state.is_terminal:
-            return self._end(context, lambda: run)
-        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
-        deadline = deadline_of(
-            run.started_at or datetime.now(UTC), self.timeout, context["ti"].start_date, self.execution_timeout
-        )
-        if self.deferrable:
-            self._defer(run, interval, deadline)
-        return self._end(context, lambda: self.hook.wait_for_run(run, poll_interval=interval, deadline=deadline))
+        try:
+            publish(context["ti"], run)
+            if not self.wait_for_completion:
+                return run.to_json()
+            awaited = self._waiting(context, run)
+        except Exception as error:
+            leave(self, context, run, error)
+            raise
+        return self._end(context, awaited)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take up what the trigger saw."""
@@ -175,15 +170,12 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
     def on_kill(self) -> None:
         """Stop waiting and, unless forbidden, cancel the remote run with one short call."""
-        self._killed = True
-        if "hook" in self.__dict__:
-            self.hook.client.stop()
-        if self._run is None or self._run.state.is_terminal:
-            return
-        if self.cancel_on_kill:
-            cancel_quietly(self._run, self.log, "the task was killed", at_once=self.hook.system)
-        else:
-            self.log.info("The task was killed; run %s goes on, as cancel_on_kill=False asks for", self._run.run_id)
+        self.killed = True
+        stop(self, self._run)
+
+    def hold(self, run: Run) -> None:
+        """Take a run for this task's from now on, so that a kill cancels it."""
+        self._run = run
 
     def options(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Give those of this operator's own arguments that are set."""
@@ -199,7 +191,16 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             parameters = parameters(context=context, jinja_env=self.get_template_env())
         return given.converted(given.checked(parameters), self.parameter_types)
 
-    def _defer(self, run: Run, interval: float, deadline: float | None) -> None:
+    def _waiting(self, context: Context, run: Run) -> Callable[[], Run]:
+        """Defer, or give what waits on this worker."""
+        if run.state.is_terminal:
+            return lambda: run
+        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
+        deadline = deadline_of(
+            run.started_at or datetime.now(UTC), self.timeout, context["ti"].start_date, self.execution_timeout
+        )
+        if not self.deferrable:
+            return lambda: self.hook.wait_for_run(run, poll_interval=interval, deadline=deadline)
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(
@@ -212,14 +213,12 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             options=watching(self.expected_duration),
         )
         self.log.info("Run %s is going, waiting for it in the triggerer", run.run_id)
-        self.defer(trigger=trigger, method_name="execute_complete")
+        return self.defer(trigger=trigger, method_name="execute_complete")
 
     def _end(self, context: Context, awaited: Callable[[], Run]) -> dict[str, Any]:
         """Conclude the run, whichever way it was awaited."""
         try:
-            run = awaited()
-            if self._killed:  # what a poll sees after that is our own doing, and not how the run went
-                raise TaskStopped(f"the task was killed while it waited for run {run.run_id}")
+            run = unless_killed(self, awaited())
             self._run = succeeded(run)
         except (RunFailed, RunCancelled, RunTimedOut) as error:
             if isinstance(error, RunCancelled) and error.run is not None and taken_over(error.run):
@@ -233,7 +232,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             if self.on_run_failure == "skip":
                 raise AirflowSkipException(f"{error} (skipped, as on_run_failure='skip' asks for)") from error
             raise
-        except WorkflowError as error:
+        except Exception as error:
             leave(self, context, self._run, error)
             raise
         context["ti"].xcom_push(key="run", value=run.to_json())

@@ -28,7 +28,7 @@ def read_json(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
             names.update(dict.fromkeys(row, "any"))
         kept = {name: names[name] for name in wanted.of(list(names))}
         batch, seen = columns_of(
-            rows, kept, typed=wanted.typed, before=wanted.before, first_row=first_row, where=wanted.where
+            rows, kept, typed=wanted.known(kept), before=wanted.before, first_row=first_row, where=wanted.where
         )
         yield Raw(batch, seen, tuple(names), complete=False)
         first_row += len(rows)

@@ -23,7 +23,12 @@ def read_pages(source: RowSource, client: Client, wanted: Wanted) -> Iterator[Ra
     for page in checked_pages(source, client, wanted.where):
         words = dict(page.columns)
         kept = {name: words[name] for name in wanted.of(list(words))}
-        known: Any = {"typed": wanted.typed, "before": wanted.before, "first_row": first_row, "where": wanted.where}
+        known: Any = {
+            "typed": wanted.known(kept),
+            "before": wanted.before,
+            "first_row": first_row,
+            "where": wanted.where,
+        }
         if isinstance(page.rows, JsonRows):
             batch, seen = columns_of_batch(page.rows.batch, kept, **known)
         else:

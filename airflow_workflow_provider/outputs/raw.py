@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -40,11 +40,12 @@ class Raw:
 class Wanted:
     """Which columns to read (None: all), which of them have a type already, and what was seen in them before.
 
-    ``where`` names the output in errors.
+    ``texts`` are those that are text whatever they hold, ``where`` names the output in errors.
     """
 
     columns: frozenset[str] | None = None
     typed: frozenset[str] = frozenset()
+    texts: Container[str] = frozenset()
     before: Mapping[str, Seen] = field(default_factory=dict)
     where: str = ""
 
@@ -56,7 +57,11 @@ class Wanted:
 
     def is_settled(self, name: str) -> bool:
         """True if nothing needs to be found out about a column any more."""
-        return name in self.typed or self.before.get(name, Seen()).kind is Kind.TEXT
+        return bool(self.known([name])) or self.before.get(name, Seen()).kind is Kind.TEXT
+
+    def known(self, names: Iterable[str]) -> frozenset[str]:
+        """Give the ones among these columns whose type does not depend on their values."""
+        return frozenset(name for name in names if name in self.typed or name in self.texts)
 
 
 RawReader = Callable[[Wanted], Iterator[Raw]]

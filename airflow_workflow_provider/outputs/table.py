@@ -6,7 +6,7 @@ single page in memory). So a source that breaks off is noticed before a target i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -49,6 +49,7 @@ def table(
     *,
     columns: Columns = None,
     column_types: Mapping[str, Any] | None = None,
+    texts: Container[str] = frozenset(),
     batch_rows: int = 65_536,
     watch: Watch = lambda rows, size: None,
 ) -> pa.RecordBatchReader:
@@ -56,6 +57,8 @@ def table(
 
     :param columns: the columns to keep, in this order, or a mapping from their names to new ones; None keeps all.
     :param column_types: column to Arrow type, by its old or its new name; the others are found out.
+    :param texts: columns, by their old names, that are text whatever they hold, unless ``column_types`` names them or
+        the source declares their type; there may be fewer.
     :param batch_rows: rows a batch at most.
     :param watch: told the rows and the bytes of each batch that was read.
     """
@@ -63,7 +66,7 @@ def table(
         raise InvalidArgument(f"batch_rows: expected a number above 0, not {batch_rows!r}")
     chosen = chosen_columns(columns)
     types = _by_source(parse_types(column_types), chosen)
-    gathered = _gathered(parts, chosen, types, watch)
+    gathered = _gathered(parts, chosen, types, texts, watch)
     renamed = chosen if chosen is not None else {name: name for name in gathered.names}
     final = {name: types.get(name, gathered.seen.get(name, Seen()).type) for name in renamed}
     schema = pa.schema([(target, final[source]) for source, target in renamed.items()])
@@ -97,13 +100,18 @@ def _by_source(types: dict[str, pa.DataType], chosen: dict[str, str] | None) -> 
 
 
 def _gathered(
-    parts: Sequence[Part], chosen: dict[str, str] | None, types: Mapping[str, pa.DataType], watch: Watch
+    parts: Sequence[Part],
+    chosen: dict[str, str] | None,
+    types: Mapping[str, pa.DataType],
+    texts: Container[str],
+    watch: Watch,
 ) -> _Gathered:
     gathered = _Gathered()
-    wanted = frozenset(chosen) if chosen is not None else None
+    columns = frozenset(chosen) if chosen is not None else None
     try:
         for part in parts:
-            _gather(part, gathered, wanted, frozenset(types), watch, single=len(parts) == 1)
+            wanted = Wanted(columns, frozenset(types), texts, gathered.seen, part.where)
+            _gather(part, gathered, wanted, watch, single=len(parts) == 1)
         _check_known({**(chosen or {}), **types}, gathered.names, parts)
     except BaseException:
         gathered.spool.close()
@@ -112,16 +120,13 @@ def _gathered(
     return gathered
 
 
-def _gather(
-    part: Part, into: _Gathered, columns: frozenset[str] | None, typed: frozenset[str], watch: Watch, *, single: bool
-) -> None:
-    wanted = Wanted(columns, typed, into.seen, part.where)
+def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single: bool) -> None:
     row = 1
     # Closed by hand: an error holds on to the reader, and it to a connection and a thread.
     with closing(cast("Any", part.read(wanted))) as raws:
         for number, raw in enumerate(raws):
             if single and not number:  # a misspelt column must not cost a whole download, where columns are known
-                _check_early(raw, columns, part)
+                _check_early(raw, wanted.columns, part)
             into.names.update(dict.fromkeys(raw.names))
             for name, seen in raw.seen.items():
                 into.seen[name] = into.seen.get(name, Seen()) | seen

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
+from airflow_workflow_provider.systems.chorus_engine import OVER_SINCE
+from airflow_workflow_provider.systems.chorus_workfiles import IDLE_SINCE
 
 
 class ChorusWorkflowRunSensor(WorkflowRunSensor):
@@ -22,6 +24,7 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
 
     system_key = "chorus"
     watch_option_names = ("run_mode",)
+    settling_details = (OVER_SINCE, IDLE_SINCE)
     template_fields: Sequence[str] = ("chorus_conn_id", *WorkflowRunSensor.template_fields, "run_mode")
 
     def __init__(self, *, chorus_conn_id: str = "chorus_default", run_mode: str | None = None, **kwargs: Any) -> None:

@@ -18,17 +18,24 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
     InvalidArgument,
     ProtocolError,
+    RequestRejected,
     RunCancelled,
     RunFailed,
     RunTimedOut,
     ServerUnavailable,
+    TaskStopped,
     WorkflowError,
+    WorkflowNotFound,
     WorkflowSensorTimeout,
 )
 from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.links.workflow import RUN_LINK, show_run
+from airflow_workflow_provider.operators.looking import look, rest
+from airflow_workflow_provider.operators.metadata import was_rescheduled
+from airflow_workflow_provider.operators.stopping import stop_waiting
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
 from airflow_workflow_provider.systems import SYSTEMS
@@ -38,10 +45,14 @@ if TYPE_CHECKING:
 
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
+REFUSALS = (AuthenticationFailed, WorkflowNotFound, RequestRejected)  # these may pass while a run is going
+SETTLING = 5.0  # seconds at most between two looks at a run that is over and may still leave its result
+
 
 class WorkflowRunSensor(BaseSensorOperator):
     """Waits until a run has succeeded and returns the run object, in every mode. Use the subclass of a system.
 
+    Without another connection than the default it asks through the one of its ``run``.
     ``soft_fail`` skips the task when the run fails, is cancelled or is not over in time; bad credentials and an
     unknown run always fail it.
 
@@ -58,6 +69,8 @@ class WorkflowRunSensor(BaseSensorOperator):
     system_key: ClassVar[str] = ""
     watch_option_names: ClassVar[tuple[str, ...]] = ()
     """Arguments that tell how this system's runs are watched."""
+    settling_details: ClassVar[tuple[str, ...]] = ()
+    """Details that a run has while it is over and its result may still come."""
 
     template_fields: Sequence[str] = ("run", "run_id", "workflow")
     operator_extra_links = (RUN_LINK,)
@@ -85,11 +98,15 @@ class WorkflowRunSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.expected_duration = expected_duration
         self._outcome: Run | WorkflowError | None = None
+        self._killed = False
 
     @property
     def conn_id(self) -> str:
-        """The Airflow connection of this system."""
-        return str(getattr(self, f"{self.system_key}_conn_id"))
+        """The Airflow connection of this system: the run's own, unless another than the default was given."""
+        given = str(getattr(self, f"{self.system_key}_conn_id"))
+        if self.run is None or given != SYSTEMS[self.system_key].default_conn_id:
+            return given
+        return parse_run(self.run, system=self.system_key, conn_id=given).conn_id
 
     @cached_property
     def hook(self) -> WorkflowHook:
@@ -111,6 +128,8 @@ class WorkflowRunSensor(BaseSensorOperator):
                 return succeeded(run).to_json()
             started = context["ti"].start_date
             deadline = deadline_of(started, self.timeout, started, self.execution_timeout)
+            if self._killed:  # while there was nothing yet that waited
+                raise TaskStopped("the task was killed at its first look at the run")
             if self.deferrable:
                 self._defer(run, deadline)
             ended = self.hook.wait_for_run(run, poll_interval=self.poke_interval, deadline=deadline)
@@ -121,14 +140,16 @@ class WorkflowRunSensor(BaseSensorOperator):
         return succeeded(run_of_event(event)).to_json()
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the run once, in reschedule mode. Errors are kept: Airflow would take each for a soft failure."""
+        """Look at the run, in reschedule mode. Errors are kept: Airflow would take each for a soft failure."""
+        later = was_rescheduled(context)
         try:
-            run = self.hook.get_run(self._wanted())
+            wanted = self._wanted()
+            run = self._decided(look(self.hook, wanted, REFUSALS) if later else self.hook.get_run(wanted))
         except (ServerUnavailable, ProtocolError) as error:
             self.log.warning("The run cannot be looked at just now, still waiting for it: %s", error)
             return PokeReturnValue(is_done=False)
         except WorkflowError as error:
-            self._outcome = error
+            self._outcome = _for_the_next_try(error) if later else error
             return PokeReturnValue(is_done=True)
         if self._outcome is None:
             show_run(context["ti"], run)
@@ -142,8 +163,8 @@ class WorkflowRunSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Stop waiting; the run is not this task's to cancel."""
-        if "hook" in self.__dict__:
-            self.hook.client.stop()
+        self._killed = True
+        stop_waiting(self)
 
     def _wanted(self) -> Run:
         if (self.run is None) == (self.run_id is None):
@@ -163,6 +184,13 @@ class WorkflowRunSensor(BaseSensorOperator):
         except (ServerUnavailable, ProtocolError) as error:
             self.log.warning("The run cannot be looked at just now, waiting for it all the same: %s", error)
             return wanted
+
+    def _decided(self, run: Run) -> Run:
+        """Look on here at a run that is over and may still leave its result: it alone knows since when it is over."""
+        while not run.state.is_terminal and not run.details.keys().isdisjoint(self.settling_details):
+            rest(self.hook, min(self.poke_interval, SETTLING))
+            run = self.hook.get_run(run)
+        return run
 
     def _rescheduled(self, context: Context) -> Any:
         super().execute(context)
@@ -202,3 +230,12 @@ class WorkflowRunSensor(BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(f"{error} (skipped, as never_fail asks for)") from error
             raise
+
+
+def _for_the_next_try(error: WorkflowError) -> WorkflowError:
+    """Give what a run that was seen before is worth: it may still be going, so refusals are not for good."""
+    if not isinstance(error, (AuthenticationFailed, RequestRejected)) or isinstance(error, InvalidArgument):
+        return error
+    unavailable = ServerUnavailable(f"the run may still be going, but looks at it are refused: {error}")
+    unavailable.__cause__ = error
+    return unavailable

@@ -7,7 +7,6 @@ to 2021.4 take OAuth 1.0a and V1. Sources: [v3] the server's own Swagger page of
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -29,7 +28,7 @@ from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
 from airflow_workflow_provider.systems import alteryx_jobs as jobs
 from airflow_workflow_provider.systems.alteryx_access import AUTHS, FORM, GENERATIONS
-from airflow_workflow_provider.systems.alteryx_list import rows_of, shown
+from airflow_workflow_provider.systems.alteryx_list import dated, is_past, jobs_of, rows_of, shown
 
 PAGE = 100  # jobs asked for at once; the server's own limit is unverified
 MAX_PAGES = 50
@@ -137,11 +136,13 @@ class AlteryxSystem(WorkflowSystem):
 
     def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the app's jobs. V1 knows those that its API started, and V3's list lacks what tells success."""
-        found = yield from self.list_runs(workflow, since)
-        for index, run in enumerate(found):
-            if run.state.is_terminal and not run.details.get("disposition"):
-                found[index] = yield from self.get_run(run)
-        return found
+        return (yield from self._judged((yield from self.list_runs(workflow, since))))
+
+    def find_started(
+        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+    ) -> Flow[list[Run]]:
+        """List the app's jobs since then; raises `NotSupported` where the list does not tell when each was created."""
+        return (yield from self._judged(dated((yield from self.list_runs(workflow, since)))))
 
     def list_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the app's jobs as the list itself shows them; with ``since`` no more pages than it takes."""
@@ -150,7 +151,7 @@ class AlteryxSystem(WorkflowSystem):
             rows = yield from self._page(workflow, page)
             runs = [self._seen(self._of(workflow, row), row) for row in rows if row.get("id")]
             found |= {run.run_id: run for run in runs if since is None or not run.started_at or run.started_at >= since}
-            if len(rows) < PAGE or (since and _is_past(runs, since)):
+            if len(rows) < PAGE or (since and is_past(runs, since)):
                 break
         return sorted(
             found.values(), key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True
@@ -169,6 +170,13 @@ class AlteryxSystem(WorkflowSystem):
         """Look for an app of an unlikely name: it needs good credentials and moves little."""
         yield from self._listed({self.paths.search: "airflow connection test"})
         return f"Alteryx accepts the credentials ({'OAuth 1, V1' if self.oauth1 else 'OAuth 2, V3'})"
+
+    def _judged(self, found: list[Run]) -> Flow[list[Run]]:
+        """Ask for the jobs that are over and of which the list does not tell whether they went well."""
+        for index, run in enumerate(found):
+            if run.state.is_terminal and not run.details.get("disposition"):
+                found[index] = yield from self.get_run(run)
+        return found
 
     def _shown(self, workflow: str, wanted: Collection[str]) -> Flow[Shown]:
         return shown(self.api, self.paths, workflow, wanted)
@@ -213,14 +221,15 @@ class AlteryxSystem(WorkflowSystem):
     def _page(self, workflow: str, page: int) -> Flow[list[Mapping[str, Any]]]:
         params = {"offset": str(page * PAGE), "limit": str(PAGE)}
         doing, url = f"listing the jobs of workflow {workflow}", self.api.url(self.paths.jobs, workflow=workflow)
+        request = Request("GET", url, params={**params, **self._order})
         try:
-            document = yield from self.api.read(Request("GET", url, params={**params, **self._order}), doing)
+            document = yield from self.api.read(request, doing)
         except RequestRejected as error:
             if error.status != 400 or not self._order:
                 raise
             document = yield from self.api.read(Request("GET", url, params=params), doing)
             self._order = {}  # this server does not know these words
-        return list(rows_of(document))
+        return jobs_of(request, document)
 
     def _listed(self, params: Mapping[str, str]) -> Flow[list[Workflow]]:
         request = Request("GET", self.api.url(self.paths.workflows), params=params)
@@ -229,10 +238,3 @@ class AlteryxSystem(WorkflowSystem):
 
     def _job_url(self, run: Run) -> str:
         return self.api.url(self.paths.job, run_id=run.run_id)
-
-
-def _is_past(runs: list[Run], since: datetime) -> bool:
-    """Tell whether a page proves that the next ones hold older jobs only: it falls, and has come below ``since``."""
-    times = [run.started_at for run in runs if run.started_at]
-    falls = len(times) == len(runs) > 1 and all(later >= run for later, run in itertools.pairwise(times))
-    return falls and times[0] > times[-1] and times[-1] < since

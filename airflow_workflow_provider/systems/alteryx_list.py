@@ -6,12 +6,15 @@ heed ours, is unverified: whatever it does, a job that is not seen here is asked
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from airflow_workflow_provider.exceptions import NotSupported
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Request, Shown
+from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.systems.alteryx_access import Generation
 from airflow_workflow_provider.systems.alteryx_jobs import goes_on
 
@@ -29,10 +32,8 @@ def shown(api: Api, paths: Generation, workflow: str, wanted: Collection[str]) -
         params = {**paths.newest_first, "offset": str(read), "limit": str(min(size, depth - read))}
         request = Request("GET", api.url(paths.jobs, workflow=workflow), params=params)
         document = yield from api.read(request, f"listing the jobs of workflow {workflow}")
-        if not isinstance(document.get("data") if isinstance(document, Mapping) else document, list):
-            raise NotSupported(f"{request}: the answer is no list")
         rows = 0
-        for row in rows_of(document):
+        for row in jobs_of(request, document):
             rows += 1
             run_id = str(row.get("id"))
             if run_id in missing and (state := goes_on(row)) is not None:
@@ -43,6 +44,29 @@ def shown(api: Api, paths: Generation, workflow: str, wanted: Collection[str]) -
             is_whole = True
             break
     return Shown(going, over, read, requests, is_whole)
+
+
+def jobs_of(request: Request, document: Any) -> list[Mapping[str, Any]]:
+    """Give the jobs of a list; raises `NotSupported` for an answer that is none."""
+    rows = list(rows_of(document))
+    is_empty = (document.get("data") if isinstance(document, Mapping) else document) == []
+    if not is_empty and not any(row.get("id") for row in rows):
+        raise NotSupported(f"{request}: the answer is no list of jobs")
+    return rows
+
+
+def dated(runs: list[Run]) -> list[Run]:
+    """Give runs whose start is known; one whose start is not may be any, so `NotSupported` is raised."""
+    if any(run.started_at is None for run in runs):
+        raise NotSupported("Alteryx's list of jobs does not tell when each was created")
+    return runs
+
+
+def is_past(runs: list[Run], since: datetime) -> bool:
+    """Tell whether a page proves that the next ones hold older jobs only: it falls, and has come below ``since``."""
+    times = [run.started_at for run in runs if run.started_at]
+    falls = len(times) == len(runs) > 1 and all(later >= run for later, run in itertools.pairwise(times))
+    return falls and times[0] > times[-1] and times[-1] < since
 
 
 def rows_of(document: Any) -> Iterator[Mapping[str, Any]]:

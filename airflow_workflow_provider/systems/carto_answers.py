@@ -45,6 +45,7 @@ _MERELY_OVER = ("done", "completed", "complete", "finished")
 
 def seen(run: Run, document: Any) -> Run:
     """Bring what an answer tells into the run; what it does not tell stays as it was."""
+    document = _unwrapped(document)
     word, message = status(document)
     state = STATES.get(word, RunState.RUNNING if word else run.state)
     if message and word in _MERELY_OVER:
@@ -87,6 +88,7 @@ def job_id(document: Any) -> str:
 
 def status(document: Any) -> tuple[str, str]:
     """Give the status word in lower case and the error's text, from either dialect."""
+    document = _unwrapped(document)
     body = document if isinstance(document, Mapping) else {}
     told_status = body.get("status")
     place = told_status if isinstance(told_status, Mapping) else body
@@ -99,11 +101,19 @@ def status(document: Any) -> tuple[str, str]:
     return word, told
 
 
+def _unwrapped(document: Any) -> Any:
+    """Take a job out of ``{"status": 200, "data": …}``; that CARTO's MCP tools alone do so is unverified."""
+    if not isinstance(document, Mapping) or isinstance(document.get("status"), (str, Mapping)):
+        return document
+    nested = document.get("data")
+    return nested if isinstance(nested, Mapping) and "status" in nested else document
+
+
 def _error_text(place: Mapping[str, Any]) -> str:
     for name in ("errorResult", "errors", "error"):
         value = place.get(name)
         first = value[0] if isinstance(value, list) and value else value
-        if isinstance(first, Mapping):
+        if isinstance(first, Mapping) and first:
             return first_text([first.get("message"), first.get("reason")]) or str(dict(first))
         if text := first_text([value]):
             return text

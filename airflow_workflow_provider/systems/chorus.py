@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.exceptions import InvalidArgument, PermissionDenied, ServerUnavailable
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import NoAuth, Token, TokenAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
@@ -32,6 +32,7 @@ ENGINE_PATH = "/alpinedatalabs/api/v1/json"
 # The parameter, with any value, is what lets a log-in through the server's check for forged requests [src, client].
 LOGIN = "/sessions?session_id=NULL"
 LICENSE = "/license"
+LICENSE_EXPIRED = "LICENSE_EXPIRED"  # comes with a 503, though waiting does not mend it [src]
 DEFAULT_MODE = "engine"
 
 FORM = Form(
@@ -126,7 +127,12 @@ class ChorusSystem(WorkflowSystem):
     def _log_in(self, api_url: str, user: str, password: str) -> Flow[Token]:
         api = Api(self.conn_id, api_url, NoAuth(), answers.said, self.secrets)
         request = Request("POST", api_url + LOGIN, form={"username": user, "password": password})
-        body = answers.response_of((yield from api.read(request, "logging in")))
+        try:
+            body = answers.response_of((yield from api.read(request, "logging in")))
+        except ServerUnavailable as error:
+            if LICENSE_EXPIRED not in str(error):
+                raise
+            raise PermissionDenied(f"{error}; nobody can log in until the licence is renewed", status=503) from error
         session = body.get("session_id")
         if not isinstance(session, str) or not session:
             raise api.unreadable(request, Response(201), "logging in", "the answer has no session_id")

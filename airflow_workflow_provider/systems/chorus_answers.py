@@ -75,6 +75,15 @@ def outputs_of(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
+def sentence_of(response: Response) -> str:
+    """Give an answer that is a sentence, and empty text for JSON, a page, and either of them cut off."""
+    text = response.text().strip()
+    value = response.json_or_none()
+    if value is not None:
+        return value.strip() if isinstance(value, str) else ""
+    return "" if text[:1] in ("{", "[", "<") or text == "null" else text
+
+
 def said(response: Response) -> str:
     """Read an error body: ``errors`` with codes by field, or plain text; a single space is an ended session."""
     if not response.text().strip():

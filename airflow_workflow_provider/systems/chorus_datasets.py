@@ -22,7 +22,8 @@ MAX_PAGES = 40
 # The server answers 200 before it runs the query [src]: an error of the database comes as text in the place of the
 # header, and so does the remark that there are no rows.
 NO_ROWS = b"The query returned no rows"
-_BLAME = re.compile(rb"^\W*(ERROR\b|FATAL\b|[\w.:]*(Error|Exception)\b|PG::)", re.IGNORECASE)
+# Case and colon tell such a text from columns that are called "error" or "last_error".
+_BLAME = re.compile(rb"^\W*((ERROR|FATAL)[: ]|[\w.:]*(Error|Exception):|PG::)")
 
 
 class Datasets:
@@ -32,7 +33,7 @@ class Datasets:
         self.api = api
 
     def source(self, run: Run, output: Output) -> FileSource:
-        """Download the dataset of the flow's workspace that has this very name."""
+        """Download the one dataset of the flow's workspace that has this very name; it may be ``schema.name``."""
         name = output.name.removeprefix(TABLE_PREFIX).strip()
         return FileSource("csv", lambda: self._download(run, name), check=lambda head: _check(name, head))
 
@@ -52,22 +53,39 @@ class Datasets:
         workspace = str(place.get("id") or "") if isinstance(place, Mapping) else ""
         if not workspace:
             raise OutputUnavailable(f"run {run.run_id}: the workspace of workfile {run.workflow} is not known")
+        return (yield from self._only(workspace, name))
+
+    def _only(self, workspace: str, name: str) -> Flow[str]:
+        """Give the id of the dataset; the schemas of a workspace may have several of one name."""
         seen: list[str] = []
+        found: dict[str, str] = {}
         for page in range(1, MAX_PAGES + 1):
             document: Any = yield from self.api.read(self._page(workspace, name, page), "listing datasets")
             for row in answers.rows_of(document):
-                if row.get("object_name") == name:
-                    return str(row.get("id"))
-                seen.append(str(row.get("object_name")))
+                short, full = str(row.get("object_name")), _full_name(row)
+                seen.append(short)
+                if name in (short, full):
+                    found[str(row.get("id"))] = full
             if page >= answers.pages_of(document):
                 break
-        raise OutputUnavailable(
-            f"workspace {workspace} has no dataset {name!r}; alike: {', '.join(seen[:10]) or 'none'}"
-        )
+        if len(found) > 1:
+            names = ", ".join(sorted(found.values()))
+            raise OutputUnavailable(f"workspace {workspace} has several datasets {name!r}: {names}; name one of these")
+        if not found:
+            alike = ", ".join(seen[:10]) or "none"
+            raise OutputUnavailable(f"workspace {workspace} has no dataset {name!r}; alike: {alike}")
+        return next(iter(found))
 
     def _page(self, workspace: str, name: str, page: int) -> Request:
-        params = {"name_pattern": name, "page": str(page), "per_page": str(PAGE)}
+        # A name may hold dots of its own, so the list is asked for what surely is no schema.
+        params = {"name_pattern": name.rpartition(".")[2], "page": str(page), "per_page": str(PAGE)}
         return Request("GET", self.api.url(DATASETS, workspace=workspace), params=params)
+
+
+def _full_name(row: Mapping[str, Any]) -> str:
+    schema = row.get("schema")
+    name = str(row.get("object_name"))
+    return f"{schema.get('name')}.{name}" if isinstance(schema, Mapping) else name
 
 
 def _check(name: str, head: bytes) -> None:

@@ -1,7 +1,8 @@
 """Runs as processes of the analytics engine: they have an id, variables and stored results.
 
 A process that has ended, failed, was stopped or never was all look alike to ``query``: plain text under a JSON
-content type [api]. Only the stored results tell, and these come a moment later.
+content type [api]. Only the stored results tell, and these come a moment later. A sentence that no page shows is an
+end as well, as the vendor's client has it [client].
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowNotFound
 from airflow_workflow_provider.protocol.api import Api
-from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.auth import redacted
+from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, Response, exact_number
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, as_text, spelled
 from airflow_workflow_provider.protocol.results import Page
@@ -24,6 +26,8 @@ QUERY = "/processes/{process}/query"
 STOP = "/processes/{process}/stop"
 RESULTS = "/workflows/{workflow}/results/{process}"  # not in TIBCO's pages; the vendor's client reads it
 GRACE = 30.0  # seconds that stored results may lag behind the end; the vendor's client waits one
+SAID = 500  # characters of the engine's text that a message shows
+OVER_SINCE = "over_since"  # among a run's details, while it is over and its stored results may still come
 _OVER = ("already stopped", "invalid processid")  # spelled processId or processID, by version
 
 
@@ -60,9 +64,8 @@ class Engine:
         doing = f"reading the status of process {run.run_id}"
         request = Request("GET", self.api.url(QUERY, process=run.run_id))
         response = yield from self.api.call(request, doing)
-        text = response.text()
-        if any(words in text.lower() for words in _OVER):
-            return (yield from self._over(run))
+        if said := answers.sentence_of(response):
+            return (yield from self._over(run, said))
         document = self.api.document(request, response, doing)
         meta = document.get("meta") if isinstance(document, Mapping) else None
         if not isinstance(meta, Mapping):
@@ -73,7 +76,8 @@ class Engine:
                 f"The engine gave process {run.run_id} the unknown state {word!r}; it is taken for running", "warning"
             )
         workflow = run.workflow or str(meta.get("workflowId") or "")
-        return replace(run, workflow=workflow, state=RunState.RUNNING, url=self.url(run))
+        details = {name: value for name, value in run.details.items() if name != OVER_SINCE}
+        return replace(run, workflow=workflow, state=RunState.RUNNING, url=self.url(run), details=details)
 
     def cancel(self, run: Run) -> Flow[None]:
         """Ask for a stop; there are two spellings of yes, and a process that is over gives neither [api, client]."""
@@ -121,16 +125,16 @@ class Engine:
             yield Note(f"Output {output.name!r} of run {run.run_id}: {text}", "warning")
         types = list(table.get("columnTypes") or ())
         names = [str(name) for name in table.get("columns") or ()]
-        columns = [
-            (name, _TYPES.get(kind, "string")) for name, kind in zip(names, types + [""] * len(names), strict=False)
-        ]
-        yield Chunk(Page(columns, [_row(item, columns) for item in table.get("items") or ()]))
+        items = [item if isinstance(item, Mapping) else {} for item in table.get("items") or ()]
+        kinds = zip(names, types + [""] * len(names), strict=False)
+        columns = [(name, _type([item.get(name) for item in items], kind)) for name, kind in kinds]
+        yield Chunk(Page(columns, [_row(item, columns) for item in items]))
 
     def url(self, run: Run) -> str:
         """Give the address that identifies a process; it holds no session."""
         return self.api.url(QUERY, process=run.run_id)
 
-    def _over(self, run: Run) -> Flow[Run]:
+    def _over(self, run: Run, said: str) -> Flow[Run]:
         if not run.workflow:
             raise InvalidArgument("workflow: the results of an engine process can be found by its workflow only")
         try:
@@ -140,17 +144,14 @@ class Engine:
         if results:
             return self.concluded(run, results, run.run_id)
         now = yield Now()
-        since = float(run.details.get("over_since") or now)
+        since = float(run.details.get(OVER_SINCE) or now)
         if now - since < GRACE:
-            return replace(run, state=RunState.RUNNING, details={**run.details, "over_since": since})
-        return replace(
-            run,
-            state=RunState.FAILED,
-            message="the process is over and has no stored result: it was stopped, failed early, or never was",
-        )
-
-
-_TYPES: Mapping[str, str] = {"number": "number"}
+            return replace(run, state=RunState.RUNNING, details={**run.details, OVER_SINCE: since})
+        known = any(words in said.lower() for words in _OVER)
+        why = "the process is over and has no stored result: it was stopped, failed early, or never was"
+        text = redacted(said, (*self.api.secrets, *self.api.auth.minted))[:SAID]
+        message = why if known else f"{why}; the engine says: {text}"
+        return replace(run, state=RunState.FAILED, message=message)
 
 
 def _variables(parameters: Parameters) -> list[dict[str, str]]:
@@ -185,18 +186,27 @@ def _titled(row: Mapping[str, Any], name: str) -> bool:
     return name in (str(row.get("out_title")), str(row.get("out_id")))
 
 
-def _row(item: Any, columns: list[tuple[str, str]]) -> dict[str, Any]:
+def _type(values: list[Any], kind: Any) -> str:
+    """Give a column's type. One of numbers stays text where a cell is spelled otherwise, as in ``1,640``."""
+    try:
+        for value in values if kind == "number" else ():
+            _number(value)
+    except ValueError:
+        return "string"
+    return "number" if kind == "number" else "string"
+
+
+def _row(item: Mapping[str, Any], columns: list[tuple[str, str]]) -> dict[str, Any]:
     """Turn a row of texts into values: every cell is text on the wire [client]."""
-    values = item if isinstance(item, Mapping) else {}
-    return {name: _number(values.get(name)) if kind == "number" else values.get(name) for name, kind in columns}
+    return {name: _number(item.get(name)) if kind == "number" else item.get(name) for name, kind in columns}
 
 
 def _number(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    for read in (int, float):
-        try:
-            return read(value)
-        except ValueError:
-            continue
-    return None
+    if value.strip() in ("", "null"):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return exact_number(value)

@@ -1,6 +1,8 @@
 """Runs of Chorus Jobs: no id of their own before the end, but a result record with success or failure.
 
-A Job refuses to start while it is not idle, so the first result after the newest one before the start is this run's.
+A Job refuses to start while it is not idle, so its first result after the newest one before the start is this run's.
+Which Job ``latest`` tells of is unverified: the source of 5.4 reads it by Job, that of 5.8 was taken to ignore the
+Job. So the Job's own activities decide, and ``latest`` alone only where they cannot be read.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.exceptions import InvalidArgument, ServerUnavailable, WorkflowError
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
@@ -23,6 +25,7 @@ STOP = "/jobs/{job}/stop"
 LATEST = "/jobs/{job}/job_results/latest"
 ACTIVITIES = "/activities"
 CANCELLED = "canceled by user"  # the message of a task that was killed [src]
+SUCCEEDED = {"JobSucceeded": True, "JobFailed": False}  # an activity's action [src]
 
 
 class Jobs:
@@ -46,11 +49,12 @@ class Jobs:
     def get_run(self, run: Run) -> Flow[Run]:
         """Wait for the first result after the baseline; there is none while the Job runs."""
         job, baseline = _parts(run)
+        run = replace(run, workflow=run.workflow or job, state=RunState.RUNNING)
         latest = yield from self._latest(job)
-        if _id(latest) <= baseline:
-            return replace(run, workflow=run.workflow or job, state=RunState.RUNNING)
+        if _id(latest) == baseline and (_is_over(latest) or not baseline):
+            return run
         result = yield from self._own(job, baseline, latest)
-        return (yield from self._concluded(replace(run, workflow=run.workflow or job), result))
+        return (yield from self._concluded(run, result)) if _is_over(result) else run
 
     def cancel(self, run: Run) -> Flow[None]:
         """Ask for a stop; an idle Job takes that as well and is blocked for a minute or two [src]."""
@@ -62,17 +66,21 @@ class Jobs:
         return answers.response_of((yield from self.api.read(request, f"reading the latest result of job {job}")))
 
     def _own(self, job: str, baseline: int, latest: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
-        """Give the result that follows the baseline; the Job may have run again since."""
+        """Give the Job's result that follows the baseline, or nothing; the Job may have run again since."""
         params = {"entity_type": "job", "entity_id": job}
         request = Request("GET", self.api.url(ACTIVITIES), params=params)
         try:
-            rows = answers.rows_of((yield from self.api.read(request, f"listing the results of job {job}")))
+            document = yield from self.api.read(request, f"listing the results of job {job}")
+        except ServerUnavailable:
+            raise  # they can be read, a little later
         except WorkflowError:
-            rows = []  # the newest result serves where activities cannot be read
-        found = [row["job_result"] for row in rows if isinstance(row.get("job_result"), Mapping)]
-        later = sorted((result for result in [*found, latest] if _id(result) > baseline), key=_id)
-        own = later[0]
-        return latest if _id(own) == _id(latest) else own
+            document = None
+        if not isinstance(document, Mapping) or not isinstance(document.get("response"), list):
+            # The newest result serves where activities cannot be read.
+            return latest if _id(latest) > baseline else {}
+        found = [_result_of(row) for row in answers.rows_of(document)]
+        own = min((result for result in found if _id(result) > baseline), key=_id, default={})
+        return latest if _id(own) == _id(latest) and _is_over(latest) else own
 
     def _concluded(self, run: Run, result: Mapping[str, Any]) -> Flow[Run]:
         tasks = [row for row in result.get("job_task_results") or () if isinstance(row, Mapping)]
@@ -116,6 +124,20 @@ class Jobs:
                 return seen.state, seen.message, []
             outputs += seen.outputs
         return RunState.SUCCEEDED, "", outputs
+
+
+def _result_of(activity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the result in an activity. Only its id is promised: whether the Job succeeded tells the action as well."""
+    result = activity.get("job_result")
+    action = SUCCEEDED.get(str(activity.get("action")))
+    if not isinstance(result, Mapping) or isinstance(result.get("succeeded"), bool) or action is None:
+        return result if isinstance(result, Mapping) else {}
+    return {**result, "succeeded": action}
+
+
+def _is_over(result: Mapping[str, Any]) -> bool:
+    """False for the record of a run that goes on; whether ``latest`` shows such is unverified."""
+    return bool(result.get("finished_at")) or isinstance(result.get("succeeded"), bool)
 
 
 def _id(result: Mapping[str, Any]) -> int:

@@ -25,6 +25,7 @@ WORKFILE = "/workfiles/{workfile}"
 RUN = "/workfiles/{workfile}/run"
 STOP = "/workfiles/{workfile}/stop"
 GRACE = 60.0  # seconds in which a run must have shown itself, and its result after it
+IDLE_SINCE = "idle_since"  # among a run's details, while its result may still come
 
 
 class Workfiles:
@@ -66,16 +67,17 @@ class Workfiles:
         run = replace(run, workflow=run.workflow or workfile, url=self._url(workfile))
         status = (yield from self._workfile(workfile)).get("status")
         if status != "idle":
-            return replace(run, state=RunState.RUNNING, details={**run.details, "seen_running": True})
+            known = {name: value for name, value in run.details.items() if name != IDLE_SINCE}
+            return replace(run, state=RunState.RUNNING, details={**known, "seen_running": True})
         new = [row for row in (yield from self._activities(workfile)) if _id(row) > baseline]
         if len(new) > 1:
             return _ambiguous(run, f"{len(new)} results came since the start, and which is this run's is unknown")
         if new:
             return (yield from self._concluded(run, new[0]))
         now = yield Now()
-        idle_since = float(run.details.get("idle_since") or now)
+        idle_since = float(run.details.get(IDLE_SINCE) or now)
         if now - max(idle_since, requested_at) < GRACE:
-            return replace(run, state=RunState.RUNNING, details={**run.details, "idle_since": idle_since})
+            return replace(run, state=RunState.RUNNING, details={**run.details, IDLE_SINCE: idle_since})
         if run.details.get("seen_running"):
             return _ambiguous(run, "the workfile is idle again and stored no result: failed, stopped, or not saved")
         return _ambiguous(run, "the workfile never showed that it ran")

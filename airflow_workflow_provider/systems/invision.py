@@ -205,5 +205,8 @@ def _body(parameters: Parameters, extra: Any) -> dict[str, Any]:
         raise InvalidArgument(f"execution_arguments: expected a mapping, not {type(extra).__name__}")
     body = dict(spelled(extra, key="execution_arguments")) if extra else {}
     if parameters:
-        body["globalArguments"] = {**body.get("globalArguments", {}), **spelled(parameters)}
+        own = body.get("globalArguments") or {}
+        if not isinstance(own, Mapping):
+            raise InvalidArgument(f"execution_arguments: globalArguments: expected a mapping, not {type(own).__name__}")
+        body["globalArguments"] = {**own, **spelled(parameters)}
     return body

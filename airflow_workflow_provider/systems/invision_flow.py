@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidConnection
+from airflow_workflow_provider.exceptions import InvalidConnection, NotSupported
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
@@ -103,13 +103,19 @@ class FlowApi:
         return replace(run, state=state, message=message, url=self._poll_url(run))
 
     def find_runs(self, workflow: str, since: datetime | None) -> Flow[list[Run]]:
-        """List the executions of a flow."""
+        """List the executions of a flow; raises `NotSupported` where that, or ``since`` when, cannot be told."""
         api = self._ready()
         request = Request("GET", self._url(workflow, EXECUTIONS), params={"env": self.environment})
         document = yield from api.read(request, f"listing the runs of flow {workflow}")
         rows = [answers.lowered(row) for row in document] if isinstance(document, list) else []
         runs = [self._listed(workflow, row) for row in rows if row.get("jobid")]
-        return [run for run in runs if since is None or run.started_at is None or run.started_at >= since]
+        if not runs and document != []:
+            raise NotSupported(f"{request}: the answer is no list of executions")
+        if since is None:
+            return runs
+        if any(run.started_at is None for run in runs):
+            raise NotSupported("Profitbase Flow's list does not tell when each execution began")
+        return [run for run in runs if run.started_at and run.started_at >= since]
 
     def _listed(self, workflow: str, row: Mapping[str, Any]) -> Run:
         run = Run("invision", self.conn_id, workflow, str(row["jobid"]), details={"workflow_api": "flow"})

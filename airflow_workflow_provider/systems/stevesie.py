@@ -122,10 +122,13 @@ class StevesieSystem(WorkflowSystem):
     def find_started(
         self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
-        """List the executions with the same parameters."""
+        """List the executions with the same parameters; raises `NotSupported` where the list does not show enough."""
         wanted = _spelled(parameters)
         listed = yield from self._listed(workflow, since)
-        return [run for run, execution in listed if executions.parameters_of(execution) == wanted]
+        found = [(run, executions.parameters_of(execution)) for run, execution in listed]
+        if any(run.started_at is None or given is None for run, given in found):
+            raise NotSupported("Stevesie's list of executions does not tell when each began, and with which parameters")
+        return [run for run, given in found if given == wanted]
 
     def list_workflows(self) -> Flow[list[Workflow]]:
         """List the account's workflows."""
@@ -207,23 +210,25 @@ class StevesieSystem(WorkflowSystem):
 
     def _shown(self, workflow: str, wanted: Collection[str]) -> Flow[Shown]:
         """Tell of executions whether they go on; that the list shows that, and all of them, is unverified."""
-        request = Request("GET", self.api.url(EXECUTIONS, workflow=workflow))
-        document = yield from self.api.read(request, f"listing the runs of workflow {workflow}")
-        rows = executions.many(document)
-        if not rows and not isinstance(executions.listed(document), list):
-            raise NotSupported(f"{request}: the answer is no list")
+        rows = yield from self._rows(workflow)
         found = {str(row.get("id")): executions.goes_on(row) for row in rows}
         going = {run_id for run_id in wanted if found.get(run_id)}
         return Shown(going, {run_id for run_id in wanted if found.get(run_id) is False}, len(rows))
 
     def _listed(self, workflow: str, since: datetime | None) -> Flow[list[tuple[Run, Mapping[str, Any]]]]:
-        request = Request("GET", self.api.url(EXECUTIONS, workflow=workflow))
-        rows = executions.many((yield from self.api.read(request, f"listing the runs of workflow {workflow}")))
+        rows = yield from self._rows(workflow)
         now = yield Now()
-        known = [row for row in rows if row.get("id")]
-        found = [(self._seen(Run("stevesie", self.conn_id, workflow, str(row["id"])), row, now), row) for row in known]
+        found = [(self._seen(Run("stevesie", self.conn_id, workflow, str(row["id"])), row, now), row) for row in rows]
         kept = [(run, row) for run, row in found if not since or not run.started_at or run.started_at >= since]
         return sorted(kept, key=lambda pair: pair[0].started_at.timestamp() if pair[0].started_at else 0, reverse=True)
+
+    def _rows(self, workflow: str) -> Flow[list[Mapping[str, Any]]]:
+        request = Request("GET", self.api.url(EXECUTIONS, workflow=workflow))
+        document = yield from self.api.read(request, f"listing the runs of workflow {workflow}")
+        rows = [row for row in executions.many(document) if row.get("id")]
+        if not rows and executions.listed(document) != []:
+            raise NotSupported(f"{request}: the answer is no list of executions")
+        return rows
 
     def _seen(self, run: Run, execution: Mapping[str, Any], now: float) -> Run:
         return executions.seen(run, execution, self._url(run), from_epoch(now))

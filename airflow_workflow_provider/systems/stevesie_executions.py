@@ -17,17 +17,23 @@ from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.times import time_or_none
 
-# The API has no word for a state. These are what `seen` derives it from; the last two are unverified.
+# The API has no word for a state. These are what `seen` derives it from; only the first three are documented, the
+# others unverified.
 STATES: Mapping[str, RunState] = {
     "completed_at is null": RunState.RUNNING,
     "completed_at is set, results are there": RunState.SUCCEEDED,
     "completed_at is set, no results": RunState.FAILED,
     "an error field is set": RunState.FAILED,
+    "status or state is a word for failure": RunState.FAILED,
     "cancelled_at is set": RunState.CANCELLED,
+    "status or state is cancelled": RunState.CANCELLED,
 }
 KNOWN_KEYS = frozenset({"id", "workflow_id", "execution_parameters", "created_at", "completed_at", "results"})
 ERROR_KEYS = ("error", "errors", "failed_at", "error_message")
 CANCEL_KEYS = ("cancelled_at", "canceled_at")
+WORD_KEYS = ("status", "state")
+FAILURE_WORDS = frozenset({"failed", "failure", "error", "errored"})
+CANCEL_WORDS = frozenset({"cancelled", "canceled"})
 EXTENSIONS: Mapping[str, str] = {".csv": "csv", ".json": "json"}
 WATCH_OPTIONS = ("fail_on_empty_results", "results_grace")
 GRACE = 30.0  # seconds; results may be attached a little after the end
@@ -69,15 +75,17 @@ def listed(document: Any) -> Any:
     return document.get("objects") if isinstance(document, Mapping) else document
 
 
-def parameters_of(execution: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the parameters of an execution: sent as an object, they come back as JSON text."""
-    value = execution.get("execution_parameters")
+def parameters_of(execution: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give the parameters of an execution: sent as an object, they come back as JSON text. None: it does not tell."""
+    value = execution.get("execution_parameters", "")
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
-            return {}
-    return dict(value) if isinstance(value, Mapping) else {}
+            return None
+    if value is None:
+        return {}  # none were sent
+    return dict(value) if isinstance(value, Mapping) else None
 
 
 def unknown_keys(execution: Mapping[str, Any]) -> list[str]:
@@ -89,7 +97,9 @@ def goes_on(execution: Mapping[str, Any]) -> bool | None:
     """Tell from a row of a list whether an execution goes on; None where it does not say."""
     if "completed_at" not in execution:
         return None
-    return not any(execution.get(key) for key in ("completed_at", *ERROR_KEYS, *CANCEL_KEYS))
+    if any(execution.get(key) for key in ("completed_at", *ERROR_KEYS, *CANCEL_KEYS)):
+        return False
+    return not (FAILURE_WORDS | CANCEL_WORDS) & _words(execution)
 
 
 def seen(run: Run, execution: Mapping[str, Any], url: str, now: datetime) -> Run:
@@ -109,14 +119,22 @@ def seen(run: Run, execution: Mapping[str, Any], url: str, now: datetime) -> Run
 
 
 def _derived(run: Run, execution: Mapping[str, Any], found: list[Output], now: datetime) -> tuple[RunState, str]:
-    if any(execution.get(key) for key in CANCEL_KEYS):
+    words = _words(execution)
+    if words & CANCEL_WORDS or any(execution.get(key) for key in CANCEL_KEYS):
         return RunState.CANCELLED, "Stevesie says that the execution was cancelled"
     blame = next((execution[key] for key in ERROR_KEYS if execution.get(key)), None)
     if blame is not None:
         return RunState.FAILED, first_text([blame]) or json.dumps(blame, ensure_ascii=False, default=str)
+    if told := words & FAILURE_WORDS:
+        return RunState.FAILED, f"Stevesie gives the status {min(told)!r} and no message"
     if not execution.get("completed_at"):
         return RunState.RUNNING, ""
     return (RunState.SUCCEEDED, "") if found else _empty(run, execution, now)
+
+
+def _words(execution: Mapping[str, Any]) -> set[str]:
+    """Give the words of the fields that may tell a state; unknown ones mean nothing."""
+    return {value.strip().lower() for key in WORD_KEYS if isinstance(value := execution.get(key), str)}
 
 
 def _empty(run: Run, execution: Mapping[str, Any], now: datetime) -> tuple[RunState, str]:

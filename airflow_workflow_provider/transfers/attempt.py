@@ -14,11 +14,13 @@ class Attempt:
     """A try of a task instance.
 
     ``key`` is the same for all retries of one series, and another one after a clear: that raises ``ti.max_tries``,
-    a retry does not. ``is_retry`` is False for the very first try, which has nothing behind it.
+    a retry does not. ``is_retry`` is False for the very first try, which has nothing behind it. ``try_number`` tells
+    the tries of a series from each other.
     """
 
     key: str
     is_retry: bool
+    try_number: int = 1
 
     @classmethod
     def of(cls, context: Mapping[str, Any]) -> Attempt:
@@ -26,4 +28,5 @@ class Attempt:
         ti = context["ti"]
         names = ("dag_id", "run_id", "task_id", "map_index", "max_tries")
         identity = json.dumps([getattr(ti, name, None) for name in names], default=str)
-        return cls(hashlib.sha256(identity.encode()).hexdigest()[:40], (getattr(ti, "try_number", 1) or 1) > 1)
+        number = getattr(ti, "try_number", 1) or 1
+        return cls(hashlib.sha256(identity.encode()).hexdigest()[:40], number > 1, number)

@@ -29,7 +29,8 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     :param where: for replace_where, a SQL condition, such as ``day = '{{ ds }}'``. (templated)
     :param columns: the columns to load, in this order, or a mapping from their names to the table's. (templated)
     :param column_types: column to Arrow type, such as ``int64``, ``string``, ``decimal128(12, 2)`` or
-        ``timestamp[us, UTC]``; the others are found out from all values. (templated)
+        ``timestamp[us, UTC]``; the others are found out from all values, but for text: a column of text that is there
+        gets what the source spells. (templated)
     """
 
     template_fields: Sequence[str] = (

@@ -102,6 +102,21 @@ def test_cancel(quick):
     assert stopped.without(run_id) == "run_id state started_at ended_at message\n… cancelled TIME TIME -"
 
 
+@pytest.mark.parametrize("form", ["table", "json", "plain"])
+@pytest.mark.parametrize(("workflow", "code"), [((STOCKS, "-p", "Symbol=IBM"), 0), (("5f0e2c000000000000000009",), 1)])
+def test_whoever_stops_reading_gets_the_code_all_the_same(quick, workflow, code, form):
+    """A script with pipefail asks for it, though nobody reads the result."""
+    words = ("start", "alteryx_default", *workflow, "--wait", "--poll-interval", "0.1", "-o", form)
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = subprocess.run(
+        [*PROGRAM, *words], cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert command.returncode == code, command.stderr
+
+
 def test_doctor(quick):
     answer = ran("doctor", "carto_default")
     assert (answer.code, answer.stderr) == (0, "")

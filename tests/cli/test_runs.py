@@ -80,6 +80,25 @@ def test_cancelling_what_has_ended_says_so(quick):
     assert "succeeded" in late.stdout
 
 
+def test_cancelling_what_has_ended_stops_nothing_else(quick):
+    """A stop reaches a Job whoever runs it, so the end of a run is looked for first."""
+    job = ("start", "chorus_default", "1000001", "--option", "run_mode=job", "-o", "json")
+    run_id = called(*job, *SOON).run["run_id"]
+    late = called("cancel", "chorus_default", run_id, "--wait")
+    assert (late.code, late.stderr) == (0, f"Run {run_id}: it had ended, nothing was cancelled\n")
+    assert not [asked for asked in quick.requests("chorus") if asked["path"].endswith("/stop")]
+
+
+def test_a_cancel_was_taken_though_the_server_then_has_trouble(quick):
+    quick.settings("alteryx", cancel_seconds=30)
+    run_id = called("start", "alteryx_default", NEVER, "-o", "json").run["run_id"]
+    elsewhere = {"Location": "https://elsewhere/"}
+    quick.fault(system="alteryx", kind="status", status=302, headers=elsewhere, method="GET", path="/jobs/", after=1)
+    asked = called("cancel", "alteryx_default", run_id)
+    assert asked.code == 0
+    assert f"Run {run_id} was asked to stop and is still " in asked.stderr
+
+
 def test_an_api_that_cannot_cancel_is_named(quick):
     slow = "5e7e51e0-0001-4000-8000-000000000006"
     run_id = called("start", "stevesie_default", slow, "-p", "seconds:=30", "-o", "json").run["run_id"]
@@ -97,6 +116,14 @@ def test_a_timeout_shows_the_run_and_how_to_go_on(quick):
     assert called(*words, "--timeout", "0.5").code == 4
     stop = late.stderr.splitlines()[-1].partition("cancel it with: python -m airflow_workflow_provider ")[2].split()
     assert called(*stop, *SOON).code == 0
+
+
+def test_the_way_to_go_on_has_options_as_they_were_given(quick):
+    quick.settings("stevesie", running_seconds=30)
+    words = ("start", "stevesie_default", EACH_SYSTEM["stevesie"][0], "--option", "fail_on_empty_results=false")
+    late = called(*words, "--wait", "--poll-interval", "0.1", "--timeout", "0.2")
+    assert late.code == 4
+    assert " --option fail_on_empty_results=false --wait" in late.stderr
 
 
 def test_each_change_of_state_is_a_line_where_nobody_watches(quick):

@@ -35,6 +35,7 @@ class TaskInstance:
     xcoms: dict[str, Any] = field(default_factory=dict)
     pushed: list[tuple[str, Any]] = field(default_factory=list)
     rescheduled_at: datetime | None = None
+    dag_runs: int = 1
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep a value."""
@@ -46,6 +47,11 @@ class TaskInstance:
         assert task_ids in (None, self.task_id)
         value = self.xcoms.get(key)
         return [value] if self.map_index >= 0 and map_indexes == -2 else value
+
+    def get_dr_count(self, dag_id: str, states: list[str]) -> int:
+        """How many runs of the DAG are going, this one among them."""
+        assert (dag_id, states) == (self.dag_id, ["running"])
+        return self.dag_runs
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """When a sensor in reschedule mode looked for the first time."""
@@ -61,7 +67,7 @@ class TaskInstance:
 
     def retried(self) -> TaskInstance:
         """The same task instance at its next try: Airflow deletes the XComs."""
-        return TaskInstance(try_number=self.try_number + 1, max_tries=self.max_tries)
+        return TaskInstance(try_number=self.try_number + 1, max_tries=self.max_tries, dag_runs=self.dag_runs)
 
     def cleared(self) -> TaskInstance:
         """The same task instance after somebody cleared it: that raises ``max_tries``."""

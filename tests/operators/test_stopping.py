@@ -7,7 +7,7 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 
-from airflow_workflow_provider.exceptions import RunCancelled, WorkflowError
+from airflow_workflow_provider.exceptions import RunCancelled, TaskStopped, WorkflowError
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
 from airflow_workflow_provider.operators.workflow import CancelWorkflowRunOperator
@@ -80,6 +80,22 @@ def test_a_task_that_is_killed_before_it_has_a_run_cancels_nothing(carto):
     task = operator(carto)
     task.on_kill()
     assert carto.asked() == []
+
+
+def test_a_kill_reads_no_connection(carto):
+    """The signal may have come while that was being read, under a lock that only the interrupted code can release."""
+    task = operator(carto, carto_conn_id="nobody_defined")
+    assert task.hook
+    task.on_kill()
+
+
+def test_a_task_that_was_killed_starts_nothing(carto):
+    """Some systems could not cancel it; and the next try does not look for a start that never was."""
+    task, store = operator(carto), TaskStateStore()
+    task.on_kill()
+    with pytest.raises(TaskStopped):
+        task.execute(context_of(store=store))
+    assert (carto.runs(), store.kept) == ([], {})
 
 
 def test_a_task_whose_run_has_ended_cancels_nothing(carto):

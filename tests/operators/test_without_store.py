@@ -50,6 +50,15 @@ def test_with_a_store_a_lost_answer_is_left_to_the_next_try(carto, task):
     assert isinstance(caught.value.__cause__, NoAnswer)
 
 
+def test_a_lost_answer_is_final_where_the_next_try_would_not_ask(carto, task):
+    """``reattach=False`` starts another run at each try, whatever Airflow remembers."""
+    carto.fault("lost", "/job$")
+    with pytest.raises(UnknownStart) as caught:
+        task(TaskInstance(max_tries=3), TaskStateStore(), reattach=False)
+    assert isinstance(caught.value, AirflowFailException)
+    assert len(carto.runs()) == 1
+
+
 def test_by_choice_a_lost_answer_is_followed_by_another_start(carto, task):
     carto.fault("lost", "/job$")
     assert task(TaskInstance(), on_unknown_start="restart")["state"] == "succeeded"

@@ -104,12 +104,41 @@ def test_result_of_a_task_leads_to_the_engines_results(sandbox, chorus):
         assert '\\"status\\":\\"SUCCESS\\"' in found.text
 
 
-def test_latest_ignores_the_job(chorus):
-    """Whatever job is asked for, the answer is the newest result of all; ids rise."""
+def test_latest_is_the_jobs_own(chorus):
+    """As the source of 5.4 has it; ids rise over all jobs."""
     first, second = chorus.run(NIGHTLY), chorus.run(TWO_STEPS)
     assert second["id"] > first["id"]
-    assert chorus.get(f"/jobs/{NIGHTLY}/job_results/latest") == chorus.get("/jobs/1/job_results/latest") == second
+    assert chorus.get(f"/jobs/{NIGHTLY}/job_results/latest") == first
     assert len(second["job_task_results"]) == 2
+    assert chorus.call("GET", "/jobs/1/job_results/latest").status_code == 404
+
+
+def test_latest_may_ignore_the_job(sandbox, chorus):
+    """With the switch the answer is the newest result of all, whatever job is asked for."""
+    sandbox.settings("chorus", latest_scope="all")
+    chorus.run(NIGHTLY)
+    second = chorus.run(TWO_STEPS)
+    assert chorus.get(f"/jobs/{NIGHTLY}/job_results/latest") == chorus.get("/jobs/1/job_results/latest") == second
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_latest_may_show_a_run_that_goes_on(sandbox, chorus, shown):
+    """With the switch; by itself it has only what is over."""
+    sandbox.settings("chorus", latest_running=shown)
+    chorus.call("POST", f"/jobs/{SLOW}/run")
+    chorus.until(SLOW, "running")
+    found = chorus.get(f"/jobs/{SLOW}/job_results/latest")
+    assert ((found["finished_at"], found["succeeded"]) == (None, None)) if shown else found is None
+
+
+def test_activities_of_a_job_may_hold_little(sandbox, chorus):
+    """Only the id of the result is documented."""
+    sandbox.settings("chorus", job_activities="id")
+    result = chorus.run(NIGHTLY)
+    (activity,) = chorus.get("/activities", entity_type="job", entity_id=NIGHTLY)
+    assert (activity["action"], activity["job_result"]) == ("JobSucceeded", {"id": result["id"]})
+    sandbox.settings("chorus", job_activities="denied")
+    assert chorus.call("GET", "/activities", entity_type="job", entity_id=NIGHTLY).status_code == 403
 
 
 def test_failure_ends_the_job(sandbox, chorus):
@@ -138,7 +167,7 @@ def test_stop_of_a_running_job(sandbox, chorus):
     answer = chorus.call("POST", f"/jobs/{SLOW}/stop")
     assert (answer.status_code, answer.json()["response"]["status"]) == (202, "stopping")
     chorus.until(SLOW, "idle")
-    (task,) = chorus.get("/jobs/1/job_results/latest")["job_task_results"]
+    (task,) = chorus.get(f"/jobs/{SLOW}/job_results/latest")["job_task_results"]
     assert (task["status"], task["message"]) == ("failure", "Canceled by User")
     assert [run["state"] for run in sandbox.runs("chorus") if ":" not in run["id"]] == ["stopped"]
 
@@ -152,7 +181,7 @@ def test_stop_of_a_job_that_does_not_run(sandbox, chorus, enqueued):
     assert chorus.call("POST", f"/jobs/{NIGHTLY}/stop").json()["response"]["status"] == "stopping"
     assert chorus.call("POST", f"/jobs/{NIGHTLY}/run").status_code == 422
     chorus.until(NIGHTLY, "idle")
-    assert chorus.get("/jobs/1/job_results/latest") is None
+    assert chorus.get(f"/jobs/{NIGHTLY}/job_results/latest") is None
 
 
 def test_job_may_wait_for_ever(sandbox, chorus):

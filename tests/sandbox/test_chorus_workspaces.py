@@ -121,6 +121,16 @@ def test_datasets_are_found_when_they_are_there(chorus):
     assert chorus.get("/workspaces/1000009/datasets")["response"] == []
 
 
+def test_a_second_schema_may_have_a_table_of_the_same_name(chorus, sandbox):
+    """It is listed beside the other, and tells its schema."""
+    sandbox.settings("chorus", second_schema=True)
+    one, two = sorted(chorus.datasets(name_pattern="airports"), key=lambda found: found["id"])
+    assert (one["schema"]["name"], two["schema"]["name"], two["object_name"]) == ("demo", "staging", "airports")
+    assert one["schema"]["id"] != two["schema"]["id"]
+    answer = chorus.call("GET", f"/datasets/{two['id']}/download", row_limit=1)
+    assert answer.text.splitlines()[0] == "error,iata"
+
+
 def test_download_is_all_rows_as_csv(chorus):
     """A header and every row, or the first ones; it is chunked and has no CSV content type."""
     chorus.run_flow(1000006)

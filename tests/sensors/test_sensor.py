@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -15,6 +16,7 @@ from airflow_workflow_provider.exceptions import (
     RunCancelled,
     RunFailed,
     RunTimedOut,
+    ServerUnavailable,
     TaskStopped,
     WorkflowNotFound,
     WorkflowSensorTimeout,
@@ -25,7 +27,7 @@ from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.sensors.carto import CartoWorkflowRunSensor
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import TaskInstance, context_of, hurried, meanwhile
-from tests.sensors.watching import MODES, watched
+from tests.sensors.watching import MODES, process, watched
 
 
 @pytest.fixture(params=MODES)
@@ -184,6 +186,62 @@ def test_a_killed_sensor_stops_waiting_and_leaves_the_run_alone(carto):
     with meanwhile(kill), pytest.raises(TaskStopped):
         sensor.execute(context_of())
     assert carto.states() == ["running"]
+
+
+def test_a_kill_reads_no_connection(carto):
+    """The signal may have come while that was being read, under a lock that only the interrupted code can release."""
+    sensor = CartoWorkflowRunSensor(task_id="t", run_id="job_1", carto_conn_id="nobody_defined")
+    assert sensor.hook
+    sensor.on_kill()
+
+
+def test_a_sensor_that_is_killed_before_it_waits_does_not_wait(carto):
+    sensor = CartoWorkflowRunSensor(task_id="t", run=started(carto, "slow", SLOW))
+    sensor.on_kill()
+    with pytest.raises(TaskStopped):
+        sensor.execute(context_of())
+
+
+def looked_again(carto, *, status, times):
+    """A later process of a sensor in reschedule mode, whose looks are refused some times."""
+    run = started(carto, "slow", SLOW)
+    carto.fault("status", "/job/", method="GET", status=status, times=times)
+
+    def make():
+        sensor = CartoWorkflowRunSensor(task_id="t", run=run, mode="reschedule", poke_interval=1)
+        hurried(sensor.hook)
+        return sensor
+
+    context = context_of()
+    first = context["ti"].rescheduled_at = datetime.now(UTC)
+    return process(make, context, first, 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 400])
+def test_refusals_that_pass_do_not_end_a_sensor_that_is_rescheduled(carto, status):
+    with pytest.raises(AirflowRescheduleException):
+        looked_again(carto, status=status, times=4)
+
+
+@pytest.mark.parametrize("status", [401, 403, 400])
+def test_refusals_that_stay_are_left_to_the_next_try(carto, status):
+    with pytest.raises(ServerUnavailable, match=f"HTTP {status}") as caught:
+        looked_again(carto, status=status, times=None)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_a_run_that_stays_unknown_is_gone(carto):
+    with pytest.raises(WorkflowNotFound):
+        looked_again(carto, status=404, times=None)
+
+
+def test_it_asks_through_the_connection_of_the_run(carto, mode, monkeypatch):
+    """Unless it was given one: elsewhere the same id may be another run's."""
+    run = started(carto, conn_id="carto_oauth").to_json()
+    monkeypatch.delenv("AIRFLOW_CONN_CARTO_DEFAULT")
+    assert watched(carto, mode, run=run)["state"] == "succeeded"
+    given = {**run, "conn_id": "nobody_defined"}
+    assert watched(carto, mode, run=given, carto_conn_id="carto_oauth")["state"] == "succeeded"
 
 
 def test_its_trigger_never_cancels(carto):

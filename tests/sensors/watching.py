@@ -40,11 +40,18 @@ def watched(carto: Any, mode: str, *, context: Any = None, **arguments: Any) -> 
 def rescheduled(make: Any, context: Any) -> Any:
     """A process for each look; Airflow remembers when the first one began."""
     first = context["ti"].rescheduled_at = datetime.now(UTC)
+    count = 0
+    while True:
+        try:
+            return process(make, context, first, count)
+        except AirflowRescheduleException as again:
+            count += 1
+            time.sleep(max(0.0, (again.reschedule_date - datetime.now(UTC)).total_seconds()))
+
+
+def process(make: Any, context: Any, first: datetime, count: int) -> Any:
+    """One of these processes, after so many others."""
     # Airflow 2.11 reads it from its database, where only its scheduler writes it.
     remembered = nullcontext() if AIRFLOW_3 else patch("airflow.sensors.base._orig_start_date", lambda **_: first)
     with remembered:
-        while True:
-            try:
-                return make().execute(context)
-            except AirflowRescheduleException as again:
-                time.sleep(max(0.0, (again.reschedule_date - datetime.now(UTC)).total_seconds()))
+        return make().execute({**context, "task_reschedule_count": count})

@@ -14,7 +14,8 @@ from airflow_workflow_provider.exceptions import (
     RunFailed,
 )
 from airflow_workflow_provider.hooks.chorus import ChorusHook
-from tests.operators.staging import MODES
+from tests.operators.staging import MODES, context_of, hurried
+from tests.sensors.watching import rescheduled
 from tests.stories import facts
 from tests.stories.case import Work
 from tests.stories.facts import plain
@@ -116,6 +117,17 @@ def test_an_error_in_the_middle_of_a_dataset_is_told(engine):
         rows(engine, run, "table:weather_days")
 
 
+def test_a_dataset_is_named_with_its_schema_where_two_have_one_name(engine):
+    """The first one found could be the wrong one. A column called error is no error."""
+    run = engine.told()
+    airports = rows(engine, run, "table:airports")
+    engine.sandbox.settings("chorus", second_schema=True)
+    with pytest.raises(OutputUnavailable, match=r"several datasets 'airports': demo\.airports, staging\.airports"):
+        engine.hook.read_output(run, "table:airports")
+    assert rows(engine, run, "table:demo.airports") == airports
+    assert set(rows(engine, run, "table:staging.airports")[0]) == {"error", "iata"}
+
+
 def test_variables_arrive_as_text_with_or_without_their_sign(engine):
     engine.told(query_parameters={"@weather": "'fog'", "min_temp": -10.5})
     assert engine.runs()[0]["parameters"] == {"@weather": "'fog'", "@min_temp": "-10.5", "@marker": "''"}
@@ -150,6 +162,24 @@ def test_a_run_of_a_workfile_that_left_nothing_is_ambiguous(staged):
         workfile.told(workfile.case.bad, hasten=True)
 
 
+@pytest.mark.parametrize("name", ["chorus-engine", "chorus-workfile"])
+def test_a_sensor_that_is_rescheduled_sees_that_a_run_was_stopped(staged, name):
+    """A result that may still come is waited for in one process: the next one would not know since when."""
+    story = staged(name)
+    run = story.told(story.case.slow, wait_for_completion=False)
+    story.until(lambda: story.states() == ["running"], "the run does not begin")
+    story.hook.cancel_run(run)
+    story.until(lambda: story.states() != ["running"], "the run does not stop")
+
+    def make():
+        sensor = story.case.sensor(task_id="wait", run=run, mode="reschedule", poke_interval=2, timeout=10)
+        hurried(sensor.hook)
+        return sensor
+
+    with pytest.raises(RunFailed):
+        rescheduled(make, context_of())
+
+
 def test_a_run_without_the_engines_word_says_what_is_not_known(workfile):
     """Without a licence for the engine's API a stored result is all there is."""
     workfile.sandbox.settings("chorus", api_enabled=False)
@@ -167,6 +197,35 @@ def test_the_result_of_a_job_is_its_own(job):
     found = job.told()
     assert (found["run_id"], found["state"]) == (started["run_id"], "succeeded")
     assert found["details"]["job_result_id"] == job.runs()[0]["id"].rpartition(":")[2]
+
+
+@pytest.mark.parametrize("scope", ["job", "all"])
+@pytest.mark.parametrize("latest_running", [False, True])
+def test_the_result_of_another_job_is_not_this_ones(job, scope, latest_running):
+    """Whichever way the server reads the call for the latest result."""
+    job.sandbox.settings("chorus", latest_scope=scope, latest_running=latest_running)
+    started = job.told(job.case.slow, wait_for_completion=False)
+    assert somebody_runs(job).status_code == 202
+    job.until(lambda: "succeeded" in job.states(), "the other job does not end")
+    assert job.hook.get_run(started).state == "running"
+
+
+@pytest.mark.parametrize(("good", "state"), [(True, "succeeded"), (False, "failed")])
+def test_activities_that_hold_little_tell_success_from_failure(job, good, state):
+    """Another Job's result is the latest by then."""
+    job.sandbox.settings("chorus", job_activities="id", latest_scope="all")
+    started = job.told(TWO_STEPS if good else job.case.bad, wait_for_completion=False)
+    job.until(lambda: job.states() == [state], "the job does not end")
+    assert somebody_runs(job).status_code == 202
+    job.until(lambda: job.states() == [state, "succeeded"], "the other job does not end")
+    assert job.hook.get_run(started).state == state
+
+
+def test_a_failure_may_have_words_of_its_own(engine):
+    """The engine's text for a failed process is any; what failed the stored results say."""
+    engine.sandbox.settings("chorus", failed_text="Workflow failed.\n")
+    with pytest.raises(RunFailed, match=engine.case.blame):
+        engine.told(engine.case.bad)
 
 
 def test_a_job_that_did_not_hear_of_a_failure_has_failed_all_the_same(job):

@@ -110,6 +110,13 @@ def test_arguments_arrive_with_more_of_the_body(one):
     assert one.runs()[0]["parameters"] == {"sector": "government", "fromMonth": "2010-01-01"}
 
 
+def test_global_arguments_of_ones_own_are_a_mapping_or_none(one):
+    one.told(query_parameters={"sector": "government"}, execution_arguments={"globalArguments": None})
+    assert one.runs()[0]["parameters"]["sector"] == "government"
+    with pytest.raises(InvalidArgument, match="execution_arguments: globalArguments: expected a mapping, not list"):
+        one.anew().told(query_parameters={"sector": "government"}, execution_arguments={"globalArguments": [1]})
+
+
 @pytest.mark.parametrize("place", ["Employment by Sector", "table:Fact_Employment"])
 def test_a_run_is_read_apart_from_others(one, place):
     """The table keeps the rows of all runs; the filter with the run's id picks its own."""

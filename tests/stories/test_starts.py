@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_workflow_provider.exceptions import UnknownStart, WorkflowNotFound
-from tests.operators.staging import context_of
+from airflow_workflow_provider.exceptions import RunFailed, UnknownStart, WorkflowNotFound
+from tests.operators.staging import context_of, hurried
+from tests.stories.case import Work
 
 
 def lose_the_answer(story):
@@ -98,7 +102,7 @@ def test_a_run_that_the_server_forgot_is_replaced_by_the_next_try(story):
     story.sandbox.reset()
     story.sandbox.settings(story.case.system, **story.case.quick)
     story.ti = story.ti.retried()
-    assert story.told()["state"] == "succeeded"
+    assert story.told(hasten=True)["state"] == "succeeded"
     assert len(story.runs()) == 1
 
 
@@ -110,3 +114,82 @@ def test_a_run_that_never_was_is_not_found(story):
     nobody = {"system": story.case.system, "conn_id": story.case.conn_id, "workflow": story.case.good.workflow}
     with pytest.raises(WorkflowNotFound):
         story.hook.get_run({**nobody, "run_id": "00000000-0000-4000-8000-000000000000", "details": details})
+
+
+def test_a_lost_answer_is_not_mixed_up_with_the_run_of_the_try_before(story):
+    """Which began within the minute that the server's clock may be behind."""
+    if not story.case.adopts:
+        pytest.skip("the API cannot list runs")
+    with pytest.raises(RunFailed) as first:
+        story.told(story.case.bad)
+    story.ti = story.ti.retried()
+    lose_the_answer(story)
+    with pytest.raises(RunFailed) as second:
+        story.told(story.case.bad)
+    assert second.value.run.run_id != first.value.run.run_id
+    assert len(story.runs()) == 2
+
+
+def test_a_lost_answer_is_not_settled_with_another_dag_runs_run(staged):
+    """Where the list does not show parameters, whose run it is cannot be told."""
+    alteryx = staged("alteryx-oauth2")
+    alteryx.ti.dag_runs = 2
+    lose_the_answer(alteryx)
+    with pytest.raises(UnknownStart):
+        alteryx.told()
+    assert len(alteryx.runs()) == 1
+
+
+def retried_below_3_3(story, work=None, *, ahead=0.0, **more):
+    """A retry on an Airflow that remembers nothing, in a DAG run that began just now."""
+    story.ti = story.ti.retried()
+    task = story.operator(work, **more)()
+    hurried(task.hook).ahead = ahead
+    context = context_of(story.ti, dag_run=SimpleNamespace(start_date=datetime.now(UTC)))
+    return task.execute(context)
+
+
+@pytest.mark.parametrize(("dag_runs", "runs"), [(1, 1), (2, 2)])
+def test_below_3_3_a_retry_takes_over_the_run_that_is_going_unless_it_may_be_another_dag_runs(staged, dag_runs, runs):
+    alteryx = staged("alteryx-oauth2")
+    alteryx.lasting(0.5)
+    alteryx.told(wait_for_completion=False)
+    alteryx.ti.dag_runs = dag_runs
+    assert retried_below_3_3(alteryx)["state"] == "succeeded"
+    assert len(alteryx.runs()) == runs
+
+
+@pytest.mark.parametrize(("name", "runs"), [("alteryx-oauth2", 2), ("stevesie", 1)])
+def test_below_3_3_a_success_is_taken_where_the_list_shows_parameters_only(staged, name, runs):
+    """It may be that of a DAG run that has ended since."""
+    story = staged(name)
+    story.told()
+    assert retried_below_3_3(story)["state"] == "succeeded"
+    assert len(story.runs()) == runs
+
+
+@pytest.mark.parametrize(("retries", "max_tries", "runs"), [(1, 1, 1), (3, 1, 1), (0, 1, 2)])
+def test_below_3_3_retries_that_were_raised_are_no_clear(staged, retries, max_tries, runs):
+    story = staged("stevesie")
+    story.told()
+    story.ti.max_tries = max_tries
+    assert retried_below_3_3(story, retries=retries)["state"] == "succeeded"
+    assert len(story.runs()) == runs
+
+
+EMPTY, FINE = Work("5e7e51e0-0001-4000-8000-000000000007"), {"fail_on_empty_results": False, "results_grace": 0.05}
+
+
+def test_below_3_3_a_run_that_is_found_again_is_judged_as_the_task_says(staged):
+    """Without results it is a success here, though the list takes it for a failure."""
+    story = staged("stevesie")
+    story.told(EMPTY, **FINE)
+    assert retried_below_3_3(story, EMPTY, ahead=60.0, **FINE)["state"] == "succeeded"
+    assert len(story.runs()) == 1
+
+
+def test_a_run_whose_answer_was_lost_is_watched_as_the_task_says(staged):
+    story = staged("stevesie")
+    lose_the_answer(story)
+    assert story.told(EMPTY, timeout=5, **FINE)["state"] == "succeeded"
+    assert len(story.runs()) == 1

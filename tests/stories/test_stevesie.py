@@ -86,7 +86,12 @@ def test_results_that_never_come_may_be_fine(both):
 
 @pytest.mark.parametrize(
     ("style", "words"),
-    [("errors", "The proxy is not running"), ("failed_at", "20"), ("empty", "completed without results")],
+    [
+        ("errors", "The proxy is not running"),
+        ("failed_at", "20"),
+        ("status", "Stevesie gives the status 'failed'"),
+        ("empty", "completed without results"),
+    ],
 )
 def test_a_failure_shows_in_many_ways(both, style, words):
     """The page documents none of them."""

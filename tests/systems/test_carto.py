@@ -108,6 +108,19 @@ def test_an_unknown_word_keeps_the_run_going_and_is_noted(carto):
     assert player.notes == ["CARTO gave run job_1 the unknown status 'hibernating'; it is taken for running"]
 
 
+@pytest.mark.parametrize("error", [{"errorResult": {}}, {"error": {}}, {"errors": [{}]}, {"errors": []}])
+def test_an_error_without_a_word_is_none(carto, error):
+    run = Player([answer(200, {"status": {"state": "DONE", **error}})]).play(carto().get_run(RUN))
+    assert (run.state, run.message) == (RunState.SUCCEEDED, "")
+
+
+def test_a_job_in_an_envelope_is_a_job(carto):
+    """As CARTO's MCP tools answer; the answer to a start was taken out of it already."""
+    enveloped = {"status": 200, "data": {"status": "failure", "error": "out of slots"}}
+    run = Player([answer(200, enveloped)]).play(carto().get_run(RUN))
+    assert (run.state, run.message) == (RunState.FAILED, "out of slots")
+
+
 @pytest.mark.parametrize("body", [[], "text", 5, None, True])
 def test_an_answer_that_is_no_job_is_a_protocol_error(carto, body):
     with pytest.raises(ProtocolError, match="reading the status of run job_1"):

@@ -39,15 +39,20 @@ class Log:
 
 def csv_outputs(*contents: str | bytes, breaks_at: int | None = None) -> list[Harvested]:
     """Outputs that are CSV files with these contents; each can be opened as often as one likes."""
-    return [_output(number, content, breaks_at) for number, content in enumerate(contents)]
+    return file_outputs("csv", *contents, breaks_at=breaks_at)
 
 
-def _output(number: int, content: str | bytes, breaks_at: int | None) -> Harvested:
+def file_outputs(kind: str, *contents: str | bytes, breaks_at: int | None = None) -> list[Harvested]:
+    """Outputs that are files of a format with these contents."""
+    return [_output(kind, number, content, breaks_at) for number, content in enumerate(contents)]
+
+
+def _output(kind: str, number: int, content: str | bytes, breaks_at: int | None) -> Harvested:
     def flow() -> Any:
-        return (yield from played("csv", content, breaks_at).flow())
+        return (yield from played(kind, content, breaks_at).flow())
 
     run = run_with(f"out{number}", run_id=f"job-{number}")
-    return Harvested(run, Output(f"out{number}", "file", "", ("csv",)), number, FileSource("csv", flow), Player())
+    return Harvested(run, Output(f"out{number}", "file", "", (kind,)), number, FileSource(kind, flow), Player())
 
 
 def paged_outputs(*outputs: Sequence[Page]) -> list[Harvested]:
@@ -58,8 +63,8 @@ def paged_outputs(*outputs: Sequence[Page]) -> list[Harvested]:
     ]
 
 
-def land(database: Any, outputs: Sequence[Harvested], task: Task | None = None, **options: Any) -> tuple[Any, Log]:
-    """Load outputs as the operator does; give what it returns, and its log."""
+def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[SqlLoad, Log]:
+    """A load as the operator makes it, and its log."""
     log = Log()
     mode = Mode.of(options.get("if_exists", "append"), options.get("key_columns"), options.get("where"))
     load = SqlLoad(
@@ -72,4 +77,10 @@ def land(database: Any, outputs: Sequence[Harvested], task: Task | None = None, 
         attempt=Attempt.of(context(task)),
         log=log,
     )
+    return load, log
+
+
+def land(database: Any, outputs: Sequence[Harvested], task: Task | None = None, **options: Any) -> tuple[Any, Log]:
+    """Load outputs as the operator does; give what it returns, and its log."""
+    load, log = loading(database, task, **options)
     return load.earlier() or load.run(outputs), log

@@ -11,7 +11,7 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.harvest import harvest
-from airflow_workflow_provider.transfers.sinks.sql_dialects import DIALECTS, GENERIC, dialect_of
+from airflow_workflow_provider.transfers.sinks.sql_dialects import DIALECTS, GENERIC, MYSQL, dialect_of
 from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
 from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
 from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
@@ -45,7 +45,7 @@ def test_the_docs_list_the_types_of_every_database():
     text = (Path(__file__).parent.parent.parent / "docs" / "transfers.md").read_text()
     rows = text.partition("<!-- types -->")[2].partition("<!-- end of types -->")[0].strip().splitlines()
     header, _, *lines = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    named = {dialect.name: dialect for dialect in DIALECTS.values()} | {"any other": GENERIC}
+    named = {one.name: one for one in DIALECTS.values() if one.types is not GENERIC.types} | {"any other": GENERIC}
     assert set(header[1:]) == set(named)
     listed = {line[0].split("`")[1]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
     assert listed == {
@@ -120,6 +120,31 @@ def test_a_row_that_is_refused_takes_all_back(tables, sqlite, if_exists):
     with pytest.raises(WorkflowError, match="nothing was changed"):
         load(run, if_exists=if_exists, key_columns=["id"], where="id = 1")
     assert content(sqlite) == [(1, "old")]
+
+
+class UpperHook(SqliteHook):
+    """Stands for a Snowflake, as far as it is known: a name without quotes is upper case there."""
+
+    conn_type = "snowflake"
+
+
+def test_a_name_without_quotes_is_upper_case_where_the_database_takes_it_so(tables, sqlite):
+    """The table and the ledger; an administrator's own statement makes the same one."""
+    hook = UpperHook(sqlite_conn_id=databases.CONN_ID)
+    run = tables.put("out", COLUMNS, [1, "a"])
+    for table in ("daily", '"weekly"'):
+        attempt = Attempt.of(context(Task(task_id=table)))
+        made = SqlLoad(hook, databases.CONN_ID, table, Mode.of("append", None, None), None, None, attempt, Silent())
+        assert made.earlier() is None
+        made.run(harvest(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log))
+    found = sqlite.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    assert found == [("AIRFLOW_WORKFLOW_LOADS",), ("DAILY",), ("weekly",)]
+
+
+def test_a_server_that_would_cut_what_does_not_fit_is_told_not_to():
+    """And its times are UTC, whatever its own zone is."""
+    assert "SET time_zone = '+00:00'" in MYSQL.opening
+    assert any("STRICT_ALL_TABLES" in statement for statement in MYSQL.opening)
 
 
 def test_tables_that_were_made_before_a_failure_are_dropped(tables, sqlite):

@@ -77,6 +77,27 @@ def test_several_tables_in_one_transaction(tables, database):
     assert not database.has("u_first_1")
 
 
+@pytest.mark.parametrize("if_exists", ["append", "replace"])
+def test_names_that_are_one_table_in_the_database_are_refused(tables, database, if_exists):
+    """The second one would take the rows of the first for old ones."""
+    for name in ("Report", "report"):
+        tables.put(name, COLUMNS, [1, name])
+    options = {"output_name": "*", "if_exists": if_exists}
+    with pytest.raises(InvalidArgument, match=r"'t_Report' and 't_report' may be one table.*\{index\}"):
+        load(database, run_with("Report", "report"), table="t_{output}", **options)
+    assert not database.has("t_report")
+    load(database, run_with("Report", "report"), table="t_{output}_{index}", **options)
+    assert database.rows("SELECT name FROM t_Report_0") == [("Report",)]
+
+
+def test_names_in_quotes_are_two_tables_where_the_database_sees_case(tables, postgres):
+    for name in ("Report", "report"):
+        tables.put(name, COLUMNS, [1, name])
+    load(postgres, run_with("Report", "report"), table='"t_{output}"', output_name="*")
+    assert postgres.rows('SELECT name FROM "t_Report"') == [("Report",)]
+    assert postgres.rows("SELECT name FROM t_report") == [("report",)]
+
+
 def test_several_tables_of_which_one_refuses_are_all_as_before(tables, database):
     tables.put("a", COLUMNS, [1, "1"])
     tables.put("b", {"id": "number"}, [2])

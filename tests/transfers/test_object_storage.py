@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.sinks.file_formats import checked_format
@@ -145,6 +146,8 @@ def test_any_storage_of_fsspec_will_do(tables):
     save(tables.put("out", {"n": "number"}, [1]), "memory://bucket/day=1/out.csv", format="csv")
     assert memory.cat("/bucket/day=1/out.csv") == b'"n"\n1\n'
     assert memory.ls("/bucket/day=1", detail=False) == ["/bucket/day=1/out.csv"]
+    save(tables.put("out", {"n": "number"}, [2]), "memory://bucket/day=[1]/out*.csv", format="csv")
+    assert memory.ls("/bucket/day=[1]", detail=False) == ["/bucket/day=[1]/out*.csv"]
     memory.rm("/bucket", recursive=True)
 
 
@@ -158,6 +161,16 @@ def test_a_file_that_is_there_is_left_or_replaced(tables, tmp_path):
     assert not tables.asked, "the output was read although there is no place for it"
     save(run, path, format="csv", overwrite=True)
     assert path.read_text() == '"n"\n1\n'
+
+
+@pytest.mark.parametrize("try_number", [1, 2])
+@pytest.mark.parametrize("path", ["folder", "new/"])
+def test_a_folder_is_no_place_for_a_file(tables, tmp_path, path, try_number):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InvalidArgument, match=f"path: '.*{path}' is a folder"):
+        save(tables.put("out", {"n": "number"}, [1]), f"{tmp_path}/{path}", Task(try_number), overwrite=True)
+    assert not tables.asked, "the output was read although there is no place for it"
+    assert list(tmp_path.rglob("*")) == [tmp_path / "folder"]
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "raw"])
@@ -283,9 +296,44 @@ def load_file(source, path, **options):
             str(text % values)
 
     load = FileLoad(
-        str(path), None, options.get("format", "raw"), form, compression, False, Attempt("k" * 40, False), None, Log()
+        path=str(path),
+        conn_id=None,
+        name=options.get("format", "raw"),
+        format=form,
+        compression=compression,
+        overwrite=options.get("overwrite", False),
+        attempt=options.get("attempt", Attempt("k" * 40, False)),
+        store=None,
+        log=Log(),
     )
     return load.run([item])
+
+
+def while_reading(act):
+    """A file during whose download something happens."""
+
+    def flow():
+        act()
+        return (yield from file("raw", b"late").flow())
+
+    return FileSource("raw", flow)
+
+
+def test_a_folder_that_comes_meanwhile_is_left_alone(tmp_path):
+    path = tmp_path / "out"
+    with pytest.raises(InvalidArgument, match=r"path: .*out' is a folder"):
+        load_file(while_reading(path.mkdir), path, overwrite=True)
+    assert list(tmp_path.rglob("*")) == [path]
+
+
+def test_a_try_that_was_given_up_cannot_spoil_the_file_of_its_retry(tmp_path):
+    """It is still reading while the retry writes, publishes, and takes its leftovers away."""
+    path = tmp_path / "out"
+    retry = {"attempt": Attempt("k" * 40, True, 2), "overwrite": True}
+    with pytest.raises(WorkflowError, match="moving it failed"):
+        load_file(while_reading(lambda: load_file(file("raw", b"of the retry"), path, **retry)), path, overwrite=True)
+    assert path.read_bytes() == b"of the retry"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000])

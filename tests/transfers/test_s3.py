@@ -55,7 +55,7 @@ def s3():
 def bucket(s3):
     """The bucket, empty; what is in it is asked of the server."""
     for path in s3.find(BUCKET):
-        s3.rm(path)
+        s3.rm_file(path)
     return s3
 
 
@@ -103,6 +103,28 @@ def test_a_file_that_is_there_is_left_or_replaced(bucket, served):
     assert bucket.cat(f"{BUCKET}/out.csv") == served.content
 
 
+@pytest.mark.parametrize("path", [f"{BUCKET}/report", f"{BUCKET}/new/", BUCKET])
+def test_where_files_lie_below_there_is_no_place_for_one(bucket, served, path):
+    bucket.pipe(f"{BUCKET}/report/part.csv", b"kept")
+    with pytest.raises(InvalidArgument, match=f"path: 's3://{path}' is a folder"):
+        land(served, f"s3://{path}", overwrite=True)
+    assert (served.asked, bucket.find(BUCKET)) == ([], [f"{BUCKET}/report/part.csv"])
+
+
+def test_files_that_come_to_lie_below_meanwhile_are_left_alone(bucket, served):
+    source = served.source
+    served.source = lambda kind: bucket.pipe(f"{BUCKET}/report/part.csv", b"kept") or source(kind)
+    with pytest.raises(InvalidArgument, match="is a folder, or files lie below it"):
+        land(served, f"s3://{BUCKET}/report", overwrite=True)
+    assert bucket.find(BUCKET) == [f"{BUCKET}/report/part.csv"]
+
+
+def test_a_path_is_no_pattern(bucket, served):
+    bucket.pipe(f"{BUCKET}/day=1/.out1.csv", b"kept")
+    land(served, f"s3://{BUCKET}/day=[1]/out*.csv", "csv")
+    assert bucket.find(BUCKET) == [f"{BUCKET}/day=1/.out1.csv", f"{BUCKET}/day=[1]/out*.csv"]
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_an_output_that_fails_leaves_the_bucket_as_it_was(bucket, served, form):
     bucket.pipe(f"{BUCKET}/out", b"kept")
@@ -124,27 +146,30 @@ from tests.transfers import test_s3
 
 server, source, dies = sys.argv[1:]
 s3 = test_s3.attached(server)
-move = s3.mv
 
-def killed(*args, **options):
-    if dies == "after":
-        move(*args, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
+def killing(do):
+    def killed(*args):
+        do(*args)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return killed
 
-s3.mv = killed
+if dies == "after":
+    s3.rm_file = killing(s3.rm_file)
+else:
+    s3.copy = killing(s3.copy if dies == "between" else print)
 test_s3.land(Served(url=source), test_s3.PATH)
 """
 PATH = f"s3://{BUCKET}/out.parquet"
 
 
-@pytest.mark.parametrize("dies", ["before", "after"])
+@pytest.mark.parametrize("dies", ["before", "between", "after"])
 def test_a_retry_after_a_crash_leaves_exactly_one_object(bucket, served, dies):
-    """The process is killed before or after the object gets its name; whatever lies there, the retry ends with one."""
+    """The process is killed before, while or after the object gets its name; the retry ends with one all the same."""
     command = [sys.executable, "-W", "ignore", "-c", DYING, bucket.client_kwargs["endpoint_url"], served.url, dies]
     died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr
-    assert len(bucket.find(BUCKET)) == 1
-    assert bucket.exists(PATH) == (dies == "after")
-    result = land(served, PATH, attempt=("k" * 40, True))
+    assert len(bucket.find(BUCKET)) == (2 if dies == "between" else 1)
+    assert bucket.exists(PATH) == (dies != "before")
+    result = land(served, PATH, attempt=("k" * 40, True, 2))
     assert bucket.find(BUCKET) == [f"{BUCKET}/out.parquet"]
     assert result["bytes"] == bucket.size(PATH)

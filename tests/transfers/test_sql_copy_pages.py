@@ -41,6 +41,9 @@ def test_pages_go_in_while_they_come(postgres):
         (1, 0.5, "double precision", (1.0, 0.5)),
         (1, "x", "text", ("1", "x")),
         (None, 5, "bigint", (None, 5)),
+        (None, "x", "text", (None, "x")),
+        (None, [1, 2], "text", (None, "[1,2]")),
+        (None, "", "text", (None, "")),
         (1.5, Decimal("12345678901234567.89"), "numeric(38,2)", (Decimal("1.50"), Decimal("12345678901234567.89"))),
         (
             "2024-01-01",
@@ -56,6 +59,12 @@ def test_a_page_that_changes_a_type_changes_the_whole_column(postgres, first, la
     rows, found, log = landed(postgres, [page(COLUMNS, [1, first]), page(COLUMNS, [2, later])], **options)
     assert (rows, found) == ([(1, kept[0]), (2, kept[1])], kind)
     assert log.began_again == [line for line in log.lines if "'v' is" in line]
+
+
+def test_runs_without_a_value_go_into_one_table_with_those_that_have_text(postgres):
+    """Each of them is a page of its own, and none changes a type."""
+    rows, kind, log = landed(postgres, [page(COLUMNS, [1, None])], [page(COLUMNS, [2, "x"])])
+    assert (rows, kind, log.began_again) == ([(1, None), (2, "x")], "text", [])
 
 
 def test_types_that_change_again_and_again_are_found_out_in_the_end(postgres):

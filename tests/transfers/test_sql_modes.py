@@ -66,6 +66,24 @@ def test_a_column_that_the_table_lacks_is_named_before_anything_is_written(table
     assert database.rows("SELECT * FROM target") == [(7, "kept")]
 
 
+@pytest.mark.parametrize("if_exists", ["append", "upsert", "replace_where"])
+def test_two_columns_for_one_of_the_table_are_named(tables, database, if_exists):
+    """Some databases would keep one of them and say nothing."""
+    database.run("CREATE TABLE target (id BIGINT, name VARCHAR(9))", "INSERT INTO target VALUES (7, 'kept')")
+    run = tables.put("out", {**COLUMNS, "ID": "number"}, [1, "a", 2])
+    with pytest.raises(InvalidArgument, match=r"the columns 'id' and 'ID' would both go into 'id'"):
+        load(database, run, if_exists=if_exists, key_columns=["name"], where="id > 0")
+    assert content(database) == [(7, "kept")]
+
+
+def test_replace_by_columns_that_differ_in_case_is_another_shape(tables, postgres):
+    load(postgres, tables.put("out", COLUMNS, [7, "old"]))
+    run = tables.put("out", {**COLUMNS, "ID": "number"}, [1, "a", 2])
+    for _ in range(2):
+        load(postgres, run, if_exists="replace")
+        assert postgres.rows('SELECT id, name, "ID" FROM target') == [(1, "a", 2)]
+
+
 def test_replace_leaves_only_the_new_rows_and_what_hangs_on_the_table(tables, database):
     load(database, tables.put("out", COLUMNS, [1, "a"], [2, "b"]))
     database.run("CREATE VIEW looking AS SELECT id, name FROM target")

@@ -11,7 +11,12 @@ from dataclasses import replace
 import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
-from tests.transfers.conftest import Task, opened
+from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
+from airflow_workflow_provider.transfers.sinks.sql_names import parse_table
+from airflow_workflow_provider.transfers.sinks.sql_session import session, sql_hook
+from tests.transfers.conftest import Task, context, opened
+from tests.transfers.files import Log, csv_outputs, loading
 from tests.transfers.test_sql_modes import COLUMNS, content, load
 
 MODES = ["fail", "append", "replace", "upsert", "replace_where"]
@@ -65,6 +70,39 @@ def test_a_first_try_always_loads(tables, sqlite):
     load(sqlite, run, Task())
     assert len(content(sqlite)) == 2
     assert sqlite.rows("SELECT COUNT(*) FROM airflow_workflow_loads") == [(1,)]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["the retry is late", "the first try is late"])
+def test_two_tries_that_live_at_once_load_once(database, order):
+    """A try that lost its heartbeat goes on beside its retry: both have looked before either of them commits."""
+    outputs = csv_outputs("id,name\n1,a\n")
+    loads = {number: loading(database, Task(try_number=number))[0] for number in (1, 2)}
+    assert [load.earlier() for load in loads.values()] == [None, None]
+    early, late = (loads[number] for number in order)
+    result = early.run(outputs)
+    with pytest.raises(WorkflowError, match=r"another try of this task has committed.*nothing was changed"):
+        late.run(outputs)
+    assert content(database) == [(1, "a")]
+    assert loading(database, Task(try_number=3))[0].earlier() == result
+
+
+def test_two_tries_at_the_same_moment_break_on_the_key_of_the_ledger(database):
+    """Where a transaction does not see what others have committed since it began."""
+    if database.name == "sqlite":
+        pytest.skip("SQLite: a transaction begins when the other one has ended")
+    hook, attempt = sql_hook(database.conn_id), Attempt.of(context(Task()))
+    with session(hook) as one, session(hook) as two:
+        target = parse_table("target", one.dialect)
+        Ledger(one, target, attempt, Log()).ensure()
+        one.begin()
+        two.begin()
+        late = Ledger(two, target, attempt, Log())
+        Ledger(one, target, attempt, Log()).note(1, {"rows": 1})
+        one.commit()
+        with pytest.raises(Exception, match=r"(?i)another try|duplicate|conflict"):
+            late.note(2, {"rows": 2})
+        two.undo()
+    assert database.rows("SELECT row_count FROM airflow_workflow_loads") == [(1,)]
 
 
 def test_old_notes_are_let_go(tables, database):

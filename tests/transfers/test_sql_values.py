@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -16,7 +18,10 @@ from airflow_workflow_provider.transfers.sinks.sql_dialects import DIALECTS, GEN
 from airflow_workflow_provider.transfers.sinks.sql_names import parse_table
 from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
 from airflow_workflow_provider.transfers.sinks.sql_types import kind_of, sql_type
+from tests.outputs.playing import page
+from tests.transfers.conftest import opened
 from tests.transfers.databases import skip_where_keys_linger
+from tests.transfers.files import csv_outputs, file_outputs, land, paged_outputs
 from tests.transfers.test_sql_modes import load
 
 COLUMNS = {
@@ -147,6 +152,8 @@ def test_a_schema_before_the_table(tables, postgres):
         ("`a.b`.c", POSTGRES, ("a.b", "c")),
         ("My Table", POSTGRES, ("My Table",)),
         ("t$1", POSTGRES, ("t$1",)),
+        ("daily", DIALECTS["snowflake"], ("DAILY",)),
+        ('hr."daily"', DIALECTS["oracle"], ("HR", "daily")),
     ],
 )
 def test_a_tables_name_is_read(text, dialect, parts):
@@ -194,6 +201,74 @@ def test_columns_are_chosen_renamed_and_typed(tables, database):
     run = tables.put("out", {"a": "number", "b": "string", "c": "string"}, [1, "007", "x"])
     load(database, run, columns='{"b": "zip", "a": "n"}', column_types={"zip": "int64", "a": "string"})
     assert database.rows("SELECT zip, n FROM target") == [(7, "1")]
+
+
+SPELLED = [("1", "1.10", "TRUE", "2024-01-01T10:00:00+02:00"), ("2", "1.9", "false", "2024-01-02T10:00:00Z")]
+TEXTS = "version VARCHAR(9), flag TEXT, moment VARCHAR(40)"
+
+
+@pytest.mark.parametrize("if_exists", ["append", "upsert", "replace_where"])
+@pytest.mark.parametrize("source", ["plain CSV", "CSV of which columns are left out", "JSON", "pages"])
+def test_a_column_of_text_that_is_there_gets_the_text_of_the_source(database, if_exists, source):
+    """Even where every value looks like a number, a boolean or a time; an upsert finds such a key."""
+    database.run(f"CREATE TABLE target (id BIGINT, {TEXTS})",
+                 "INSERT INTO target VALUES (1, '1.10', 'old', 'old')")  # fmt: skip
+    columns = ["id", "Version", "flag", "moment"]
+    options = {"if_exists": if_exists, "key_columns": ["Version"], "where": "id = 1"}
+    lines = [",".join(columns), *map(",".join, SPELLED)]
+    if source == "pages":
+        words = dict(zip(columns, ("number", "any", "any", "timestamp"), strict=True))
+        outputs = paged_outputs([page(words, (int(row[0]), *row[1:])) for row in SPELLED])
+    elif source == "JSON":
+        outputs = file_outputs("jsonl", "".join(json.dumps(dict(zip(columns, row, strict=True))) for row in SPELLED))
+    elif source == "plain CSV":
+        outputs = csv_outputs("\n".join(lines))
+    else:
+        outputs = csv_outputs("\n".join(f"{line},x" for line in lines))
+        options["columns"] = columns
+    land(database, outputs, **options)
+    rows = database.rows("SELECT id, version, flag, moment FROM target WHERE flag <> 'old' ORDER BY id")
+    assert rows == [(int(row[0]), *row[1:]) for row in SPELLED]
+    assert len(database.rows("SELECT id FROM target")) == (3 if if_exists == "append" else 2)
+
+
+def test_a_type_that_was_asked_for_wins_over_the_text_of_the_source(database):
+    database.run(f"CREATE TABLE target (id BIGINT, {TEXTS})")
+    text = "id,version,more\n1,1.10,x\n"
+    land(database, csv_outputs(text), columns=["id", "version"], column_types={"version": "decimal128(9, 3)"})
+    assert database.rows("SELECT version FROM target") == [("1.100",)]
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_time_without_a_zone_is_utc_whatever_the_servers_zone(servers, tmp_path, monkeypatch, kind):
+    database = opened(kind, servers, tmp_path, monkeypatch)
+    database.run("CREATE TABLE target (id BIGINT, at TIMESTAMP WITH TIME ZONE)" if kind == "postgres" else
+                 "CREATE TABLE target (id BIGINT, at TIMESTAMP NULL)")  # fmt: skip
+    elsewhere = {"options": "-c timezone=Asia/Tokyo"} if kind == "postgres" else {}
+    more = {"extra": elsewhere} if elsewhere else {}
+    replace(database, connection={**database.connection, **more}).export()
+    if kind == "mariadb":
+        database.run("SET GLOBAL time_zone = '+09:00'")
+    try:
+        land(database, csv_outputs("id,at\n1,2024-01-01T10:00:00\n"))
+        land(database, paged_outputs([page({"id": "number", "at": "timestamp"}, [2, "2024-01-01T10:00:00Z"])]))
+    finally:
+        if kind == "mariadb":
+            database.run("SET GLOBAL time_zone = SYSTEM")
+    database.export()
+    seconds = "extract(epoch FROM at)::bigint" if kind == "postgres" else "UNIX_TIMESTAMP(at)"
+    assert database.rows(f"SELECT id, {seconds} FROM target ORDER BY id") == [(1, 1704103200), (2, 1704103200)]
+
+
+def test_a_server_that_is_not_strict_is_for_a_load(servers, tmp_path, monkeypatch):
+    database = opened("mariadb", servers, tmp_path, monkeypatch)
+    database.run("CREATE TABLE target (id BIGINT, name VARCHAR(3))", "SET GLOBAL sql_mode = ''")
+    try:
+        with pytest.raises(WorkflowError, match="Data too long"):
+            land(database, csv_outputs("id,name\n1,abcd\n"))
+    finally:
+        database.run("SET GLOBAL sql_mode = DEFAULT")
+    assert database.rows("SELECT * FROM target") == []
 
 
 def test_a_number_beyond_sqlite_is_text(tables, sqlite):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SCHEMA = "demo"
+SECOND_SCHEMA = "staging"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import duckdb
 
 from ..data_files import data_file
 from ..databases import MemoryDatabase, message
-from .catalog import SCHEMA
+from .catalog import SCHEMA, SECOND_SCHEMA
 
 CAP = 25  # rows of an operator's result
 CHUNK = 5_000  # rows of a download sent at once
@@ -39,10 +39,14 @@ SOURCES = {
 }
 BROKEN_VIEW = "broken_view"
 EMPTY_TABLE = "empty_table"
+SECOND = "airports"  # the table of the second schema, of one name with a source
 KEPT = {*SOURCES, BROKEN_VIEW, EMPTY_TABLE}
 SETUP = f"""
     CREATE TABLE {SCHEMA}.{EMPTY_TABLE} (id INTEGER, name VARCHAR);
     CREATE VIEW {SCHEMA}.{BROKEN_VIEW} AS SELECT weather::INTEGER AS number FROM {SCHEMA}.seattle_weather;
+    CREATE SCHEMA {SECOND_SCHEMA};
+    CREATE TABLE {SECOND_SCHEMA}.{SECOND} AS
+        SELECT 'closed' AS error, iata FROM {SCHEMA}.airports WHERE state = 'VT' ORDER BY iata;
     SET enable_external_access = false;
     SET lock_configuration = true;
 """
@@ -114,7 +118,7 @@ class Database(MemoryDatabase):
         query = "SELECT table_name, table_type = 'VIEW' FROM information_schema.tables WHERE table_schema = ?"
         return dict(sorted(self.database.cursor().execute(query, [SCHEMA]).fetchall()))
 
-    def csv(self, table: str, limit: int | None, error_after: int | None) -> Iterator[str]:
+    def csv(self, table: str, limit: int | None, error_after: int | None, *, schema: str = SCHEMA) -> Iterator[str]:
         """A table as Chorus streams it.
 
         Ruby's CSV with a header only when there are rows, NULL and empty text alike as ``""``; a database error is
@@ -122,7 +126,7 @@ class Database(MemoryDatabase):
         """
         sent = 0
         try:
-            for columns, lines in csv_chunks(self.database.cursor(), table, limit, error_after):
+            for columns, lines in csv_chunks(self.database.cursor(), f'{schema}."{table}"', limit, error_after):
                 yield ("" if sent else columns) + "".join(lines)
                 sent += len(lines)
             if error_after is not None:
@@ -134,10 +138,9 @@ class Database(MemoryDatabase):
 
 
 def csv_chunks(
-    cursor: duckdb.DuckDBPyConnection, table: str, limit: int | None, error_after: int | None
+    cursor: duckdb.DuckDBPyConnection, name: str, limit: int | None, error_after: int | None
 ) -> Iterator[tuple[str, list[str]]]:
     """The header's line and some rows' lines, again and again."""
-    name = f'{SCHEMA}."{table}"'
     columns = described(cursor, name)
     written = " || ',' || ".join(csv_field(text_of(column, kind)) for column, kind in columns.items())
     most = min((number for number in (limit, error_after) if number is not None), default=None)

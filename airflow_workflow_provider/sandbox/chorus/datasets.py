@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response, StreamingResponse
 
 from . import answers, presenters
-from .catalog import PUBLIC
-from .database import SOURCES, Database
+from .catalog import PUBLIC, SCHEMA, SECOND_SCHEMA
+from .database import SECOND, SOURCES, Database
 from .rails import Call, Endpoint, may_look
 from .workfiles import workspace_of
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .settings import ChorusSettings
 
 DROPPED = "dropped_table"  # once there, now gone: Chorus still has a record of it
+TWIN = f"{SECOND_SCHEMA}.{SECOND}"
 FIRST = 1_000_001
 
 
@@ -64,8 +65,10 @@ class Datasets:
         name = self.name_of(call)
         may_look(call.user, PUBLIC)
         limit = answers.whole(call.params.get("row_limit"), 0)
-        lines = self.database.csv(name, limit if limit > 0 else None, self.settings.download_error_after)
-        headers = {"content-disposition": f'attachment; filename="{name}.csv"', "content-type": "text/html"}
+        schema, table = split(name)
+        most, error_after = limit if limit > 0 else None, self.settings.download_error_after
+        lines = self.database.csv(table, most, error_after, schema=schema)
+        headers = {"content-disposition": f'attachment; filename="{table}.csv"', "content-type": "text/html"}
         return StreamingResponse(lines, headers=headers)
 
     def name_of(self, call: Call) -> str:
@@ -78,8 +81,8 @@ class Datasets:
         return name
 
     def tables(self) -> dict[str, bool]:
-        """What is in the database now; each that is new gets an id."""
-        tables = self.database.tables()
+        """What is in the database now, by name, in the second schema with its schema; each that is new gets an id."""
+        tables = self.database.tables() | ({TWIN: False} if self.settings.second_schema else {})
         for name in tables:
             if name not in self.ids:
                 self.ids[name] = next(self.numbers)
@@ -88,6 +91,12 @@ class Datasets:
     def shown(self, name: str, tables: dict[str, bool]) -> dict[str, Any]:
         """A dataset as JSON; one that is not in the database any more is stale."""
         view = tables.get(name, False)
-        subtype = "CHORUS_VIEW" if view else "SOURCE_TABLE" if name in SOURCES else "SANDBOX_TABLE"
+        subtype = "CHORUS_VIEW" if view else "SOURCE_TABLE" if name in (*SOURCES, TWIN) else "SANDBOX_TABLE"
         kind = "VIEW" if view else "TABLE"
-        return presenters.dataset(self.ids[name], name, subtype, kind, stale=name not in tables)
+        schema, table = split(name)
+        return presenters.dataset(self.ids[name], schema, table, subtype, kind, stale=name not in tables)
+
+
+def split(name: str) -> tuple[str, str]:
+    """The schema of a table, and its name there."""
+    return (SECOND_SCHEMA, SECOND) if name == TWIN else (SCHEMA, name)

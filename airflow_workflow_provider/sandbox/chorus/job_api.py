@@ -75,12 +75,14 @@ class JobApi:
         return answers.one(self.whole(job, call), 202)
 
     async def latest(self, call: Call) -> Response:
-        """``GET /api/jobs/:id/job_results/latest``: whatever the id says, the result of the job that ended last."""
+        """``GET /api/jobs/:id/job_results/latest``: the newest result of the job, or by the switch of any job."""
         self.licensed()
-        finished = [(result.finished_at, result) for job in self.known.values() for result in job.results]
-        ended = [(at, result) for at, result in finished if at]
-        newest = max(ended, key=lambda one: (one[0], one[1].id), default=(None, None))[1]
-        return answers.one(newest.shown() if newest else None)
+        jobs = [self.find(call)] if self.settings.latest_scope == "job" else [*self.known.values()]
+        going = [job.results[-1] for job in jobs if job.results and not job.results[-1].finished_at]
+        if going and self.settings.latest_running:
+            return answers.one(going[-1].shown())
+        ended = [(result.finished_at, result.id, result) for job in jobs for result in job.finished]
+        return answers.one(max(ended)[2].shown() if ended else None)
 
     async def activity(self, call: Call) -> Response:
         """``GET /api/activities?entity_type=&entity_id=``: the events of a workfile or a job, newest first."""
@@ -93,6 +95,8 @@ class JobApi:
         if entity is None:
             raise answers.not_found()
         may_look(call.user, entity.workspace)
+        if kind == "job" and self.settings.job_activities == "denied":
+            raise answers.forbidden()
         events = self.activities.of(kind, number, call.user, call.params)
         return answers.several(*answers.page(events, call.params))
 

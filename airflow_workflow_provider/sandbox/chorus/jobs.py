@@ -212,5 +212,6 @@ class Runner:
         job.status = "idle"
         action = "JobSucceeded" if result.succeeded else "JobFailed"
         brief = {"id": job.plan.id, "name": job.plan.name, "status": job.status}
-        content = {"job": brief, "job_result": result.shown()}
+        shown = {"id": result.id} if self.settings.job_activities == "id" else result.shown()
+        content = {"job": brief, "job_result": shown}
         self.activities.add("job", job.plan.id, job.owner, action, now(), content)

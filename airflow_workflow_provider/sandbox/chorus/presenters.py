@@ -31,6 +31,7 @@ DATABASE_JSON = {
     "entity_type": "gpdb_database",
     "complete_json": True,
 }
+SECOND_SCHEMA_ID = 1000007
 SCHEMA_JSON = {
     "id": 1000006,
     "name": SCHEMA,
@@ -142,12 +143,12 @@ def versioned(shown: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "version_info": {"created_at": MADE_AT, "updated_at": MADE_AT}}
 
 
-def dataset(number: int, name: str, subtype: str, kind: str, *, stale: bool = False) -> dict[str, Any]:
+def dataset(number: int, schema: str, name: str, subtype: str, kind: str, *, stale: bool = False) -> dict[str, Any]:
     """A table or view of a workspace."""
     return {
         "id": number,
         "object_name": name,
-        "schema": SCHEMA_JSON,
+        "schema": SCHEMA_JSON if schema == SCHEMA else SCHEMA_JSON | {"id": SECOND_SCHEMA_ID, "name": schema},
         "entity_type": "dataset",
         "entity_subtype": subtype,
         "object_type": kind,

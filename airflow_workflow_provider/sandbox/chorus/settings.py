@@ -74,6 +74,15 @@ class ChorusSettings(Settings):
     job_stuck: bool = False
     # Whether a job hears of a flow that failed; with false its task is a success.
     job_hears_failure: bool = True
+    # Whose results `/job_results/latest` knows: the source of 5.4 reads them by job; by another reading of 5.8's the
+    # job in the path is ignored. Which of the two a later version does is unverified.
+    latest_scope: Literal["job", "all"] = "job"
+    # Whether it shows the record of a run that goes on: 5.4 makes it at the start, and orders by `finished_at`.
+    latest_running: bool = False
+    # Whether the job's activities can be read, and how much of the result they hold: only its id is documented.
+    job_activities: Literal["full", "id", "denied"] = "full"
 
+    # Whether the workspace shows a second schema, with a table of the same name as one of the first.
+    second_schema: bool = False
     # After that many rows a download ends with the text of a database error, inside its status 200.
     download_error_after: int | None = None

@@ -5,7 +5,7 @@ Every page is looked at as always; one that changes a type, or brings a column, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -32,7 +32,7 @@ def is_paged(group: Sequence[Harvested]) -> bool:
 
 
 class PagedRows:
-    """Tables in pages for one table; the arguments are those of `CsvRows`. `close` it."""
+    """Tables in pages for one table; the arguments are those of `CsvRows`, ``texts`` is that of `table`. `close` it."""
 
     def __init__(
         self,
@@ -40,8 +40,9 @@ class PagedRows:
         chosen: Mapping[str, str] | None,
         types: Mapping[str, pa.DataType],
         seen: dict[str, Seen],
+        texts: Container[str] = frozenset(),
     ) -> None:
-        self._group, self._types, self._seen = group, types, seen
+        self._group, self._types, self._seen, self._texts = group, types, seen, texts
         self._wanted = None if chosen is None else frozenset(chosen)
         self._pages = self._read()  # the client fetches the next page while one is written
         self._first = next(self._pages, None)
@@ -57,7 +58,7 @@ class PagedRows:
     @property
     def schema(self) -> pa.Schema:
         """The columns, and the types that the rows seen so far have."""
-        kinds = {name: self._types.get(name) or self._seen[name].type for name in self._chosen}
+        kinds = {name: self._types.get(name) or kept_type(self._seen[name]) for name in self._chosen}
         return pa.schema([(target, kinds[source]) for source, target in self._chosen.items()])
 
     def close(self) -> None:
@@ -75,7 +76,7 @@ class PagedRows:
 
     def _read(self) -> Generator[_Page]:
         for item in self._group:
-            wanted = Wanted(self._wanted, frozenset(self._types), self._seen, item.where)
+            wanted = Wanted(self._wanted, frozenset(self._types), self._texts, self._seen, item.where)
             first_row = 1
             for raw in part_of(item.source, item.client, item.where).read(wanted):
                 yield item.where, first_row, raw

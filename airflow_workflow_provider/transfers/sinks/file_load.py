@@ -46,6 +46,8 @@ class FileLoad:
         noted = self.store.get(_KEY) if self.store is not None and self.attempt.is_retry else None
         if isinstance(noted, Mapping) and noted.get("key") == self.attempt.key and self._are_there(noted):
             result = dict(noted["result"])
+            for path, *_ in noted["files"]:
+                self._sweep(path)
             self.log.info("An earlier try has written this already, nothing is written again: %s", result)
             return result
         if not PLACEHOLDER.search(self.path):
@@ -72,6 +74,7 @@ class FileLoad:
     def _written(self, path: str, group: Sequence[Harvested], progress: Progress, leftovers: ExitStack) -> _Landed:
         file = self._file(path)
         self._check_free(file)
+        self._sweep(path)
         if self.name == "raw" and len(group) > 1:
             raise InvalidArgument(
                 f"path: {path!r} would hold {len(group)} outputs, which format='raw' cannot join; "
@@ -116,16 +119,24 @@ class FileLoad:
         """True where the whole file is packed; Parquet packs its own pages."""
         return self.compression == "gzip" and self.name != "parquet"
 
-    def _file(self, path: str) -> StoredFile:
-        return StoredFile(path, self.conn_id, self.attempt.key[:12])
+    def _file(self, path: str, try_number: int | None = None) -> StoredFile:
+        # A try that was given up may still be writing, so each has a temporary name of its own.
+        return StoredFile(path, self.conn_id, f"{self.attempt.key[:12]}.{try_number or self.attempt.try_number}")
+
+    def _sweep(self, path: str) -> None:
+        """Remove what earlier tries left under their temporary names."""
+        for try_number in range(1, self.attempt.try_number):
+            self._file(path, try_number).discard()
 
     def _check_free(self, file: StoredFile) -> None:
+        _check_file(file)
         # What a retry finds may be its own; that shows once the file is written anew.
         if not self.overwrite and not self.attempt.is_retry and file.exists():
             raise _taken(file)
 
     def _is_ours(self, item: _Landed) -> bool:
         """True if the very same bytes are there already, left by an earlier try."""
+        _check_file(item.file)
         if self.overwrite or not item.file.exists():
             return False
         if (
@@ -172,6 +183,11 @@ class _Landed:
     file: StoredFile
     written: Written
     rows: int | None
+
+
+def _check_file(file: StoredFile) -> None:
+    if file.is_folder():
+        raise InvalidArgument(f"path: {file.path!r} is a folder, or files lie below it; give the name of a file")
 
 
 def _taken(file: StoredFile) -> InvalidArgument:

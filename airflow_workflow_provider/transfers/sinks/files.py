@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
 from airflow_workflow_provider.transfers.sinks.file_targets import PIECE, Packing, Tally
@@ -62,6 +63,11 @@ class StoredFile:
         with self._described("looking for"):
             return bool(self._fs.exists(self._own))
 
+    def is_folder(self) -> bool:
+        """True if no file can have this path: it is a folder or a bucket, or there are files below it."""
+        with self._described("looking for"):
+            return bool(self._fs.isdir(self._own)) or self.path.endswith("/")
+
     def size(self) -> int:
         """Give its bytes."""
         with self._described("looking at"):
@@ -99,18 +105,27 @@ class StoredFile:
     def publish(self) -> None:
         """Give the temporary file its own name; what had it before is gone."""
         with self._described("moving"):
-            self._fs.mv(self._temporary, self._own)
+            if self._has_folders and type(self._fs).mv is not AbstractFileSystem.mv:
+                self._fs.mv(self._temporary, self._own)
+                return
+            # The general `mv` takes "[" and "*" for patterns, and goes into what it takes for a folder; lists are
+            # taken as they are.
+            self._fs.copy([self._temporary], [self._own])
+            self._fs.rm_file(self._temporary)
 
     def discard(self) -> None:
         """Remove the temporary file."""
         with suppress(Exception):
-            self._fs.rm(self._temporary)
+            self._fs.rm_file(self._temporary)
+
+    @property
+    def _has_folders(self) -> bool:
+        protocols = self._fs.protocol
+        return not _WITHOUT_FOLDERS & ({protocols} if isinstance(protocols, str) else set(protocols))
 
     def _make_folder(self) -> None:
-        protocols = self._fs.protocol
-        names = {protocols} if isinstance(protocols, str) else set(protocols)
         folder = self._own.rpartition("/")[0]
-        if folder and not names & _WITHOUT_FOLDERS:
+        if folder and self._has_folders:
             self._fs.makedirs(folder, exist_ok=True)
 
     @contextmanager

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from math import isfinite
@@ -32,9 +32,10 @@ MARK = "\0"  # stands for a parameter until the database's own placeholder is pu
 class SqlDialect:
     """How one database spells things, and what it can do.
 
-    ``fold`` is what the database does to a name without quotes. ``values`` turns Python values into what the driver
-    stores without loss, by kind. ``columns`` asks for a table's columns and their types, in order (no row: no such
-    table); its parameters are ``columns_of`` the schema, the table, and the whole name in quotes.
+    ``fold`` is what the database does to a name without quotes. ``sees_case`` means that two names in quotes which
+    differ in case alone are two tables. ``values`` turns Python values into what the driver stores without loss, by
+    kind. ``columns`` asks for a table's columns, their types, and whether these keep text as it is, in order (no row:
+    no such table); its parameters are ``columns_of`` the schema, the table, and the whole name in quotes.
     ``ddl_in_transaction`` is False where CREATE and DROP commit. ``temporary`` is empty where the staging table is a
     table like any other. ``update`` updates the target ``{t}`` from the staging table ``{s}``. ``swap`` puts a filled
     table in the place of another at once. ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it. ``one_cursor``
@@ -45,6 +46,7 @@ class SqlDialect:
     types: Mapping[str, str]
     quote: str = '"'
     fold: Callable[[str], str] = str
+    sees_case: bool = False
     longest_name: int | None = None  # bytes
     most_decimal_digits: tuple[int, int] = (38, 38)
     values: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
@@ -88,7 +90,9 @@ SQLITE = SqlDialect(
     # A DECIMAL column would make floats of numbers; as text they keep their digits. Times are ISO 8601 text.
     types={**ANSI, "text": "TEXT", "key": "TEXT", "decimal": "TEXT", "uint64": "TEXT", "int": "BIGINT"},
     values={"decimal": _plain, "uint64": str, "date": _iso_day, "datetime": _iso, "timestamp": _iso, "time": _iso_day},
-    columns=f"SELECT name, type FROM pragma_table_info({MARK}, COALESCE({MARK}, 'main'))",
+    # What a declared type makes of a value there is told by the letters that it contains.
+    columns="SELECT name, type, type NOT LIKE '%int%' AND (type LIKE '%char%' OR type LIKE '%clob%' OR "
+    f"type LIKE '%text%') FROM pragma_table_info({MARK}, COALESCE({MARK}, 'main'))",
     columns_of=lambda schema, table, quoted: (table, schema),
     opening=("PRAGMA busy_timeout = 60000",),
     begin="BEGIN IMMEDIATE",
@@ -100,10 +104,13 @@ POSTGRES = SqlDialect(
     # As the server itself spells them, so that a table of the same shape is known again.
     | {"uint64": "NUMERIC(20,0)", "datetime": "TIMESTAMP WITHOUT TIME ZONE", "time": "TIME WITHOUT TIME ZONE"},
     fold=str.lower,
+    sees_case=True,
     longest_name=63,
-    columns="SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+    columns="SELECT attname, format_type(atttypid, atttypmod), typcategory IN ('S', 'E') FROM pg_attribute "
+    "JOIN pg_type ON pg_type.oid = atttypid "
     f"WHERE attrelid = to_regclass({MARK}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
     columns_of=lambda schema, table, quoted: (quoted,),
+    opening=("SET LOCAL TimeZone TO 'UTC'",),  # for the transaction: a pool may give the connection to others
     copies=True,
 )
 MYSQL = SqlDialect(
@@ -115,9 +122,14 @@ MYSQL = SqlDialect(
     longest_name=64,
     most_decimal_digits=(65, 30),
     values={"float": _finite, "timestamp": _naive_utc},
-    columns="SELECT column_name, column_type FROM information_schema.columns "
+    columns="SELECT column_name, column_type, data_type LIKE '%char' OR data_type LIKE '%text' OR data_type = 'enum' "
+    "FROM information_schema.columns "
     f"WHERE table_schema = COALESCE({MARK}, DATABASE()) AND table_name = {MARK} ORDER BY ordinal_position",
-    opening=("SET NAMES utf8mb4",),
+    opening=(
+        "SET NAMES utf8mb4",
+        "SET time_zone = '+00:00'",
+        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",  # what does not fit is an error
+    ),
     ddl_in_transaction=False,
     # Whatever the server's default is, every character has a place, and no two texts are taken for one.
     table_options=" CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
@@ -128,7 +140,8 @@ MYSQL = SqlDialect(
 DUCKDB = SqlDialect(
     name="DuckDB",
     types={**ANSI, "float": "DOUBLE", "text": "VARCHAR", "key": "VARCHAR", "uint64": "UBIGINT"},
-    columns="SELECT column_name, data_type FROM information_schema.columns WHERE table_catalog = current_database() "
+    columns="SELECT column_name, data_type, data_type = 'VARCHAR' OR starts_with(data_type, 'ENUM') "
+    "FROM information_schema.columns WHERE table_catalog = current_database() "
     f"AND lower(table_schema) = lower(coalesce({MARK}, current_schema())) AND lower(table_name) = lower({MARK}) "
     "ORDER BY ordinal_position",
     begin="BEGIN TRANSACTION",
@@ -144,6 +157,9 @@ GENERIC = SqlDialect(
     temporary="",
     update="UPDATE {t} SET {correlated} WHERE EXISTS (SELECT 1 FROM {s} WHERE {on_full})",
 )
+# unverified as well, but their manuals say so of names.
+SNOWFLAKE = replace(GENERIC, name="Snowflake", fold=str.upper, sees_case=True)
+ORACLE = replace(GENERIC, name="Oracle", fold=str.upper, sees_case=True)
 
 # By the hook's connection type, or by its dialect's name.
 DIALECTS: Mapping[str, SqlDialect] = {
@@ -153,6 +169,8 @@ DIALECTS: Mapping[str, SqlDialect] = {
     "mysql": MYSQL,
     "mariadb": MYSQL,
     "duckdb": DUCKDB,
+    "snowflake": SNOWFLAKE,
+    "oracle": ORACLE,
 }
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.outputs.reading import part_of
-from airflow_workflow_provider.outputs.table import Columns, table
+from airflow_workflow_provider.outputs.table import Columns, chosen_columns, table
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.harvest import PLACEHOLDER, Harvested, grouped
 from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.sql_dialects import dialect_of
 from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
-from airflow_workflow_provider.transfers.sinks.sql_modes import WAYS, Load, Mode, check_absent
-from airflow_workflow_provider.transfers.sinks.sql_names import TableName, parse_table
+from airflow_workflow_provider.transfers.sinks.sql_modes import KEEPING, WAYS, Load, Mode, check_absent
+from airflow_workflow_provider.transfers.sinks.sql_names import TableName, check_apart, parse_table
 from airflow_workflow_provider.transfers.sinks.sql_rows import ArrowRows, Misfit, Rows
 from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, session
 from airflow_workflow_provider.transfers.sinks.sql_streams import Streams
@@ -47,6 +48,7 @@ class SqlLoad:
             target = self._pattern(opened)
             ledger = self._ledger(opened)
             ledger.ensure()
+            ledger.forget()
             done = ledger.done()
             if done is not None:
                 self.log.info("An earlier try has committed this load, nothing is loaded again: %s", done)
@@ -57,7 +59,10 @@ class SqlLoad:
     def run(self, harvested: Sequence[Harvested]) -> dict[str, Any]:
         """Read the outputs, write them, commit, and tell what was done."""
         groups = grouped(harvested, self.table, _UNFIT)
-        streams = Streams(groups, self.columns, self.column_types)
+        with self._described():
+            check_apart(groups, dialect_of(self.hook))
+        texts = self._texts(groups)
+        streams = Streams(groups, self.columns, self.column_types, texts)
         while streams.may_go(self.hook):
             try:
                 with streams.opened() as rows:
@@ -66,7 +71,9 @@ class SqlLoad:
                 self.log.info("Reading again from the beginning: %s", misfit)
                 streams.learn(misfit)
         reading = Progress(self.log, "Read")
-        spooled: dict[str, Rows] = {name: ArrowRows(self._reader(group, reading)) for name, group in groups.items()}
+        spooled: dict[str, Rows] = {
+            name: ArrowRows(self._reader(group, texts[name], reading)) for name, group in groups.items()
+        }
         self.log.info("Read %s", reading)
         return self._loaded(spooled, Progress(self.log, "Wrote"), reading.seconds)
 
@@ -105,9 +112,17 @@ class SqlLoad:
             for way in ways:
                 next(way, None)
 
-    def _reader(self, group: Sequence[Harvested], progress: Progress) -> pa.RecordBatchReader:
+    def _texts(self, names: Iterable[str]) -> dict[str, Container[str]]:
+        """Tell which columns go into columns of text that are there, so that they keep the spelling of the source."""
+        if self.mode.if_exists not in KEEPING:
+            return dict.fromkeys(names, frozenset())
+        chosen = chosen_columns(self.columns)
+        with self._described(), session(self.hook) as opened:
+            return {name: opened.text_columns(parse_table(name, opened.dialect), chosen) for name in names}
+
+    def _reader(self, group: Sequence[Harvested], texts: Container[str], progress: Progress) -> pa.RecordBatchReader:
         parts = [part_of(item.source, item.client, item.where) for item in group]
-        return table(parts, columns=self.columns, column_types=self.column_types, watch=progress.add)
+        return table(parts, columns=self.columns, column_types=self.column_types, texts=texts, watch=progress.add)
 
     def _result(self, names: list[str], progress: Progress, seconds: float) -> dict[str, Any]:
         tables = names[0] if len(names) == 1 else names

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sinks.sql_columns import own_names
 from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
 from airflow_workflow_provider.transfers.sinks.sql_merge import merge
 from airflow_workflow_provider.transfers.sinks.sql_names import TableName, check_length
@@ -17,6 +18,7 @@ from airflow_workflow_provider.transfers.sinks.sql_rows import Rows
 from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, same_type
 from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
 
+KEEPING = ("append", "upsert", "replace_where")  # ways that write into a table that is there, whatever its types
 _TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 
@@ -94,16 +96,19 @@ class Load:
 
     def matched(self, existing: Mapping[str, str]) -> list[str]:
         """Give the target's columns for ours: of the same name, else the only one that differs in case alone."""
-        by_case: dict[str, list[str]] = {}
-        for name in existing:
-            by_case.setdefault(name.casefold(), []).append(name)
-        found = {name: [name] if name in existing else by_case.get(name.casefold(), []) for name in self.types}
+        found = {name: own_names(name, existing) for name in self.types}
         missing = [name for name, names in found.items() if len(names) != 1]
         if missing:
             raise InvalidArgument(
                 f"the table lacks {', '.join(map(repr, missing))}; it has {', '.join(map(repr, existing))}"
             )
-        return [names[0] for names in found.values()]
+        owners: dict[str, str] = {}
+        for name, (own,) in found.items():
+            if (other := owners.setdefault(own, name)) != name:
+                raise InvalidArgument(
+                    f"the columns {other!r} and {name!r} would both go into {own!r}; choose one with columns={{…}}"
+                )
+        return list(owners)
 
 
 Steps = Generator[None]
@@ -161,9 +166,11 @@ def _rename(load: Load) -> Steps:
 def _same_shape(load: Load, existing: Mapping[str, str]) -> bool:
     if not load.types:
         return True
-    known = {name.casefold(): kind for name, kind in existing.items()}
-    ours = {name.casefold(): kind for name, kind in load.types.items()}
-    return known.keys() == ours.keys() and all(not known[name] or same_type(known[name], ours[name]) for name in ours)
+    own = [own_names(name, existing) for name in load.types]
+    if sorted(own) != sorted([name] for name in existing):
+        return False
+    kinds = [(existing[name], kind) for (name,), kind in zip(own, load.types.values(), strict=True)]
+    return all(not known or same_type(known, kind) for known, kind in kinds)
 
 
 def _swap(load: Load, existing: Mapping[str, str]) -> Steps:

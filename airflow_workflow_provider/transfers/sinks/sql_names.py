@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airflow_workflow_provider.exceptions import InvalidArgument
@@ -67,6 +68,16 @@ def parse_table(text: str, dialect: SqlDialect) -> TableName:
     for part in parts:
         check_length(part, dialect, "table")
     return TableName(tuple(parts), dialect)
+
+
+def check_apart(names: Iterable[str], dialect: SqlDialect) -> None:
+    """Refuse two names of one table: what goes in under the second would be taken to replace the first."""
+    known: dict[tuple[str, ...], str] = {}
+    for name in names:
+        parts = parse_table(name, dialect).parts
+        seen = parts if dialect.sees_case else tuple(map(str.casefold, parts))
+        if (other := known.setdefault(seen, name)) != name:
+            raise InvalidArgument(f"table: {other!r} and {name!r} may be one table; keep them apart with {{index}}")
 
 
 def check_length(name: str, dialect: SqlDialect, what: str, hint: str = "") -> None:

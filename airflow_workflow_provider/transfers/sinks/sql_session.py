@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 
 from airflow_workflow_provider.exceptions import InvalidConnection
 from airflow_workflow_provider.transfers.sinks.copy_stream import can_copy, copy
+from airflow_workflow_provider.transfers.sinks.sql_columns import TextColumns
 from airflow_workflow_provider.transfers.sinks.sql_dialects import MARK, SqlDialect, dialect_of
 from airflow_workflow_provider.transfers.sinks.sql_names import TableName, quoted
 from airflow_workflow_provider.transfers.sinks.sql_types import python_rows
@@ -76,11 +77,19 @@ class SqlSession:
 
     def columns(self, table: TableName) -> dict[str, str] | None:
         """Give the columns of a table and their types in lower case, or None if there is no such table."""
-        dialect = self.dialect
-        if dialect.columns is None:
+        if self.dialect.columns is None:
             return self._columns_by_looking(table)
-        found = self.rows(dialect.columns, dialect.columns_of(table.schema, table.table, table.sql))
-        return {str(name): _plain_type(_text(kind)) for name, kind in found} or None
+        return {name: kind for name, kind, _ in self._described(table)} or None
+
+    def text_columns(self, table: TableName, chosen: Mapping[str, str] | None) -> TextColumns:
+        """Tell which columns of a table are text, by the names of the source; none where nothing tells their types."""
+        found = [] if self.dialect.columns is None else self._described(table)
+        return TextColumns([name for name, _, _ in found], [name for name, _, is_text in found if is_text], chosen)
+
+    def _described(self, table: TableName) -> list[tuple[str, str, bool]]:
+        dialect = self.dialect
+        found = self.rows(str(dialect.columns), dialect.columns_of(table.schema, table.table, table.sql))
+        return [(str(name), _plain_type(_text(kind)), bool(is_text)) for name, kind, is_text in found]
 
     def insert(self, table: TableName, names: Sequence[str], batch: pa.RecordBatch) -> None:
         """Insert the rows of a batch into these columns."""

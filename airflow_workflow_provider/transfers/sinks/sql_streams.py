@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -23,9 +23,13 @@ class Streams:
     """The outputs of one load, by table, as long as it is worth trying to write them while they come."""
 
     def __init__(
-        self, groups: Mapping[str, Sequence[Harvested]], columns: Columns, types: Mapping[str, Any] | None
+        self,
+        groups: Mapping[str, Sequence[Harvested]],
+        columns: Columns,
+        types: Mapping[str, Any] | None,
+        texts: Mapping[str, Container[str]],
     ) -> None:
-        self._groups = groups
+        self._groups, self._texts = groups, texts
         self._chosen = chosen_columns(columns)
         sources = {target: source for source, target in (self._chosen or {}).items()}
         self._types = {
@@ -46,11 +50,15 @@ class Streams:
         with ExitStack() as opened:
             rows: dict[str, Rows] = {}
             for name, group in self._groups.items():
-                kind = CsvRows if is_csv(group) else PagedRows
-                made = kind(group, self._chosen, self._types, self._seen[name])
+                made = self._made(name, group)
                 opened.callback(made.close)
                 rows[name] = made
             yield rows
+
+    def _made(self, name: str, group: Sequence[Harvested]) -> CsvRows | PagedRows:
+        if is_csv(group):  # a table that is there reads the fields by itself
+            return CsvRows(group, self._chosen, self._types, self._seen[name])
+        return PagedRows(group, self._chosen, self._types, self._seen[name], self._texts[name])
 
     def learn(self, misfit: Misfit) -> None:
         """Let the next attempt know why this one failed."""
