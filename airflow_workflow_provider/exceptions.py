@@ -13,7 +13,7 @@
     + ProtocolError                the answer is not this API's: a redirect, an HTML page, unreadable JSON
   x look at the remote system
     + UnknownStart                 a start was sent and its answer lost: a run may or may not exist
-      - FinalUnknownStart          the same below Airflow 3.3, where a retry could only start another run: not retried
+      - FinalUnknownStart          the same where a retry could only start another run: not retried
     + RunFailed                    the run ended badly; ``run`` tells
     + RunCancelled                 somebody cancelled the run; ``run`` tells
     + RunTimedOut                  the run did not end in time; ``run`` tells
@@ -91,7 +91,7 @@ class UnknownStart(WorkflowError):
 
 
 class FinalUnknownStart(UnknownStart, AirflowFailException):
-    """The same where Airflow (below 3.3) cannot remember it: a retry would blindly start another run."""
+    """The same where a retry would blindly start another run: below Airflow 3.3, or with ``reattach=False``."""
 
 
 class OutputUnavailable(WorkflowError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ from airflow_workflow_provider.exceptions import InvalidConnection
 
 MAX_NUMBER = 1_000_000  # seconds, for instance: more is a slip, and overflows in sockets
 _TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
+_USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)
 _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 
 
@@ -152,22 +154,24 @@ class ConnectionValues:
 
     def checked_url(self, name: str, url: str, *, port: int | None = None) -> str:
         """Check one URL of this connection as `base_url` does."""
+        shown = _USERINFO.sub("***@", url.strip())  # an address that is wrong may hold a password all the same
         try:
             parts = urlsplit(url.strip())
             hostname, own_port = parts.hostname or "", parts.port
         except ValueError:
-            raise self.invalid(name, f"{url!r} is not a URL") from None
+            raise self.invalid(name, f"{shown!r} is not a URL") from None
         if parts.scheme not in ("http", "https"):
-            raise self.invalid(name, f"{url!r} is neither an http nor an https URL")
+            raise self.invalid(name, f"{shown!r} is neither an http nor an https URL")
         if not hostname or any(c.isspace() or c in '<>"{}|\\^`' for c in url.strip()):
-            raise self.invalid(name, f"{url!r} is not a URL with a host name")
+            raise self.invalid(name, f"{shown!r} is not a URL with a host name")
         if parts.username or parts.password:
             raise self.invalid(name, "holds credentials; put them into login and password")
         if parts.query or parts.fragment:
             raise self.invalid(name, "holds a query or fragment; give the base URL only")
         if parts.scheme == "http" and not is_loopback(hostname) and not self.flag("allow_http", False):
             raise self.invalid(
-                name, f"{url!r} is plain http, which shows the credentials to the network; use https, or set allow_http"
+                name,
+                f"{shown!r} is plain http, which shows the credentials to all; use https, or set allow_http",
             )
         if port is not None and not 0 < port < 65_536:
             raise self.invalid("port", f"{port} is no port")

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from airflow_workflow_provider.exceptions import (
     CancelNotSupported,
@@ -92,7 +93,7 @@ class AlteryxSystem(WorkflowSystem):
         word = str(document.get("status") or "").lower()
         if word not in jobs.STATES:
             yield Note(f"Alteryx gave job {run.run_id} the unknown status {word!r}; it is taken for running", "warning")
-        return self._seen(run, document)
+        return self._seen(run, {"disposition": None, **document})  # only lists may leave it out
 
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the app's jobs, if the app is known: a job does not tell it."""
@@ -159,9 +160,8 @@ class AlteryxSystem(WorkflowSystem):
 
     def read(self, run: Run, output: Output) -> FileSource:
         """Download an output through V1, in the best of the formats that the server lists for it."""
-        kept: Mapping[str, Any] = next(
-            (item for item in run.details.get("files", ()) if output.location.rstrip("/").endswith(item["id"])), {}
-        )
+        file_id = unquote(output.location.rstrip("/").rpartition("/")[2])
+        kept: Mapping[str, Any] = next((item for item in run.details.get("files", ()) if item["id"] == file_id), {})
         word, kind = jobs.best_format(kept.get("formats", ()), output.name)
         request = Request("GET", output.location, params={"format": word}, headers={"Accept": "*/*"}, stream=True)
         return FileSource(kind, lambda: self.api.call(request, f"reading output {output.name!r} of job {run.run_id}"))
@@ -201,7 +201,9 @@ class AlteryxSystem(WorkflowSystem):
         return document
 
     def _seen(self, run: Run, document: Mapping[str, Any]) -> Run:
-        url = f"{self.gallery_url}/#!app/run/{run.workflow}" if self.gallery_url else self._job_url(run)
+        # The Gallery's own address of an app's form is unverified.
+        has_page = self.gallery_url and run.workflow
+        url = f"{self.gallery_url}/#!app/run/{run.workflow}" if has_page else self._job_url(run)
         files = jobs.files(document)
         outputs = [
             Output(

@@ -77,9 +77,23 @@ def test_a_bad_address_names_connection_and_field(fields, field):
         values(**fields).base_url()
 
 
-def test_an_address_that_holds_a_password_is_refused_without_showing_it():
-    with pytest.raises(InvalidConnection) as caught:
-        values(host="https://user:hunter22@example.com").base_url()
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://user:hunter22@example.com",
+        "https://user:hunter22 @example.com",
+        "https://user:hunter22^@example.com",
+        "https://user:hun@ter22@example.com:99999",
+        "https://user:hunter22@",
+        "ftp://user:hunter22@example.com",
+        "http://user:hunter22/@example.com",
+        "user:hunter22@exa mple.com",
+    ],
+)
+def test_an_address_that_holds_a_password_is_refused_without_showing_it(host):
+    with pytest.raises(InvalidConnection, match="field 'host'") as caught:
+        values(host=host).base_url()
+    assert "ter22" not in str(caught.value)
     assert "hunter22" not in str(caught.value)
 
 
