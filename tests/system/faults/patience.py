@@ -22,8 +22,8 @@ BAD_DAY = (
 
 
 @story("carto", seconds=100, arguments={"poll_interval": 0.08}, tries=1)
-@story("carto", seconds=100, arguments={"poll_interval": 0.08, **DEFERRED}, tries=1, name="bad_day_deferred")
-@story("alteryx", seconds=100, arguments={"poll_interval": 0.08, **DEFERRED}, tries=1, name="bad_day_deferred_alteryx")
+@story("carto", seconds=100, arguments={"poll_interval": 0.06, **DEFERRED}, tries=1, name="bad_day_deferred")
+@story("alteryx", seconds=100, arguments={"poll_interval": 0.06, **DEFERRED}, tries=1, name="bad_day_deferred_alteryx")
 def bad_day(stage):
     """Two hundred polls with errors, resets, pages and slow answers among them: one run, one try, its result."""
     polls = POLLS[stage.story.system]
