@@ -95,7 +95,7 @@ def _console() -> Any:
 
     class Console(AirflowConsole):
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704  # rich ends the process with 1 here, whatever came of the command
+            raise BrokenPipeError  # rich ends the process with 1 here, whatever came of the command
 
     # A server's words are no markup: "[/x]" in a message must come out as it is.
     return Console(markup=False, emoji=False, highlight=False)

@@ -160,8 +160,7 @@ class RunLife:
             self._memory.forget()  # every other error means that nothing was started
             raise
         self._operator.hold(run)
-        if not self._memory.keep(run) and self._memory.works:
-            self._log.warning("Run %s was started, but Airflow could not be told for the next try", run.run_id)
+        self._memory.keep(run)
         self._log.info("Run %s of %s was started%s", run.run_id, run.workflow, f": {run.url}" if run.url else "")
         return run
 

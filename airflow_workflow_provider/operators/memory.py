@@ -6,6 +6,7 @@ such place: a clear and a retry both delete XComs before the task begins.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.times import iso, time_or_none
 
 KEY = "workflow_run"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,22 @@ class Memory:
         """Note the run that was started; False if the next try will not know of it. What goes wrong is not raised."""
         try:
             self._set({"run": run.to_json()})
-        except Exception:  # noqa: BLE001  # the run is going, whatever it is that cannot be reached
+        except Exception as error:  # noqa: BLE001  # the run is going, whatever it is that cannot be reached
+            log.warning("Run %s was started, but could not be noted for the next try: %s", run.run_id, error)
             return False
         return self.works
+
+    def holds(self, run: Run) -> bool:
+        """True if the next try will know of this run. It is noted now if its own note has failed.
+
+        Another run's note stays: a newer try has put it there, while this one was taken for dead.
+        """
+        try:
+            noted = self.recall()
+        except Exception as error:  # noqa: BLE001  # as above
+            log.warning("Whether the next try will know of run %s cannot be found out: %s", run.run_id, error)
+            return False
+        return noted.run.run_id == run.run_id if noted and noted.run else self.keep(run)
 
     def forget(self) -> None:
         """Drop what was noted: nothing was started, or it is over."""

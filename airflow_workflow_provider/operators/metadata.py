@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
+
+log = logging.getLogger(__name__)
 
 
 def runs_alone(ti: Any) -> bool:
@@ -16,7 +19,8 @@ def runs_alone(ti: Any) -> bool:
         # Airflow 2.11, whose tasks may read its database; type checkers see Airflow 3's models.
         running = cast("Any", models.DagRun).active_runs_of_dags([ti.dag_id], only_running=True)
         return bool(running.get(ti.dag_id, 0) <= 1)
-    except Exception:  # noqa: BLE001  # not knowing is an answer
+    except Exception:  # not knowing is an answer
+        log.debug("The running DAG runs of %s cannot be counted", ti.dag_id, exc_info=True)
         return False
 
 
@@ -31,5 +35,6 @@ def was_rescheduled(context: Mapping[str, Any]) -> bool:
 
         with create_session() as session:
             return session.scalar(TaskReschedule.stmt_for_task_instance(context["ti"]).limit(1)) is not None
-    except Exception:  # noqa: BLE001  # as above
+    except Exception:  # as above
+        log.debug("Whether the task was rescheduled cannot be found out", exc_info=True)
         return False

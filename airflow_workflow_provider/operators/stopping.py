@@ -77,7 +77,7 @@ def leave(operator: RunWorkflowOperator, context: Mapping[str, Any], run: Run | 
     ti = context["ti"]
     tries_left = ti.try_number <= ti.max_tries and not isinstance(error, AirflowFailException)
     # What the next try does not know of, it cannot take over: an earlier note of it may have failed.
-    if tries_left and operator.reattach and Memory(context, operator.retries or 0).keep(run):
+    if tries_left and operator.reattach and Memory(context, operator.retries or 0).holds(run):
         operator.log.info("Run %s goes on; the next try takes it over", run.run_id)
     elif operator.cancel_on_kill:
         cancel_quietly(run, operator.log, f"nobody will wait for it any more ({error})")
