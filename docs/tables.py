@@ -102,7 +102,7 @@ def states(key: str) -> Iterator[str]:
 
 def flow_states() -> Iterator[str]:
     """The numbers of Profitbase Flow."""
-    from airflow_workflow_provider.systems.invision_flow import STATES
+    from airflow_workflow_provider.systems.invision.flow_api import STATES
 
     yield from grid(
         ["`executionState`", "State of the run"],

@@ -17,7 +17,8 @@ from airflow_workflow_provider import exceptions
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run
-from airflow_workflow_provider.systems import SYSTEMS, invision_answers
+from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems.invision import answers as invision_answers
 from tests.protocol.playing import Player, answer
 
 FOLDER = Path(__file__).parent / "samples"

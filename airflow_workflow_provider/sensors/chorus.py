@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
-from airflow_workflow_provider.systems.chorus_engine import OVER_SINCE
-from airflow_workflow_provider.systems.chorus_workfiles import IDLE_SINCE
+from airflow_workflow_provider.systems.chorus.engine import OVER_SINCE
+from airflow_workflow_provider.systems.chorus.workfiles import IDLE_SINCE
 
 
 class ChorusWorkflowRunSensor(WorkflowRunSensor):

@@ -13,7 +13,7 @@ from airflow_workflow_provider.outputs import reading
 from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.json_rows import JsonRows, rows_document
 from airflow_workflow_provider.protocol.results import Page
-from airflow_workflow_provider.systems.carto_sql import TYPES, columns
+from airflow_workflow_provider.systems.carto.sql import TYPES, columns
 from tests.outputs.playing import Player, pages
 
 PAD = "x" * 70_000  # small answers are not worth it

@@ -10,7 +10,7 @@ import pytest
 from airflow_workflow_provider import exceptions
 from airflow_workflow_provider.protocol.effects import Request
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.systems import carto_sql
+from airflow_workflow_provider.systems.carto import sql as carto_sql
 from tests.protocol.playing import Player, answer
 
 FOLDER = Path(__file__).parent.parent / "samples" / "carto"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, RequestRejected, ServerUnavailable
-from airflow_workflow_provider.systems.carto_sql import DIALECTS, ROW_CAP, SHARD_ROWS, SWAP_PAUSE, call, columns, pages
+from airflow_workflow_provider.systems.carto.sql import DIALECTS, ROW_CAP, SHARD_ROWS, SWAP_PAUSE, call, columns, pages
 from tests.protocol.playing import Player
 
 NAME = "p-1.d.wfproc_1"

@@ -11,7 +11,7 @@ from airflow_workflow_provider.exceptions import PermissionDenied, ProtocolError
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.systems import SYSTEMS
-from airflow_workflow_provider.systems.chorus_engine import GRACE
+from airflow_workflow_provider.systems.chorus.engine import GRACE
 from tests.protocol.playing import EPOCH, Player, answer
 
 LOG_IN = answer(201, {"response": {"session_id": "a session of ours"}})

@@ -11,7 +11,7 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.systems import SYSTEMS
-from airflow_workflow_provider.systems.alteryx_list import DEPTH, PAGE
+from airflow_workflow_provider.systems.alteryx.run_list import DEPTH, PAGE
 from tests.protocol.playing import EPOCH, Player, answer
 
 SINCE = from_epoch(EPOCH)

@@ -21,8 +21,8 @@ from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
-from airflow_workflow_provider.systems import invision_answers as answers
-from airflow_workflow_provider.systems.invision_flow import ENVIRONMENTS, FlowApi
+from airflow_workflow_provider.systems.invision import answers
+from airflow_workflow_provider.systems.invision.flow_api import ENVIRONMENTS, FlowApi
 
 START = "/api/pub/v1/dataflows/{flow}/start"
 STATUS = "/api/pub/v1/dataflows/{flow}/runs/{run_id}/status"

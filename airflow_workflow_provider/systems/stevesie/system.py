@@ -27,7 +27,7 @@ from airflow_workflow_provider.protocol.parameters import Parameters, epoch_seco
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
-from airflow_workflow_provider.systems import stevesie_executions as executions
+from airflow_workflow_provider.systems.stevesie import executions
 
 HOST = "https://stevesie.com/cloud/api/v1"
 WORKFLOWS = "/workflows"

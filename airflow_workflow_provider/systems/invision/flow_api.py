@@ -18,7 +18,7 @@ from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request,
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
-from airflow_workflow_provider.systems import invision_answers as answers
+from airflow_workflow_provider.systems.invision import answers
 
 BASE = "/corellia/api/v1/tenants/{tenant}/workspaces/{workspace}/flows/{flow}"
 SUBMIT = "/submit"

@@ -19,7 +19,7 @@ from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, as_text, spelled
 from airflow_workflow_provider.protocol.results import Page
 from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
-from airflow_workflow_provider.systems import chorus_answers as answers
+from airflow_workflow_provider.systems.chorus import answers
 
 RUN = "/workflows/{workflow}/run"
 QUERY = "/processes/{process}/query"

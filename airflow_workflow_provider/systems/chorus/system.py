@@ -21,11 +21,11 @@ from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import FileSource, RowSource
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
-from airflow_workflow_provider.systems import chorus_answers as answers
-from airflow_workflow_provider.systems.chorus_datasets import TABLE_PREFIX, Datasets
-from airflow_workflow_provider.systems.chorus_engine import Engine
-from airflow_workflow_provider.systems.chorus_jobs import Jobs
-from airflow_workflow_provider.systems.chorus_workfiles import Workfiles
+from airflow_workflow_provider.systems.chorus import answers
+from airflow_workflow_provider.systems.chorus.datasets import TABLE_PREFIX, Datasets
+from airflow_workflow_provider.systems.chorus.engine import Engine
+from airflow_workflow_provider.systems.chorus.jobs import Jobs
+from airflow_workflow_provider.systems.chorus.workfiles import Workfiles
 
 API_PATH = "/api"
 ENGINE_PATH = "/alpinedatalabs/api/v1/json"

@@ -27,9 +27,9 @@ from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
-from airflow_workflow_provider.systems import alteryx_jobs as jobs
-from airflow_workflow_provider.systems.alteryx_access import AUTHS, FORM, GENERATIONS
-from airflow_workflow_provider.systems.alteryx_list import dated, is_past, jobs_of, rows_of, shown
+from airflow_workflow_provider.systems.alteryx import jobs
+from airflow_workflow_provider.systems.alteryx.access import AUTHS, FORM, GENERATIONS
+from airflow_workflow_provider.systems.alteryx.run_list import dated, is_past, jobs_of, rows_of, shown
 
 PAGE = 100  # jobs asked for at once; the server's own limit is unverified
 MAX_PAGES = 50

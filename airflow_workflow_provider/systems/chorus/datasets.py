@@ -11,7 +11,7 @@ from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.protocol.results import FileSource
-from airflow_workflow_provider.systems import chorus_answers as answers
+from airflow_workflow_provider.systems.chorus import answers
 
 TABLE_PREFIX = "table:"
 WORKFILE = "/workfiles/{workfile}"

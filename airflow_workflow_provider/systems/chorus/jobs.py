@@ -17,8 +17,8 @@ from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request,
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
-from airflow_workflow_provider.systems import chorus_answers as answers
-from airflow_workflow_provider.systems.chorus_engine import Engine
+from airflow_workflow_provider.systems.chorus import answers
+from airflow_workflow_provider.systems.chorus.engine import Engine
 
 RUN = "/jobs/{job}/run"
 STOP = "/jobs/{job}/stop"

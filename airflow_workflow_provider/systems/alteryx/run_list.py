@@ -15,8 +15,8 @@ from airflow_workflow_provider.exceptions import NotSupported
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Request, Shown
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.systems.alteryx_access import Generation
-from airflow_workflow_provider.systems.alteryx_jobs import goes_on
+from airflow_workflow_provider.systems.alteryx.access import Generation
+from airflow_workflow_provider.systems.alteryx.jobs import goes_on
 
 PAGE = (50, 500)  # jobs asked for at once: at least, at most
 DEPTH = 20  # jobs read for each that is waited for, before the rest is left to be asked for alone

@@ -28,8 +28,8 @@ from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
-from airflow_workflow_provider.systems import carto_sql as sql
-from airflow_workflow_provider.systems.carto_answers import STATES, job_id, said, seen, status
+from airflow_workflow_provider.systems.carto import sql
+from airflow_workflow_provider.systems.carto.answers import STATES, job_id, said, seen, status
 
 TOKEN_URL = "https://auth.carto.com/oauth/token"  # noqa: S105 (an address) [sql-api]; self-hosted may differ: unverified
 AUDIENCE = "carto-cloud-native-api"  # "Audience is mandatory" [sql-api]

@@ -15,7 +15,7 @@ from airflow_workflow_provider.protocol.effects import Request
 from airflow_workflow_provider.protocol.oauth1 import OAuth1
 from airflow_workflow_provider.protocol.oauth2 import client_credentials
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form
-from airflow_workflow_provider.systems import alteryx_jobs as jobs
+from airflow_workflow_provider.systems.alteryx import jobs
 
 TOKEN = "/oauth2/token"  # noqa: S105  # a path
 LIFETIME = 3_600.0  # seconds; a token lasts an hour

@@ -17,9 +17,9 @@ from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request,
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.times import from_epoch
-from airflow_workflow_provider.systems import chorus_answers as answers
-from airflow_workflow_provider.systems.chorus_engine import Engine
-from airflow_workflow_provider.systems.chorus_jobs import ACTIVITIES
+from airflow_workflow_provider.systems.chorus import answers
+from airflow_workflow_provider.systems.chorus.engine import Engine
+from airflow_workflow_provider.systems.chorus.jobs import ACTIVITIES
 
 WORKFILE = "/workfiles/{workfile}"
 RUN = "/workfiles/{workfile}/run"

@@ -10,7 +10,7 @@ from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.model import RunState
 
 # The engine's states while a process runs, and the status of its stored results ([client], [api]); Job and workfile
-# words ([src]): ``idle`` is no success, what it stands for is found out by `chorus_jobs` and `chorus_workfiles`.
+# words ([src]): ``idle`` is no success, what it stands for is found out by `chorus.jobs` and `chorus.workfiles`.
 STATES: Mapping[str, RunState] = {
     "enqueued": RunState.QUEUED,
     "started": RunState.RUNNING,
