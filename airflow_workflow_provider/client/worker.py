@@ -17,7 +17,7 @@ from airflow_workflow_provider.client.body import Body, described, never_sent
 from airflow_workflow_provider.client.prepare import prepared
 from airflow_workflow_provider.client.tls import checked
 from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
-from airflow_workflow_provider.outputs.ahead import ahead
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
     Chunk,
@@ -75,7 +75,7 @@ class WorkerClient:
 
         That happens in a thread: no other flow should be driven before the last chunk, or `close` of the iterator.
         """
-        yield from ahead(self._drive(flow), 0)
+        yield from prefetch(self._drive(flow), 0)
 
     def stop(self) -> None:
         """Make the running flow end soon."""

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.scan import iso_times, nanoseconds_or_none
-from airflow_workflow_provider.outputs.seen import MOST_DIGITS
+from airflow_workflow_provider.outputs.column_stats import MOST_DIGITS
+from airflow_workflow_provider.outputs.inference import iso_times, nanoseconds_or_none
 from airflow_workflow_provider.outputs.types import ZONE
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "t": True, "f": False}

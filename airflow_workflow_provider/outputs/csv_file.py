@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.ahead import ahead
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats
 from airflow_workflow_provider.outputs.head import peeked
+from airflow_workflow_provider.outputs.inference import infer_text
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
-from airflow_workflow_provider.outputs.scan import scan_text
-from airflow_workflow_provider.outputs.seen import TEXT, Seen
 
 BLOCK = 4 << 20  # bytes; no row may be longer, and memory grows with it
 _HEADER = 1 << 20  # bytes; no header may be longer
 _PIECE = 1 << 18  # bytes read at once
-_BLOCKS_AHEAD = 6
+_BLOCKS_PREFETCHED = 6
 _PATIENCE = 1.0  # seconds
 
 
@@ -38,11 +38,11 @@ def read_csv(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
     if len(head) < _HEADER and not head.endswith(b"\n"):
         file = io.BytesIO(head + b"\n")  # Arrow takes a header without a line end for an empty file
     empty = pa.schema([(name, pa.string()) for name in kept])
-    yield Raw(pa.RecordBatch.from_pylist([], empty), dict.fromkeys(kept, Seen()), tuple(names))
+    yield Raw(pa.RecordBatch.from_pylist([], empty), dict.fromkeys(kept, ColumnStats()), tuple(names))
     blocks = _Blocks(file)
     try:
         # Reading and parsing go on while the last block is looked at.
-        with closing(ahead(_reader(blocks, names, kept))) as batches, blocks:
+        with closing(prefetch(_reader(blocks, names, kept))) as batches, blocks:
             for batch in batches:
                 yield Raw(batch, {name: _seen(name, batch.column(name), wanted) for name in kept}, tuple(names))
                 blocks.used()
@@ -51,8 +51,8 @@ def read_csv(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
         raise OutputUnavailable(f"{wanted.where}the file cannot be read as CSV: {said}") from error
 
 
-def _seen(name: str, texts: pa.Array, wanted: Wanted) -> Seen:
-    return TEXT if wanted.is_settled(name) else scan_text(texts, quoted_numbers=True)
+def _seen(name: str, texts: pa.Array, wanted: Wanted) -> ColumnStats:
+    return TEXT if wanted.is_settled(name) else infer_text(texts, quoted_numbers=True)
 
 
 def _reader(blocks: _Blocks, names: list[str], kept: list[str]) -> pyarrow.csv.CSVStreamingReader:
@@ -81,7 +81,7 @@ class _Blocks:
     closed = False
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._room = file, threading.Semaphore(_BLOCKS_AHEAD)
+        self._file, self._room = file, threading.Semaphore(_BLOCKS_PREFETCHED)
         self._gone = False
 
     def read(self, size: int) -> pa.Buffer:
@@ -108,7 +108,7 @@ class _Blocks:
     def __exit__(self, *error: object) -> None:
         """Nobody uses blocks any more: do not wait for it."""
         self._gone = True
-        self._room.release(_BLOCKS_AHEAD)
+        self._room.release(_BLOCKS_PREFETCHED)
 
     def readable(self) -> bool:
         """It can be read."""

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.outputs.json_values import columns_of
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
-from airflow_workflow_provider.outputs.rows import columns_of
 from airflow_workflow_provider.protocol.effects import exact_number
 
 ROWS = 10_000  # a batch

@@ -11,8 +11,8 @@ from typing import Any
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.convert import as_text
 from airflow_workflow_provider.outputs.json_columns import columns_of_batch
+from airflow_workflow_provider.outputs.json_values import columns_of
 from airflow_workflow_provider.outputs.raw import Client, Raw, Wanted
-from airflow_workflow_provider.outputs.rows import columns_of
 from airflow_workflow_provider.protocol.json_rows import JsonRows
 from airflow_workflow_provider.protocol.results import Page, RowSource
 

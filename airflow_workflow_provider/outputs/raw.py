@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from airflow_workflow_provider.outputs.seen import Kind, Seen
+from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
 from airflow_workflow_provider.protocol.effects import Flow
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Raw:
     """
 
     batch: pa.RecordBatch
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, ColumnStats]
     names: tuple[str, ...]
     complete: bool = True
 
@@ -46,7 +46,7 @@ class Wanted:
     columns: frozenset[str] | None = None
     typed: frozenset[str] = frozenset()
     texts: Container[str] = frozenset()
-    before: Mapping[str, Seen] = field(default_factory=dict)
+    before: Mapping[str, ColumnStats] = field(default_factory=dict)
     where: str = ""
 
     def of(self, names: list[str]) -> list[str]:
@@ -57,7 +57,7 @@ class Wanted:
 
     def is_settled(self, name: str) -> bool:
         """True if nothing needs to be found out about a column any more."""
-        return bool(self.known([name])) or self.before.get(name, Seen()).kind is Kind.TEXT
+        return bool(self.known([name])) or self.before.get(name, ColumnStats()).kind is Kind.TEXT
 
     def known(self, names: Iterable[str]) -> frozenset[str]:
         """Give the ones among these columns whose type does not depend on their values."""

@@ -14,16 +14,16 @@ from typing import Any, cast
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
-from airflow_workflow_provider.outputs.ahead import ahead
+from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Raw, RawReader, Wanted
-from airflow_workflow_provider.outputs.seen import Seen
 from airflow_workflow_provider.outputs.spool import Spool
 from airflow_workflow_provider.outputs.types import parse_types
 
 Columns = Sequence[str] | Mapping[str, str] | None
 Watch = Callable[[int, int], None]
-_AHEAD = 4  # batches: a file's row group takes many at once
+_PREFETCHED = 4  # batches: a file's row group takes many at once
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Gathered:
     """What is known after reading: the rows in the spool, all column names in order, what was seen in them."""
 
     spool: Spool = field(default_factory=Spool)
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, ColumnStats] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     places: list[tuple[str, int]] = field(default_factory=list)
 
@@ -68,10 +68,12 @@ def table(
     types = _by_source(parse_types(column_types), chosen)
     gathered = _gathered(parts, chosen, types, texts, watch)
     renamed = chosen if chosen is not None else {name: name for name in gathered.names}
-    final = {name: types.get(name, gathered.seen.get(name, Seen()).type) for name in renamed}
+    final = {name: types.get(name, gathered.seen.get(name, ColumnStats()).type) for name in renamed}
     schema = pa.schema([(target, final[source]) for source, target in renamed.items()])
     # The next rows are converted while the last ones are written.
-    return pa.RecordBatchReader.from_batches(schema, ahead(_batches(gathered, final, schema, batch_rows), _AHEAD))
+    return pa.RecordBatchReader.from_batches(
+        schema, prefetch(_batches(gathered, final, schema, batch_rows), _PREFETCHED)
+    )
 
 
 def chosen_columns(columns: Columns) -> dict[str, str] | None:
@@ -129,7 +131,7 @@ def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single
                 _check_early(raw, wanted.columns, part)
             into.names.update(dict.fromkeys(raw.names))
             for name, seen in raw.seen.items():
-                into.seen[name] = into.seen.get(name, Seen()) | seen
+                into.seen[name] = into.seen.get(name, ColumnStats()) | seen
             if raw.batch.num_rows:
                 into.spool.add(raw.batch)
                 into.places.append((part.where, row))

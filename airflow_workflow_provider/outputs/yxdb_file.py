@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
-from airflow_workflow_provider.outputs import scan
+from airflow_workflow_provider.outputs import inference
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
-from airflow_workflow_provider.outputs.seen import TEXT, Kind, Seen
 from airflow_workflow_provider.outputs.types import UNIT
 from airflow_workflow_provider.protocol.effects import SAFE_DIGITS
 
@@ -136,7 +136,7 @@ def _records(reader: Any, indices: list[int], where: str) -> Iterator[list[Any]]
         raise OutputUnavailable(f"{where}the .yxdb file breaks off or is damaged after row {row}: {error}") from error
 
 
-def _column(values: list[Any], word: str, kind: pa.DataType, what: Kind) -> tuple[pa.Array, Seen]:
+def _column(values: list[Any], word: str, kind: pa.DataType, what: Kind) -> tuple[pa.Array, ColumnStats]:
     if word == "SpatialObj":
         values = [_geojson(value) for value in values]
     elif word == "Date":
@@ -145,19 +145,19 @@ def _column(values: list[Any], word: str, kind: pa.DataType, what: Kind) -> tupl
         values = [None if value is None else bytes(value) for value in values]
     array = pa.array(values, kind)
     if array.null_count == len(array):
-        return array, Seen(fixed=kind)
+        return array, ColumnStats(fixed=kind)
     return array, _seen(array.drop_null(), kind, what)
 
 
-def _seen(values: pa.Array, kind: pa.DataType, what: Kind) -> Seen:
+def _seen(values: pa.Array, kind: pa.DataType, what: Kind) -> ColumnStats:
     """Tell what is in a column whose type the file declares; it counts where files of other types are united."""
-    seen = TEXT if what is Kind.TEXT else Seen(what)
+    seen = TEXT if what is Kind.TEXT else ColumnStats(what)
     if what is Kind.INT:
-        seen = scan.scan_int(values)
+        seen = inference.infer_int(values)
     elif pa.types.is_decimal(kind):
-        seen = Seen(what, kind.precision - kind.scale, kind.scale, fits_float64=kind.precision <= SAFE_DIGITS)
+        seen = ColumnStats(what, kind.precision - kind.scale, kind.scale, fits_float64=kind.precision <= SAFE_DIGITS)
     elif what is Kind.NUMBER:
-        seen = scan.scan_decimal_text(values.cast(pa.string())) or Seen(what, finite=False)
+        seen = inference.infer_decimal_text(values.cast(pa.string())) or ColumnStats(what, finite=False)
     return seen.of_fixed(kind)
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.scan import scan_text
-from airflow_workflow_provider.outputs.seen import Seen
+from airflow_workflow_provider.outputs.column_stats import ColumnStats
+from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.protocol.results import Page
 from tests.outputs.playing import file, page, pages, table_of
 
@@ -152,7 +152,7 @@ def test_whatever_rows_come_they_are_a_table_or_a_clear_error(parts):
 
 SEEN = st.lists(
     TEXT | INTS.map(str) | FLOATS.map(repr) | st.dates().map(str) | st.sampled_from(["true", "", "NaN"])
-).map(lambda values: scan_text(pa.array(values, pa.string()), quoted_numbers=True))
+).map(lambda values: infer_text(pa.array(values, pa.string()), quoted_numbers=True))
 
 
 @quick
@@ -160,4 +160,4 @@ SEEN = st.lists(
 def test_it_does_not_matter_in_which_order_things_were_seen(one, two, three):
     assert (one | two).type == (two | one).type
     assert ((one | two) | three).type == (one | (two | three)).type
-    assert (one | Seen()).type == one.type
+    assert (one | ColumnStats()).type == one.type

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_workflow_provider.outputs.csv_shape import ANYTHING, kept_type, pattern_of, pattern_of_type
-from airflow_workflow_provider.outputs.seen import Kind, Seen
+from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
+from airflow_workflow_provider.outputs.csv_grammar import ANYTHING, kept_type, pattern_of, pattern_of_type
 from airflow_workflow_provider.transfers.sinks.sql_dialects import MARK
 from airflow_workflow_provider.transfers.sinks.sql_names import TableName
 from airflow_workflow_provider.transfers.sinks.sql_rows import Misfit
@@ -40,7 +40,7 @@ class Check:
 
 
 def checks_for_types(
-    seen: Mapping[str, Seen], types: Mapping[str, pa.DataType], own: Mapping[str, str]
+    seen: Mapping[str, ColumnStats], types: Mapping[str, pa.DataType], own: Mapping[str, str]
 ) -> dict[str, Check]:
     """Give the checks for a table that was made for what was seen; ``own`` is its column for each source column."""
     checks = {}
@@ -64,7 +64,7 @@ def checks_for_table(
     checks = {}
     for name, column in own.items():
         category, kind = known[column]
-        pattern = pattern_of(Seen(Kind.DATETIME)) if kind.startswith(_WITHOUT_ZONE) else ANYTHING
+        pattern = pattern_of(ColumnStats(Kind.DATETIME)) if kind.startswith(_WITHOUT_ZONE) else ANYTHING
         settled = types.get(name)
         if settled is not None:
             pattern = pattern_of_type(settled)

@@ -1,7 +1,7 @@
 """CSV files straight into ``COPY``: their bytes go through unparsed, and are checked on the way.
 
 What makes a table from the first rows' types, or trusts a database to read a field as we would, has to be sure. Each
-block of rows is matched with a pattern that accepts what is certain (`outputs.csv_shape`). A block that it does not
+block of rows is matched with a pattern that accepts what is certain (`outputs.csv_grammar`). A block that it does not
 accept is parsed and looked at as every value would be otherwise; where that changes a type, or the file is no plain
 CSV, `Misfit` says to begin anew.
 """
@@ -14,9 +14,9 @@ from contextlib import ExitStack, closing
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import WorkflowError
-from airflow_workflow_provider.outputs.ahead import ahead
-from airflow_workflow_provider.outputs.csv_shape import kept_type
-from airflow_workflow_provider.outputs.seen import Seen
+from airflow_workflow_provider.outputs.column_stats import ColumnStats
+from airflow_workflow_provider.outputs.csv_grammar import kept_type
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.progress import Progress
@@ -27,7 +27,7 @@ from airflow_workflow_provider.transfers.sinks.sql_names import TableName
 from airflow_workflow_provider.transfers.sinks.sql_rows import Misfit
 from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession
 
-_AHEAD = 2  # blocks
+_PREFETCHED = 2  # blocks
 
 
 def is_csv(group: Sequence[Harvested]) -> bool:
@@ -47,7 +47,7 @@ class CsvRows:
         group: Sequence[Harvested],
         chosen: Mapping[str, str] | None,
         types: Mapping[str, pa.DataType],
-        seen: dict[str, Seen],
+        seen: dict[str, ColumnStats],
     ) -> None:
         self._open = ExitStack()
         self._group, self._types, self._seen = group, types, seen
@@ -105,14 +105,14 @@ class CsvRows:
 
     def _learn(self, part: CsvPart) -> None:
         for name, one in part.sample(self._types).items():
-            self._seen[name] = self._seen.get(name, Seen()) | one
+            self._seen[name] = self._seen.get(name, ColumnStats()) | one
 
     def _copy(
         self, session: SqlSession, table: TableName, part: CsvPart, checks: Mapping[str, Check], progress: Progress
     ) -> None:
         before = progress.rows
         # The next blocks are read and checked while the server works on the last one.
-        blocks = ahead(_told(part.checked(checks, self._seen), progress), _AHEAD)
+        blocks = prefetch(_told(part.checked(checks, self._seen), progress), _PREFETCHED)
         columns = [checks[name].column for name in part.names]
         filled = [session.quoted(checks[name].column) for name in part.names if checks[name].empty_is_null]
         options = "FORMAT csv, NULL '', ENCODING 'UTF8'" + (f", FORCE_NULL ({', '.join(filled)})" if filled else "")

@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
-from airflow_workflow_provider.outputs.csv_shape import kept_type
+from airflow_workflow_provider.outputs.csv_grammar import kept_type
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.reading import part_of
-from airflow_workflow_provider.outputs.seen import Seen
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.progress import Progress
@@ -39,7 +39,7 @@ class PagedRows:
         group: Sequence[Harvested],
         chosen: Mapping[str, str] | None,
         types: Mapping[str, pa.DataType],
-        seen: dict[str, Seen],
+        seen: dict[str, ColumnStats],
         texts: Container[str] = frozenset(),
     ) -> None:
         self._group, self._types, self._seen, self._texts = group, types, seen, texts
@@ -110,4 +110,4 @@ class PagedRows:
 
     def _learn(self, raw: Raw) -> None:
         for name in raw.names if self._wanted is None else raw.seen:
-            self._seen[name] = self._seen.get(name, Seen()) | raw.seen.get(name, Seen())
+            self._seen[name] = self._seen.get(name, ColumnStats()) | raw.seen.get(name, ColumnStats())

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 import pyarrow.csv
 
-from airflow_workflow_provider.outputs.csv_shape import (
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats
+from airflow_workflow_provider.outputs.csv_grammar import (
     ANYTHING,
     AnyRows,
     Block,
@@ -22,9 +23,8 @@ from airflow_workflow_provider.outputs.csv_shape import (
     pattern_of,
     whole_rows,
 )
+from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.reading import opened
-from airflow_workflow_provider.outputs.scan import scan_text
-from airflow_workflow_provider.outputs.seen import TEXT, Seen
 from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.sinks.copy_check import Check
 from airflow_workflow_provider.transfers.sinks.sql_rows import Misfit
@@ -64,7 +64,7 @@ class CsvPart:
         """Close the file."""
         self._open.close()
 
-    def sample(self, types: Mapping[str, pa.DataType]) -> dict[str, Seen]:
+    def sample(self, types: Mapping[str, pa.DataType]) -> dict[str, ColumnStats]:
         """Tell what the first rows hold; columns whose type is settled are not looked at."""
         first, is_plain = next(self._blocks, (b"", True))
         if not is_plain:
@@ -73,7 +73,7 @@ class CsvPart:
         texts = _texts(first, self.names)
         return {name: TEXT if name in types else _look(texts.column(name)) for name in self.names}
 
-    def checked(self, checks: Mapping[str, Check], seen: dict[str, Seen]) -> Iterator[bytes]:
+    def checked(self, checks: Mapping[str, Check], seen: dict[str, ColumnStats]) -> Iterator[bytes]:
         """Give the rows as they are, block by block. Raises `Misfit`; ``seen`` is added to."""
         self._certain = _pattern(self.names, checks, seen)
         begun = ((block, self._certain.holds(ended(block))) for block in self._begun)
@@ -87,7 +87,7 @@ class CsvPart:
     def _is_certain(self, rows: bytes) -> bool:
         return self._certain.holds(rows)
 
-    def _looked(self, block: bytes, checks: Mapping[str, Check], seen: dict[str, Seen]) -> bool:
+    def _looked(self, block: bytes, checks: Mapping[str, Check], seen: dict[str, ColumnStats]) -> bool:
         """Look at each value of a block; True if the pattern may accept more from now on."""
         whole = ended(block)
         settled = Block(ANYTHING if checks[name].is_found_out else checks[name].pattern for name in self.names)
@@ -106,12 +106,12 @@ class CsvPart:
         return has_grown
 
 
-def _pattern(names: list[str], checks: Mapping[str, Check], seen: Mapping[str, Seen]) -> Block:
+def _pattern(names: list[str], checks: Mapping[str, Check], seen: Mapping[str, ColumnStats]) -> Block:
     return Block(pattern_of(seen[name]) if checks[name].is_found_out else checks[name].pattern for name in names)
 
 
-def _look(texts: pa.ChunkedArray) -> Seen:
-    return scan_text(texts.combine_chunks(), quoted_numbers=True)
+def _look(texts: pa.ChunkedArray) -> ColumnStats:
+    return infer_text(texts.combine_chunks(), quoted_numbers=True)
 
 
 def _header(head: bytes) -> bytes:

@@ -7,10 +7,10 @@ from contextlib import closing
 from typing import BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.ahead import ahead
 from airflow_workflow_provider.outputs.csv_file import read_csv
 from airflow_workflow_provider.outputs.gzipped import Unpacked, unpacked_head
 from airflow_workflow_provider.outputs.head import peeked
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Wanted
 from airflow_workflow_provider.outputs.reading import opened, packed
 from airflow_workflow_provider.outputs.stream import PIECE, Stream
@@ -19,7 +19,7 @@ from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.sinks.file_targets import Packing, Target
 
 Watch = Callable[[int, int], None]
-_AHEAD = 4  # pieces read while one is written
+_PREFETCHED = 4  # pieces read while one is written
 _HEAD = 1 << 16  # bytes
 
 
@@ -84,7 +84,7 @@ def _counted(file: BinaryIO, name: str, where: str) -> int | None:
     if name == "csv":
         return sum(raw.batch.num_rows for raw in read_csv(file, Wanted(columns=frozenset(), where=where)))
     rows, last = 0, b""
-    with closing(ahead(_pieces(file), _AHEAD)) as pieces:
+    with closing(prefetch(_pieces(file), _PREFETCHED)) as pieces:
         for data in pieces:
             if name == "jsonl":
                 *whole, last = (last + data).split(b"\n")

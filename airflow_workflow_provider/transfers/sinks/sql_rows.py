@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_workflow_provider.exceptions import WorkflowError
-from airflow_workflow_provider.outputs.ahead import ahead
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.sinks.copy_stream import placed
 from airflow_workflow_provider.transfers.sinks.copy_text import copy_text
@@ -17,7 +17,7 @@ from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_AHEAD = 2  # pieces of a megabyte
+_PREFETCHED = 2  # pieces of a megabyte
 
 
 class Rows(Protocol):
@@ -81,7 +81,7 @@ class ArrowRows:
     def _copy(self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress) -> None:
         try:
             # The next lines are spelled while the server takes the last ones.
-            with closing(ahead(self._lines(session, progress), _AHEAD)) as lines:
+            with closing(prefetch(self._lines(session, progress), _PREFETCHED)) as lines:
                 session.copy(table, names, "FORMAT text, ENCODING 'UTF8'", lines)
         except (WorkflowError, Misfit):
             raise

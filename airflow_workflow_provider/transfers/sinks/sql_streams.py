@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from airflow_workflow_provider.outputs.seen import Seen
+from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.table import Columns, chosen_columns
 from airflow_workflow_provider.outputs.types import parse_types
 from airflow_workflow_provider.transfers.harvest import Harvested
@@ -36,7 +36,7 @@ class Streams:
             name if name in (self._chosen or {}) else sources.get(name, name): kind
             for name, kind in parse_types(types).items()
         }
-        self._seen: dict[str, dict[str, Seen]] = {name: {} for name in groups}
+        self._seen: dict[str, dict[str, ColumnStats]] = {name: {} for name in groups}
         self._attempts = _ATTEMPTS if len(groups) <= _TABLES else 0
 
     def may_go(self, hook: Any) -> bool:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_workflow_provider.outputs.ahead import ahead
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.protocol.effects import Chunk, Request
 from tests.outputs.serving import client, serving
 
@@ -21,19 +21,19 @@ def until(condition):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "airflow-workflow-ahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "airflow-workflow-prefetch"]
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 @pytest.mark.parametrize("count", [0, 1, 100])
 def test_items_come_in_order_and_all_of_them(count, depth):
-    assert list(ahead(iter(range(count)), depth)) == list(range(count))
+    assert list(prefetch(iter(range(count)), depth)) == list(range(count))
     assert not threads()
 
 
 def test_nothing_is_made_before_the_first_is_asked_for():
     made = []
-    waiting = ahead(made.append(k) or k for k in range(3))
+    waiting = prefetch(made.append(k) or k for k in range(3))
     time.sleep(0.05)
     assert made == []
     assert list(waiting) == [0, 1, 2]
@@ -42,7 +42,7 @@ def test_nothing_is_made_before_the_first_is_asked_for():
 @pytest.mark.parametrize("depth", [0, 1, 4])
 def test_no_more_is_made_than_may_wait(depth):
     made = []
-    items = ahead((made.append(k) or k for k in range(50)), depth)
+    items = prefetch((made.append(k) or k for k in range(50)), depth)
     assert next(items) == 0
     until(lambda: len(made) == depth + 2)
     time.sleep(0.05)
@@ -56,7 +56,7 @@ def test_an_error_comes_in_its_place():
         yield 1
         raise KeyError("here")
 
-    items = ahead(broken())
+    items = prefetch(broken())
     assert next(items) == 1
     with pytest.raises(KeyError, match="here"):
         next(items)
@@ -73,7 +73,7 @@ def test_a_reader_who_goes_closes_the_source(used):
         finally:
             closed.set()
 
-    items = ahead(source())
+    items = prefetch(source())
     for _ in range(used):
         next(items)
     items.close()
@@ -89,7 +89,7 @@ def test_an_error_while_the_source_closes_is_told():
             raise OSError("not closed")
 
     with pytest.raises(OSError, match="not closed"):
-        list(ahead(source()))
+        list(prefetch(source()))
 
 
 def test_a_client_fetches_the_next_part_while_the_last_one_is_used():

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_workflow_provider.outputs.seen import TEXT, Kind, Seen
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.types import UNIT, ZONE
 from airflow_workflow_provider.protocol.effects import SAFE_DIGITS
 
@@ -25,18 +25,18 @@ _WITH_SEVEN_DIGITS = len("2024-01-01T00:00:00.1234567")  # bytes; in shorter tex
 _NANOSECOND_YEARS = pa.array(["1677-09-22", "2262-04-11"]).cast(pa.date32()).cast(pa.timestamp(UNIT))
 
 
-def scan_text(array: pa.Array, *, quoted_numbers: bool) -> Seen:
+def infer_text(array: pa.Array, *, quoted_numbers: bool) -> ColumnStats:
     """Tell what text holds. Empty text counts as no value, unless the column turns out to be text.
 
     ``quoted_numbers`` allows numbers and booleans to be spelled as text, as in CSV; dates and times always are.
     """
     filled = _filled(array)
     if not len(filled):
-        return Seen(Kind.BLANK if array.null_count < len(array) else Kind.NULL)
+        return ColumnStats(Kind.BLANK if array.null_count < len(array) else Kind.NULL)
     head = filled.slice(0, _HEAD)
-    scans = (*(_QUOTED if quoted_numbers else ()), *_ALWAYS)
+    inferences = (*(_QUOTED if quoted_numbers else ()), *_ALWAYS)
     # What does not hold for the first values cannot hold for all, and a cast that fails is slow on many values.
-    found = (scan(filled) for scan in scans if scan(head) is not None)
+    found = (infer(filled) for infer in inferences if infer(head) is not None)
     return next((seen for seen in found if seen is not None), TEXT)
 
 
@@ -48,16 +48,16 @@ def _filled(array: pa.Array) -> pa.Array:
     return values
 
 
-def scan_int(values: pa.Array) -> Seen:
+def infer_int(values: pa.Array) -> ColumnStats:
     """Tell how big the integers of an Arrow column without nulls are."""
     bounds = pc.min_max(values).as_py()
     biggest = max(abs(bounds["min"]), abs(bounds["max"]))
-    return Seen(Kind.INT, digits=len(str(biggest)), fits_float64=biggest <= _EXACT_IN_FLOAT)
+    return ColumnStats(Kind.INT, digits=len(str(biggest)), fits_float64=biggest <= _EXACT_IN_FLOAT)
 
 
-def scan_decimal_text(values: pa.Array) -> Seen | None:
+def infer_decimal_text(values: pa.Array) -> ColumnStats | None:
     """Tell what numbers spelled as text hold; None if one of them is none."""
-    return _scan_int(values) or _scan_number(values)
+    return _infer_int(values) or _infer_number(values)
 
 
 def cast_or_none(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
@@ -83,23 +83,23 @@ def _all_match(values: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
 
 
-def _scan_int(values: pa.Array) -> Seen | None:
+def _infer_int(values: pa.Array) -> ColumnStats | None:
     numbers = cast_or_none(values, pa.int64())
     if numbers is not None:
         same = pc.all(pc.equal(pc.cast(numbers, pa.string()), values)).as_py()
-        return scan_int(numbers) if same else None
+        return infer_int(numbers) if same else None
     if not _all_match(values, _INTEGER):
         return None
     digits = pc.max(pc.utf8_length(pc.utf8_ltrim(values, "-"))).as_py()
-    return Seen(Kind.INT, digits=digits, fits_int64=False, fits_float64=False)
+    return ColumnStats(Kind.INT, digits=digits, fits_int64=False, fits_float64=False)
 
 
-def _scan_number(values: pa.Array) -> Seen | None:
+def _infer_number(values: pa.Array) -> ColumnStats | None:
     floats = _plain_floats(values)
     if floats is not None:
         digits, scale = _plain_width(values)
         fits = _print_as(values, floats, pc.greater(pc.binary_length(values), SAFE_DIGITS))
-        return Seen(Kind.NUMBER, digits, scale, fits_float64=fits)
+        return ColumnStats(Kind.NUMBER, digits, scale, fits_float64=fits)
     numeric = pc.match_substring_regex(values, _NUMBER)
     rest = values.filter(pc.invert(numeric))
     finite = values.filter(numeric)
@@ -108,7 +108,7 @@ def _scan_number(values: pa.Array) -> Seen | None:
     if len(rest) and not pc.all(pc.match_substring_regex(rest, _NOT_FINITE, ignore_case=True)).as_py():
         return None
     digits, scale = _width(finite)
-    return Seen(Kind.NUMBER, digits, scale, fits_float64=_fit_float64(finite), finite=not len(rest))
+    return ColumnStats(Kind.NUMBER, digits, scale, fits_float64=_fit_float64(finite), finite=not len(rest))
 
 
 def _plain_floats(values: pa.Array) -> pa.Array | None:
@@ -187,29 +187,29 @@ def _fits_float64(text: str) -> bool:
     return isfinite(number) and Decimal(repr(number)) == Decimal(text)
 
 
-def _scan_bool(values: pa.Array) -> Seen | None:
+def _infer_bool(values: pa.Array) -> ColumnStats | None:
     words = pc.is_in(pc.utf8_lower(values), value_set=pa.array(["true", "false"]))
-    return Seen(Kind.BOOL) if pc.all(words).as_py() else None
+    return ColumnStats(Kind.BOOL) if pc.all(words).as_py() else None
 
 
-def _scan_date(values: pa.Array) -> Seen | None:
+def _infer_date(values: pa.Array) -> ColumnStats | None:
     dates = cast_or_none(values, pa.date32())
-    return None if dates is None else ranged(Seen(Kind.DATE), pc.cast(dates, pa.timestamp(UNIT)))
+    return None if dates is None else ranged(ColumnStats(Kind.DATE), pc.cast(dates, pa.timestamp(UNIT)))
 
 
-def _scan_datetime(values: pa.Array) -> Seen | None:
-    return _scan_time(iso_times(values), Kind.DATETIME, None)
+def _infer_datetime(values: pa.Array) -> ColumnStats | None:
+    return _infer_time(iso_times(values), Kind.DATETIME, None)
 
 
-def _scan_timestamp(values: pa.Array) -> Seen | None:
-    return _scan_time(iso_times(values), Kind.TIMESTAMP, ZONE)
+def _infer_timestamp(values: pa.Array) -> ColumnStats | None:
+    return _infer_time(iso_times(values), Kind.TIMESTAMP, ZONE)
 
 
-def _scan_time(values: pa.Array, kind: Kind, zone: str | None) -> Seen | None:
+def _infer_time(values: pa.Array, kind: Kind, zone: str | None) -> ColumnStats | None:
     times = cast_or_none(values, pa.timestamp(UNIT, zone))
     if times is not None:
-        return ranged(Seen(kind), times)
-    return None if nanoseconds_or_none(values, zone) is None else Seen(kind, nanoseconds=True)
+        return ranged(ColumnStats(kind), times)
+    return None if nanoseconds_or_none(values, zone) is None else ColumnStats(kind, nanoseconds=True)
 
 
 def nanoseconds_or_none(text: pa.Array, zone: str | None) -> pa.Array | None:
@@ -221,14 +221,14 @@ def nanoseconds_or_none(text: pa.Array, zone: str | None) -> pa.Array | None:
     return cast_or_none(text, pa.timestamp("ns", zone))
 
 
-def ranged(seen: Seen, times: pa.Array) -> Seen:
+def ranged(seen: ColumnStats, times: pa.Array) -> ColumnStats:
     """Note whether all times lie where Arrow keeps nanoseconds."""
     bounds: Any = pc.min_max(pc.cast(times, pa.int64())).as_py()
     low, high = _NANOSECOND_YEARS.cast(pa.int64()).to_pylist()
     inside = low <= bounds["min"] and bounds["max"] <= high
-    return seen if inside else Seen(seen.kind, in_nanosecond_range=False)
+    return seen if inside else ColumnStats(seen.kind, in_nanosecond_range=False)
 
 
-_Scan = Callable[[pa.Array], Seen | None]
-_QUOTED: tuple[_Scan, ...] = (_scan_int, _scan_number, _scan_bool)
-_ALWAYS: tuple[_Scan, ...] = (_scan_date, _scan_datetime, _scan_timestamp)
+_Inference = Callable[[pa.Array], ColumnStats | None]
+_QUOTED: tuple[_Inference, ...] = (_infer_int, _infer_number, _infer_bool)
+_ALWAYS: tuple[_Inference, ...] = (_infer_date, _infer_datetime, _infer_timestamp)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_workflow_provider.outputs.seen import Kind, Seen
+from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
 from airflow_workflow_provider.outputs.types import UNIT, ZONE
 
 LONGEST_ROW = 4 << 20  # bytes
@@ -33,7 +33,7 @@ def _field(values: str) -> str:
 _SHORT = (
     r"-?(?:0(?:\.[0-9]{1,15})?|[1-9][0-9]{0,3}(?:\.[0-9]{1,11})?|[1-9][0-9]{4,8}(?:\.[0-9]{1,6})?|[1-9][0-9]{9,14})"
 )
-# Each accepts less than `scan` does.
+# Each accepts less than `inference` does.
 _BY_KIND: Mapping[Kind, str] = {
     Kind.NULL: "",
     Kind.BLANK: '(?:"")?',
@@ -66,12 +66,12 @@ _HELD: Mapping[Kind, pa.DataType] = {
 }
 
 
-def kept_type(seen: Seen) -> pa.DataType:
+def kept_type(seen: ColumnStats) -> pa.DataType:
     """Give the type of a column; one without any value is text."""
     return pa.string() if pa.types.is_null(seen.type) else seen.type
 
 
-def pattern_of(seen: Seen) -> str | None:
+def pattern_of(seen: ColumnStats) -> str | None:
     """Give the pattern of fields that are certainly what was seen, or None where no pattern can tell."""
     return _BY_KIND[seen.kind] if _HELD.get(seen.kind) == kept_type(seen) else None
 

@@ -19,7 +19,7 @@ class _End:
         self.error = error
 
 
-def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:
+def prefetch(items: Iterator[T], depth: int = 1) -> Generator[T]:
     """Give the items in order; while one is used, the next ones are made, at most ``depth`` and the one in work.
 
     With a depth of 0 there are two at a time: the one in use, and the one that is made or waits.
@@ -28,7 +28,9 @@ def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:
     """
     made: SimpleQueue[Any] = SimpleQueue()
     room, gone = threading.Semaphore(depth + 1), threading.Event()
-    maker = threading.Thread(target=_make, args=(items, made, room, gone), name="airflow-workflow-ahead", daemon=True)
+    maker = threading.Thread(
+        target=_make, args=(items, made, room, gone), name="airflow-workflow-prefetch", daemon=True
+    )
     maker.start()
     try:
         while not isinstance(item := made.get(), _End):

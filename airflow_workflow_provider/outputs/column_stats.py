@@ -38,7 +38,7 @@ _NOTHING = (Kind.NULL, Kind.BLANK)
 
 
 @dataclass(frozen=True)
-class Seen:
+class ColumnStats:
     """What one batch, or all of them, hold in a column.
 
     ``digits`` and ``scale`` are the most digits before and after the point. ``fits_float64`` means that a float
@@ -57,9 +57,9 @@ class Seen:
     empty_type: pa.DataType = _NULL
     fixed: pa.DataType | None = None
 
-    def __or__(self, other: Seen) -> Seen:
+    def __or__(self, other: ColumnStats) -> ColumnStats:
         """Give what both together hold."""
-        return Seen(
+        return ColumnStats(
             kind=_joined(self.kind, other.kind),
             digits=max(self.digits, other.digits),
             scale=max(self.scale, other.scale),
@@ -72,11 +72,11 @@ class Seen:
             fixed=_joined_fixed(self, other),
         )
 
-    def declared(self, empty_type: pa.DataType) -> Seen:
+    def declared(self, empty_type: pa.DataType) -> ColumnStats:
         """Give the same for a column whose type is known even without a value."""
         return replace(self, empty_type=empty_type)
 
-    def of_fixed(self, fixed: pa.DataType) -> Seen:
+    def of_fixed(self, fixed: pa.DataType) -> ColumnStats:
         """Give the same for a column whose source declares exactly this type."""
         return replace(self, fixed=fixed)
 
@@ -101,14 +101,14 @@ class Seen:
         return pa.string()
 
 
-TEXT = Seen(Kind.TEXT)
+TEXT = ColumnStats(Kind.TEXT)
 
 
-def _unit(seen: Seen) -> str:
+def _unit(seen: ColumnStats) -> str:
     return "ns" if seen.nanoseconds else UNIT
 
 
-_TYPES: Mapping[Kind, Callable[[Seen], pa.DataType]] = {
+_TYPES: Mapping[Kind, Callable[[ColumnStats], pa.DataType]] = {
     Kind.NULL: lambda seen: seen.empty_type,
     Kind.BLANK: lambda seen: pa.string(),
     Kind.BOOL: lambda seen: pa.bool_(),
@@ -130,7 +130,7 @@ def _joined(one: Kind, other: Kind) -> Kind:
     return _BOTH.get(frozenset({one, other}), Kind.TEXT)
 
 
-def _joined_fixed(one: Seen, other: Seen) -> pa.DataType | None:
+def _joined_fixed(one: ColumnStats, other: ColumnStats) -> pa.DataType | None:
     if one.fixed == other.fixed:
         return one.fixed
     if one.fixed is None and one.kind is Kind.NULL:

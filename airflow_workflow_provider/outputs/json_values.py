@@ -10,16 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_workflow_provider.outputs import scan
+from airflow_workflow_provider.outputs import inference
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.convert import as_text, converted, misfit
-from airflow_workflow_provider.outputs.seen import TEXT, Kind, Seen
 from airflow_workflow_provider.outputs.types import UNIT, WORDS, ZONE
 
 _NUMBERS = frozenset({int, float, Decimal})
 _WRAPPED = frozenset({"number", "date", "datetime", "timestamp"})
 
 
-def column(values: list[Any], word: str, name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+def column(
+    values: list[Any], word: str, name: str, first_row: int, before: ColumnStats, where: str
+) -> tuple[pa.Array, ColumnStats]:
     """Give one column of rows by the word that its page declares. Raises `OutputUnavailable`."""
     if word in _WRAPPED and dict in set(map(type, values)):
         values = [_unwrapped(value) for value in values]
@@ -37,31 +39,31 @@ def _unwrapped(value: Any) -> Any:
     return value["value"] if isinstance(value, dict) and value.keys() == {"value"} else value
 
 
-def _any(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+def _any(values: list[Any], name: str, first_row: int, before: ColumnStats, where: str) -> tuple[pa.Array, ColumnStats]:
     types = set(map(type, values)) - {type(None)}
     if not types:
-        return pa.nulls(len(values)), Seen()
+        return pa.nulls(len(values)), ColumnStats()
     if types == {bool}:
-        return pa.array(values, pa.bool_()), Seen(Kind.BOOL)
+        return pa.array(values, pa.bool_()), ColumnStats(Kind.BOOL)
     if types <= _NUMBERS:
         return _numbers(values, types)
     if types == {str} or types <= {datetime, date}:
         array = pa.array([value if value is None else as_text(value) for value in values], pa.string())
-        return array, (TEXT if before.kind is Kind.TEXT else scan.scan_text(array, quoted_numbers=False))
+        return array, (TEXT if before.kind is Kind.TEXT else inference.infer_text(array, quoted_numbers=False))
     return pa.array([value if value is None else as_text(value) for value in values], pa.string()), TEXT
 
 
-def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, Seen]:
+def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, ColumnStats]:
     if types == {int}:
         try:
             array = pa.array(values, pa.int64())
         except (OverflowError, pa.ArrowInvalid):
             pass
         else:
-            return array, scan.scan_int(array.drop_null())
+            return array, inference.infer_int(array.drop_null())
     text = pa.array([value if value is None else _digits(value) for value in values], pa.string())
     # Only "nan" and its like are no numbers in JSON's grammar; alone in a batch they are numbers all the same.
-    seen = scan.scan_decimal_text(text.drop_null()) or Seen(Kind.NUMBER, finite=False)
+    seen = inference.infer_decimal_text(text.drop_null()) or ColumnStats(Kind.NUMBER, finite=False)
     if types == {float}:
         return pa.array(values, pa.float64()), seen
     return text, seen
@@ -71,22 +73,26 @@ def _digits(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _string(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+def _string(
+    values: list[Any], name: str, first_row: int, before: ColumnStats, where: str
+) -> tuple[pa.Array, ColumnStats]:
     if set(map(type, values)) <= {str, type(None)}:
         array = pa.array(values, pa.string())
     else:
         array = pa.array([value if value is None else as_text(value) for value in values], pa.string())
-    return array, (TEXT if array.null_count < len(array) else Seen())
+    return array, (TEXT if array.null_count < len(array) else ColumnStats())
 
 
-def _number(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+def _number(
+    values: list[Any], name: str, first_row: int, before: ColumnStats, where: str
+) -> tuple[pa.Array, ColumnStats]:
     types = set(map(type, values)) - {type(None)}
     if types <= _NUMBERS:
         return _any(values, name, first_row, before, where)
     text = pa.array([value if value is None else _spelled(value) for value in values], pa.string())
-    seen = scan.scan_text(text, quoted_numbers=True)
+    seen = inference.infer_text(text, quoted_numbers=True)
     if seen.kind in (Kind.INT, Kind.NUMBER, Kind.BLANK):
-        return text, seen if seen.kind is not Kind.BLANK else Seen()
+        return text, seen if seen.kind is not Kind.BLANK else ColumnStats()
     row, value = next((row, value) for row, value in enumerate(values, first_row) if not _is_number(value))
     raise misfit(name, row, value, "number", where)
 
@@ -98,38 +104,40 @@ def _spelled(value: Any) -> str:
 def _is_number(value: Any) -> bool:
     if value is None or type(value) in _NUMBERS:
         return True
-    one = scan.scan_text(pa.array([_spelled(value)]), quoted_numbers=True)
+    one = inference.infer_text(pa.array([_spelled(value)]), quoted_numbers=True)
     return not isinstance(value, bool) and one.kind in (Kind.INT, Kind.NUMBER, Kind.BLANK)
 
 
 def _typed(kind: Kind, wanted: pa.DataType) -> Builder:
     """Give the builder of a column whose type is certain."""
 
-    def build(values: list[Any], name: str, first_row: int, before: Seen, where: str) -> tuple[pa.Array, Seen]:
+    def build(
+        values: list[Any], name: str, first_row: int, before: ColumnStats, where: str
+    ) -> tuple[pa.Array, ColumnStats]:
         if kind is not Kind.BOOL:  # a bare number is no time: nothing tells what it counts
             values = [value if value is None else as_text(value) for value in values]
         array = untyped(values)
         if pa.types.is_timestamp(wanted) and not pa.types.is_null(array.type) and has_nanoseconds(array):
-            return array, Seen(kind, nanoseconds=True)
+            return array, ColumnStats(kind, nanoseconds=True)
         made = converted(array, wanted, name, first_row=first_row, where=where)
         if made.null_count == len(made):
-            return made, Seen()
+            return made, ColumnStats()
         if pa.types.is_timestamp(wanted):
-            return made, scan.ranged(Seen(kind), made.drop_null())
-        return made, Seen(kind)
+            return made, inference.ranged(ColumnStats(kind), made.drop_null())
+        return made, ColumnStats(kind)
 
     return build
 
 
 def has_nanoseconds(text: pa.Array) -> bool:
     """True if text holds times with more digits than six."""
-    text = scan.iso_times(text)
+    text = inference.iso_times(text)
     if not pc.any(pc.match_substring_regex(text, r"\.\d{7}")).as_py():
         return False
-    return any(scan.nanoseconds_or_none(text, zone) is not None for zone in (ZONE, None))
+    return any(inference.nanoseconds_or_none(text, zone) is not None for zone in (ZONE, None))
 
 
-Builder = Callable[[list[Any], str, int, Seen, str], tuple[pa.Array, Seen]]
+Builder = Callable[[list[Any], str, int, ColumnStats, str], tuple[pa.Array, ColumnStats]]
 _BUILDERS: Mapping[str, Builder] = {
     "string": _string,
     "number": _number,
@@ -146,10 +154,10 @@ def columns_of(
     words: Mapping[str, str],
     *,
     typed: frozenset[str],
-    before: Mapping[str, Seen],
+    before: Mapping[str, ColumnStats],
     first_row: int,
     where: str,
-) -> tuple[pa.RecordBatch, dict[str, Seen]]:
+) -> tuple[pa.RecordBatch, dict[str, ColumnStats]]:
     """Give rows as a record batch with these columns; a row that lacks one has no value there."""
     arrays, seen = [], {}
     for name, word in words.items():
@@ -158,6 +166,6 @@ def columns_of(
             arrays.append(untyped(values))
             seen[name] = TEXT
         else:
-            array, seen[name] = column(values, word, name, first_row, before.get(name, Seen()), where)
+            array, seen[name] = column(values, word, name, first_row, before.get(name, ColumnStats()), where)
             arrays.append(array)
     return pa.RecordBatch.from_arrays(arrays, names=list(words)), seen
