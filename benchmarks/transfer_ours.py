@@ -16,8 +16,8 @@ _IMPORTED = (
     "requests",
     "airflow_workflow_provider.client.worker",
     "airflow_workflow_provider.hooks.workflow",
-    "airflow_workflow_provider.transfers.sinks.file_load",
-    "airflow_workflow_provider.transfers.sinks.sql_load",
+    "airflow_workflow_provider.transfers.files.load",
+    "airflow_workflow_provider.transfers.sql.load",
     "airflow_workflow_provider.transfers.workflow_to_object_storage",
     "airflow_workflow_provider.transfers.workflow_to_sql",
 )

@@ -13,9 +13,9 @@ from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.transfers.files.formats import FORMATS
+from airflow_workflow_provider.transfers.files.storage import StoredFile, Tally, copied
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.sinks.file_formats import FORMATS
-from airflow_workflow_provider.transfers.sinks.files import StoredFile, Tally, copied
 
 STANDARD_OUTPUT = "-"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_workflow_provider.transfers.harvest import Harvested
+    from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 
 Names = list[tuple[str, str]]
 
@@ -20,7 +20,7 @@ class TransferLineage:
     `named_targets` gives namespace and name of everything that was written, from what the task returned.
     """
 
-    sources: Sequence[tuple[Harvested, str]] = ()
+    sources: Sequence[tuple[ResolvedOutput, str]] = ()
     """What was read, and its URI."""
     result: Mapping[str, Any] | None = None
     """What the task returned."""
@@ -45,15 +45,15 @@ class TransferLineage:
 
 
 def named_sources(
-    harvested: Sequence[Harvested], conn_id: str | None, log: logging.Logger | Any
-) -> list[tuple[Harvested, str]]:
+    resolved: Sequence[ResolvedOutput], conn_id: str | None, log: logging.Logger | Any
+) -> list[tuple[ResolvedOutput, str]]:
     """Give the URI of every output that is read. A connection that cannot be read is no reason to stop."""
     # Imported late: a DAG file must not pay for all the systems.
     from airflow_workflow_provider.assets.places import uri_of
 
     extras: dict[str, Mapping[str, Any]] = {}
     found = []
-    for item in harvested:
+    for item in resolved:
         name = conn_id or item.run.conn_id
         if name not in extras:
             extras[name] = _extra(item.run.system, name, log)
@@ -76,5 +76,5 @@ def _extra(system: str, conn_id: str, log: logging.Logger | Any) -> Mapping[str,
     return extra
 
 
-def _read(sources: Sequence[tuple[Harvested, str]]) -> list[tuple[Any, Any, str]]:
+def _read(sources: Sequence[tuple[ResolvedOutput, str]]) -> list[tuple[Any, Any, str]]:
     return [(item.run, item.output, uri) for item, uri in sources]

@@ -12,7 +12,7 @@ from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.lineage.transfers import TransferLineage, named_sources
 
 if TYPE_CHECKING:
-    from airflow_workflow_provider.transfers.harvest import Harvested
+    from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 
 
 class WorkflowOutputTransfer(TransferLineage, BaseOperator):
@@ -47,12 +47,12 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
         self.conn_id = conn_id
         self.system = system
 
-    def harvest(self) -> list[Harvested]:
+    def resolve(self) -> list[ResolvedOutput]:
         """Find the outputs; nothing is read yet."""
         # Imported late: a DAG file must not pay for what only a running task needs.
-        from airflow_workflow_provider.transfers.harvest import harvest
+        from airflow_workflow_provider.transfers.resolve import resolve_outputs
 
-        found = harvest(
+        found = resolve_outputs(
             self.run,
             conn_id=self.conn_id,
             system=self.system,

@@ -58,8 +58,8 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         """Write the outputs, unless an earlier try of this task has done so."""
         # Imported late: a DAG file must not pay for pyarrow.
         from airflow_workflow_provider.transfers.attempt import Attempt
-        from airflow_workflow_provider.transfers.sinks.file_formats import checked_format
-        from airflow_workflow_provider.transfers.sinks.file_load import FileLoad
+        from airflow_workflow_provider.transfers.files.formats import checked_format
+        from airflow_workflow_provider.transfers.files.load import FileLoad
 
         chosen, compression = checked_format(self.format, self.compression)
         load = FileLoad(
@@ -73,7 +73,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
             store=context.get("task_state_store"),
             log=self.log,
         )
-        return self.handed_on(context, load.earlier() or load.run(self.harvest()))
+        return self.handed_on(context, load.earlier() or load.run(self.resolve()))
 
     def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Name the files as lineage knows them."""

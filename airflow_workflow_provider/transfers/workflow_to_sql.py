@@ -71,9 +71,9 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         """Load the outputs, unless an earlier try of this task has committed them."""
         # Imported late: a DAG file must not pay for pyarrow and common.sql.
         from airflow_workflow_provider.transfers.attempt import Attempt
-        from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
-        from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
-        from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+        from airflow_workflow_provider.transfers.sql.load import SqlLoad
+        from airflow_workflow_provider.transfers.sql.modes import Mode
+        from airflow_workflow_provider.transfers.sql.session import sql_hook
 
         load = SqlLoad(
             hook=sql_hook(self.sql_conn_id),
@@ -85,11 +85,11 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             attempt=Attempt.of(context),
             log=self.log,
         )
-        return self.handed_on(context, load.earlier() or load.run(self.harvest()))
+        return self.handed_on(context, load.earlier() or load.run(self.resolve()))
 
     def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Name the tables as lineage knows them."""
         from airflow_workflow_provider.lineage.databases import named_tables
-        from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+        from airflow_workflow_provider.transfers.sql.session import sql_hook
 
         return named_tables(sql_hook(self.sql_conn_id), self.sql_conn_id, result["table"])

@@ -9,10 +9,10 @@ from typing import Any
 from airflow_workflow_provider.protocol.model import Output
 from airflow_workflow_provider.protocol.results import FileSource, Page
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import Harvested
-from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
-from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
-from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.sql.load import SqlLoad
+from airflow_workflow_provider.transfers.sql.modes import Mode
+from airflow_workflow_provider.transfers.sql.session import sql_hook
 from tests.outputs.playing import Player, pages
 from tests.outputs.playing import file as played
 from tests.transfers.conftest import Task, context
@@ -37,28 +37,28 @@ class Log:
         return [line for line in self.lines if line.startswith("Reading again")]
 
 
-def csv_outputs(*contents: str | bytes, breaks_at: int | None = None) -> list[Harvested]:
+def csv_outputs(*contents: str | bytes, breaks_at: int | None = None) -> list[ResolvedOutput]:
     """Outputs that are CSV files with these contents; each can be opened as often as one likes."""
     return file_outputs("csv", *contents, breaks_at=breaks_at)
 
 
-def file_outputs(kind: str, *contents: str | bytes, breaks_at: int | None = None) -> list[Harvested]:
+def file_outputs(kind: str, *contents: str | bytes, breaks_at: int | None = None) -> list[ResolvedOutput]:
     """Outputs that are files of a format with these contents."""
     return [_output(kind, number, content, breaks_at) for number, content in enumerate(contents)]
 
 
-def _output(kind: str, number: int, content: str | bytes, breaks_at: int | None) -> Harvested:
+def _output(kind: str, number: int, content: str | bytes, breaks_at: int | None) -> ResolvedOutput:
     def flow() -> Any:
         return (yield from played(kind, content, breaks_at).flow())
 
     run = run_with(f"out{number}", run_id=f"job-{number}")
-    return Harvested(run, Output(f"out{number}", "file", "", (kind,)), number, FileSource(kind, flow), Player())
+    return ResolvedOutput(run, Output(f"out{number}", "file", "", (kind,)), number, FileSource(kind, flow), Player())
 
 
-def paged_outputs(*outputs: Sequence[Page]) -> list[Harvested]:
+def paged_outputs(*outputs: Sequence[Page]) -> list[ResolvedOutput]:
     """Outputs that are tables in these pages."""
     return [
-        Harvested(run_with(f"t{number}"), Output(f"t{number}", "table", ""), number, pages(*given), Player())
+        ResolvedOutput(run_with(f"t{number}"), Output(f"t{number}", "table", ""), number, pages(*given), Player())
         for number, given in enumerate(outputs)
     ]
 
@@ -80,7 +80,7 @@ def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[Sq
     return load, log
 
 
-def land(database: Any, outputs: Sequence[Harvested], task: Task | None = None, **options: Any) -> tuple[Any, Log]:
+def land(database: Any, outputs: Sequence[ResolvedOutput], task: Task | None = None, **options: Any) -> tuple[Any, Log]:
     """Load outputs as the operator does; give what it returns, and its log."""
     load, log = loading(database, task, **options)
     return load.earlier() or load.run(outputs), log

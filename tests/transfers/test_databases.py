@@ -10,11 +10,11 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import harvest
-from airflow_workflow_provider.transfers.sinks.sql_dialects import DIALECTS, GENERIC, MYSQL, dialect_of
-from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
-from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
-from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
+from airflow_workflow_provider.transfers.resolve import resolve_outputs
+from airflow_workflow_provider.transfers.sql.dialects import DIALECTS, GENERIC, MYSQL, dialect_of
+from airflow_workflow_provider.transfers.sql.load import SqlLoad
+from airflow_workflow_provider.transfers.sql.modes import Mode
+from airflow_workflow_provider.transfers.sql.types import sql_type
 from tests.transfers import databases
 from tests.transfers.conftest import Task, context
 
@@ -80,7 +80,7 @@ def load(run, task=None, if_exists="append", key_columns=None, where=None, **opt
     attempt = Attempt.of(context(task))
     types = options.get("column_types")
     made = SqlLoad(hook, databases.CONN_ID, options.get("table", "target"), mode, None, types, attempt, Silent())
-    found = harvest(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log)
+    found = resolve_outputs(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log)
     return made.earlier() or made.run(found)
 
 
@@ -136,7 +136,7 @@ def test_a_name_without_quotes_is_upper_case_where_the_database_takes_it_so(tabl
         attempt = Attempt.of(context(Task(task_id=table)))
         made = SqlLoad(hook, databases.CONN_ID, table, Mode.of("append", None, None), None, None, attempt, Silent())
         assert made.earlier() is None
-        made.run(harvest(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log))
+        made.run(resolve_outputs(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log))
     found = sqlite.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
     assert found == [("AIRFLOW_WORKFLOW_LOADS",), ("DAILY",), ("weekly",)]
 

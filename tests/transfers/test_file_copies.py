@@ -13,9 +13,9 @@ import pytest
 from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs import gzipped
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import Harvested
-from airflow_workflow_provider.transfers.sinks.file_formats import checked_format
-from airflow_workflow_provider.transfers.sinks.file_load import FileLoad
+from airflow_workflow_provider.transfers.files.formats import checked_format
+from airflow_workflow_provider.transfers.files.load import FileLoad
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 from tests.outputs.serving import client, serving
 from tests.transfers.tables import run_with
 
@@ -44,7 +44,7 @@ def keep(served, path, kind, form=None, compression=None, overwrite=False):
     attempt = Attempt("k" * 40, False)
     load = FileLoad(str(path), None, form or kind, chosen, packing, overwrite, attempt, None, Log())
     with closing(client()) as worker:
-        return load.run([Harvested(run, run.outputs[0], 0, served.source(kind), worker)])
+        return load.run([ResolvedOutput(run, run.outputs[0], 0, served.source(kind), worker)])
 
 
 @pytest.mark.parametrize(("kind", "content", "rows"), [("csv", CSV, 2), ("jsonl", LINES, 2), ("raw", CSV, None)])

@@ -19,9 +19,9 @@ import pytest
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import Harvested
-from airflow_workflow_provider.transfers.sinks.file_formats import checked_format
-from airflow_workflow_provider.transfers.sinks.file_load import FileLoad
+from airflow_workflow_provider.transfers.files.formats import checked_format
+from airflow_workflow_provider.transfers.files.load import FileLoad
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
 from scripts.airflow_home import AIRFLOW_3
 from tests.outputs.playing import BrokenBody, Player, file
@@ -289,7 +289,7 @@ def load_file(source, path, **options):
     """Save a file as the operator would, from a source that plays it."""
     form, compression = checked_format(options.get("format", "raw"), options.get("compression"))
     run = run_with("result.csv")
-    item = Harvested(run, run.outputs[0], 0, source, Player())
+    item = ResolvedOutput(run, run.outputs[0], 0, source, Player())
 
     class Log:
         def info(self, text, *values):

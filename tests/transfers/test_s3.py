@@ -15,9 +15,9 @@ import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import Harvested
-from airflow_workflow_provider.transfers.sinks.file_formats import checked_format
-from airflow_workflow_provider.transfers.sinks.file_load import FileLoad
+from airflow_workflow_provider.transfers.files.formats import checked_format
+from airflow_workflow_provider.transfers.files.load import FileLoad
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 from scripts.airflow_home import AIRFLOW_3
 from tests.outputs.serving import client, serving
 from tests.transfers.tables import run_with
@@ -72,7 +72,7 @@ def land(served, path, form="parquet", *, attempt=("k" * 40, False), overwrite=F
     chosen, packing = checked_format(form, compression)
     load = FileLoad(path, None, form, chosen, packing, overwrite, Attempt(*attempt), None, Log())
     with closing(client()) as worker:
-        item = Harvested(run, run.outputs[0], 0, served.source("csv"), worker)
+        item = ResolvedOutput(run, run.outputs[0], 0, served.source("csv"), worker)
         return load.earlier() or load.run([item])
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import table
-from airflow_workflow_provider.transfers.sinks import copy_part
-from airflow_workflow_provider.transfers.sinks.sql_dialects import POSTGRES
-from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
+from airflow_workflow_provider.transfers.sql import csv_copy
+from airflow_workflow_provider.transfers.sql.dialects import POSTGRES
+from airflow_workflow_provider.transfers.sql.types import sql_type
 from tests.transfers.files import csv_outputs, land
 from tests.transfers.test_sql_values import utc
 
@@ -139,7 +139,7 @@ def test_a_type_holds_for_all_rows_also_for_the_last_one(postgres, first, later)
     """The value that decides comes long after the rows that the types were guessed from."""
     pad = "x" * 1_000
     rows = "".join(f"{k},{first},{pad}\n" for k in range(1_500))
-    assert len(rows) // copy_part.SAMPLE > 1
+    assert len(rows) // csv_copy.SAMPLE > 1
     same(postgres, f"k,v,pad\n{rows}2001,{later},{pad}\n")
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
-from airflow_workflow_provider.transfers.sinks.copy_text import copy_text
-from airflow_workflow_provider.transfers.sinks.sql_dialects import POSTGRES
+from airflow_workflow_provider.transfers.sql.copying import copy_text
+from airflow_workflow_provider.transfers.sql.dialects import POSTGRES
 from tests.outputs.playing import page
 from tests.transfers.files import land, paged_outputs
 

@@ -12,9 +12,9 @@ import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
-from airflow_workflow_provider.transfers.sinks.sql_names import parse_table
-from airflow_workflow_provider.transfers.sinks.sql_session import session, sql_hook
+from airflow_workflow_provider.transfers.sql.load_log import LoadLog
+from airflow_workflow_provider.transfers.sql.names import parse_table
+from airflow_workflow_provider.transfers.sql.session import session, sql_hook
 from tests.transfers.conftest import Task, context, opened
 from tests.transfers.files import Log, csv_outputs, loading
 from tests.transfers.test_sql_modes import COLUMNS, content, load
@@ -93,11 +93,11 @@ def test_two_tries_at_the_same_moment_break_on_the_key_of_the_ledger(database):
     hook, attempt = sql_hook(database.conn_id), Attempt.of(context(Task()))
     with session(hook) as one, session(hook) as two:
         target = parse_table("target", one.dialect)
-        Ledger(one, target, attempt, Log()).ensure()
+        LoadLog(one, target, attempt, Log()).ensure()
         one.begin()
         two.begin()
-        late = Ledger(two, target, attempt, Log())
-        Ledger(one, target, attempt, Log()).note(1, {"rows": 1})
+        late = LoadLog(two, target, attempt, Log())
+        LoadLog(one, target, attempt, Log()).note(1, {"rows": 1})
         one.commit()
         with pytest.raises(Exception, match=r"(?i)another try|duplicate|conflict"):
             late.note(2, {"rows": 2})
@@ -145,10 +145,10 @@ KILLED = """
 import json, os, sys
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import harvest
-from airflow_workflow_provider.transfers.sinks.sql_load import SqlLoad
-from airflow_workflow_provider.transfers.sinks.sql_modes import Mode
-from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
+from airflow_workflow_provider.transfers.resolve import resolve_outputs
+from airflow_workflow_provider.transfers.sql.load import SqlLoad
+from airflow_workflow_provider.transfers.sql.modes import Mode
+from airflow_workflow_provider.transfers.sql.session import sql_hook
 from tests.transfers.conftest import Task, context
 
 class KillingLog:
@@ -162,7 +162,7 @@ log = KillingLog()
 load = SqlLoad(sql_hook("warehouse"), "warehouse", "target", Mode.of(if_exists, None, None), None, None,
                Attempt.of(context(Task())), log)
 assert load.earlier() is None
-load.run(harvest(run, conn_id=None, output_name=None, on_missing_output="fail", log=log))
+load.run(resolve_outputs(run, conn_id=None, output_name=None, on_missing_output="fail", log=log))
 """
 
 

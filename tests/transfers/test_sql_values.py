@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
-from airflow_workflow_provider.transfers.sinks.sql_dialects import DIALECTS, GENERIC, POSTGRES, SQLITE
-from airflow_workflow_provider.transfers.sinks.sql_names import parse_table
-from airflow_workflow_provider.transfers.sinks.sql_session import sql_hook
-from airflow_workflow_provider.transfers.sinks.sql_types import kind_of, sql_type
+from airflow_workflow_provider.transfers.sql.dialects import DIALECTS, GENERIC, POSTGRES, SQLITE
+from airflow_workflow_provider.transfers.sql.names import parse_table
+from airflow_workflow_provider.transfers.sql.session import sql_hook
+from airflow_workflow_provider.transfers.sql.types import kind_of, sql_type
 from tests.outputs.playing import page
 from tests.transfers.conftest import opened
 from tests.transfers.databases import skip_where_keys_linger

@@ -12,11 +12,10 @@ import pyarrow as pa
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
 from airflow_workflow_provider.exceptions import InvalidConnection
-from airflow_workflow_provider.transfers.sinks.copy_stream import can_copy, copy
-from airflow_workflow_provider.transfers.sinks.sql_columns import TextColumns
-from airflow_workflow_provider.transfers.sinks.sql_dialects import MARK, SqlDialect, dialect_of
-from airflow_workflow_provider.transfers.sinks.sql_names import TableName, quoted
-from airflow_workflow_provider.transfers.sinks.sql_types import python_rows
+from airflow_workflow_provider.transfers.sql.copying import can_copy, copy
+from airflow_workflow_provider.transfers.sql.dialects import MARK, SqlDialect, dialect_of
+from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, quoted
+from airflow_workflow_provider.transfers.sql.types import python_rows
 
 ROWS = 5_000  # that are sent at a time
 

@@ -12,11 +12,11 @@ from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import table
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.harvest import PLACEHOLDER, Harvested, grouped
+from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
+from airflow_workflow_provider.transfers.files.formats import Format
+from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.sinks.file_copies import NotLines, copy, keeps_bytes
-from airflow_workflow_provider.transfers.sinks.file_formats import Format
-from airflow_workflow_provider.transfers.sinks.files import StoredFile, Written
+from airflow_workflow_provider.transfers.resolve import PLACEHOLDER, ResolvedOutput, grouped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,13 +54,13 @@ class FileLoad:
             self._check_free(self._file(self.path))
         return None
 
-    def run(self, harvested: Sequence[Harvested]) -> dict[str, Any]:
+    def run(self, resolved: Sequence[ResolvedOutput]) -> dict[str, Any]:
         """Write the files, move them to their names, and tell what was done."""
         progress = Progress(self.log, "Wrote")
         with ExitStack() as leftovers:
             landed = [
                 self._written(path, group, progress, leftovers)
-                for path, group in grouped(harvested, self.path, _UNFIT).items()
+                for path, group in grouped(resolved, self.path, _UNFIT).items()
             ]
             fresh = [item for item in landed if not self._is_ours(item)]
             result = self._result(landed)
@@ -71,7 +71,7 @@ class FileLoad:
         self.log.info("Wrote %s to %s", progress, result["path"])
         return result
 
-    def _written(self, path: str, group: Sequence[Harvested], progress: Progress, leftovers: ExitStack) -> _Landed:
+    def _written(self, path: str, group: Sequence[ResolvedOutput], progress: Progress, leftovers: ExitStack) -> _Landed:
         file = self._file(path)
         self._check_free(file)
         self._sweep(path)
@@ -85,7 +85,7 @@ class FileLoad:
         leftovers.callback(file.discard)
         return landed
 
-    def _copied(self, file: StoredFile, item: Harvested, progress: Progress) -> _Landed | None:
+    def _copied(self, file: StoredFile, item: ResolvedOutput, progress: Progress) -> _Landed | None:
         """Keep the bytes as they come; None where they are no file of this format."""
         if not keeps_bytes(item, self.name):
             return None
@@ -99,7 +99,7 @@ class FileLoad:
         progress.add(rows[0] or 0, 0)
         return _Landed(file, written, rows[0])
 
-    def _made(self, file: StoredFile, group: Sequence[Harvested], progress: Progress) -> _Landed:
+    def _made(self, file: StoredFile, group: Sequence[ResolvedOutput], progress: Progress) -> _Landed:
         """Read the outputs as one table and write it in this format."""
         write, before = self.format.write, progress.rows
         assert write is not None, "raw bytes are copied"
@@ -110,7 +110,7 @@ class FileLoad:
         )
         return _Landed(file, written, progress.rows - before)
 
-    def _reader(self, group: Sequence[Harvested]) -> pa.RecordBatchReader:
+    def _reader(self, group: Sequence[ResolvedOutput]) -> pa.RecordBatchReader:
         reading = Progress(self.log, "Read")
         return table([part_of(item.source, item.client, item.where) for item in group], watch=reading.add)
 

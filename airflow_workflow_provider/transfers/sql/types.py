@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_workflow_provider.transfers.sinks.sql_dialects import SqlDialect
+from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
 
 _KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
     (pa.types.is_boolean, "bool"),

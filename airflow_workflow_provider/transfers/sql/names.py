@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_workflow_provider.exceptions import InvalidArgument
-from airflow_workflow_provider.transfers.sinks.sql_dialects import SqlDialect
+from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
 
 _QUOTED = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`'
 _BARE = r"[\w$#@][\w $#@%-]*"
@@ -96,3 +96,28 @@ def _unquoted(part: str) -> str:
 
 def _folded(part: str, dialect: SqlDialect) -> str:
     return dialect.fold(part) if _PLAIN.fullmatch(part) else part
+
+
+def own_names(name: str, existing: Collection[str]) -> list[str]:
+    """Give a table's columns that may be meant by a name: of the same name, else those that differ in case alone."""
+    if name in existing:
+        return [name]
+    return [own for own in existing if own.casefold() == name.casefold()]
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """The columns of an output that go into columns of text.
+
+    ``existing`` are all columns of the table, ``texts`` those of text, ``chosen`` gives the table's name for the
+    source's (None: the same).
+    """
+
+    existing: Collection[str]
+    texts: Collection[str]
+    chosen: Mapping[str, str] | None = None
+
+    def __contains__(self, name: object) -> bool:
+        source = str(name)
+        own = own_names((self.chosen or {}).get(source, source), self.existing)
+        return len(own) == 1 and own[0] in self.texts

@@ -1,5 +1,6 @@
 """What ``if_exists`` means: five ways to bring rows into a table."""
 # ruff: noqa: S608 (names are quoted; ``where`` is SQL of the DAG's author)
+# ruff: noqa: S608 (names are quoted)
 
 from __future__ import annotations
 
@@ -10,13 +11,11 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.sinks.sql_columns import own_names
-from airflow_workflow_provider.transfers.sinks.sql_ledger import Ledger
-from airflow_workflow_provider.transfers.sinks.sql_merge import merge
-from airflow_workflow_provider.transfers.sinks.sql_names import TableName, check_length
-from airflow_workflow_provider.transfers.sinks.sql_rows import Rows
-from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession, same_type
-from airflow_workflow_provider.transfers.sinks.sql_types import sql_type
+from airflow_workflow_provider.transfers.sql.load_log import LoadLog
+from airflow_workflow_provider.transfers.sql.names import TableName, check_length, own_names
+from airflow_workflow_provider.transfers.sql.rows import Rows
+from airflow_workflow_provider.transfers.sql.session import SqlSession, same_type
+from airflow_workflow_provider.transfers.sql.types import sql_type
 
 KEEPING = ("append", "upsert", "replace_where")  # ways that write into a table that is there, whatever its types
 _TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
@@ -51,7 +50,7 @@ class Load:
     """One table and the rows for it, within an open transaction."""
 
     session: SqlSession
-    ledger: Ledger
+    load_log: LoadLog
     target: TableName
     rows: Rows
     mode: Mode
@@ -115,19 +114,19 @@ Steps = Generator[None]
 
 
 def _fail(load: Load, existing: Mapping[str, str] | None) -> Steps:
-    check_absent(load.session, load.ledger, load.target, existing)
+    check_absent(load.session, load.load_log, load.target, existing)
     if existing is not None:
         load.session.run(f"DROP TABLE {load.target.sql}")
     if not load.session.dialect.ddl_in_transaction:
-        load.ledger.claim()
+        load.load_log.claim()
     load.create(load.target)
     yield
     load.insert(load.target, list(load.types))
 
 
-def check_absent(session: SqlSession, ledger: Ledger, target: TableName, existing: Mapping[str, str] | None) -> None:
+def check_absent(session: SqlSession, load_log: LoadLog, target: TableName, existing: Mapping[str, str] | None) -> None:
     """Refuse a table that is there, but for an empty one that a try made which was killed before it filled it."""
-    if existing is None or (ledger.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.sql}")[0][0]):
+    if existing is None or (load_log.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.sql}")[0][0]):
         return
     raise InvalidArgument(f"if_exists='fail': the table {target.sql} exists already")
 
@@ -223,3 +222,75 @@ WAYS: Mapping[str, Callable[[Load, Mapping[str, str] | None], Steps]] = {
     "upsert": _upsert,
     "replace_where": _replace_where,
 }
+
+
+def merge(
+    session: SqlSession,
+    target: TableName,
+    names: Sequence[str],
+    keys: Sequence[str],
+    staging_name: str,
+    insert: Callable[[TableName, Sequence[str]], None],
+) -> Generator[None]:
+    """Bring rows into the columns ``names`` of the target, in the three steps of a load."""
+    staging = _staging(session, target, names, staging_name)
+    yield
+    insert(staging, names)
+    _check_keys(session, staging, keys)
+    on = " AND ".join(f"t.{session.quoted(key)} = s.{session.quoted(key)}" for key in keys)
+    others = [name for name in names if name not in keys]
+    if others:
+        session.run(_update(session, target, staging, keys, others, on))
+    columns = ", ".join(map(session.quoted, names))
+    values = ", ".join(f"s.{session.quoted(name)}" for name in names)
+    session.run(
+        f"INSERT INTO {target.sql} ({columns}) SELECT {values} FROM {staging.sql} s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {target.sql} t WHERE {on})"
+    )
+    yield
+    if not session.dialect.temporary:
+        session.created.remove(staging)
+    session.run(f"{session.dialect.drop_temporary} {staging.sql}")
+
+
+def _staging(session: SqlSession, target: TableName, names: Sequence[str], name: str) -> TableName:
+    """Make an empty table with the target's own columns."""
+    dialect = session.dialect
+    staging = TableName((name,), dialect) if dialect.temporary else target.beside(name)
+    columns = ", ".join(map(session.quoted, names))
+    create = dialect.temporary or "CREATE TABLE"
+    session.run(f"{create} {staging.sql} AS SELECT {columns} FROM {target.sql} WHERE 1 = 0")
+    if not dialect.temporary:
+        session.created.append(staging)
+    return staging
+
+
+def _check_keys(session: SqlSession, staging: TableName, keys: Sequence[str]) -> None:
+    listed = ", ".join(map(session.quoted, keys))
+    empty = " OR ".join(f"{session.quoted(key)} IS NULL" for key in keys)
+    without = session.rows(f"SELECT COUNT(*) FROM {staging.sql} WHERE {empty}")[0][0]
+    if without:
+        raise OutputUnavailable(f"key_columns: {without} rows have no value in {' or '.join(map(repr, keys))}")
+    twice = session.rows(f"SELECT {listed}, COUNT(*) FROM {staging.sql} GROUP BY {listed} HAVING COUNT(*) > 1")
+    if twice:
+        *values, count = twice[0]
+        more = f", and {len(twice) - 1} more keys come more than once" if len(twice) > 1 else ""
+        raise OutputUnavailable(
+            f"key_columns: {count} rows have the key {', '.join(map(repr, values))}{more}; upsert needs one row a key"
+        )
+
+
+def _update(
+    session: SqlSession, target: TableName, staging: TableName, keys: Sequence[str], others: Sequence[str], on: str
+) -> str:
+    full = " AND ".join(f"{staging.sql}.{session.quoted(key)} = {target.sql}.{session.quoted(key)}" for key in keys)
+    own = "t." if session.dialect.swap else ""
+    correlated = [f"{name} = (SELECT {name} FROM {staging.sql} WHERE {full})" for name in map(session.quoted, others)]
+    return session.dialect.update.format(
+        t=target.sql,
+        s=staging.sql,
+        on=on,
+        on_full=full,
+        set=", ".join(f"{own}{session.quoted(name)} = s.{session.quoted(name)}" for name in others),
+        correlated=", ".join(correlated),
+    )

@@ -24,7 +24,7 @@ PLACEHOLDER = re.compile(r"\{(run_id|output|index)\}")
 
 
 @dataclass(frozen=True, eq=False)
-class Harvested:
+class ResolvedOutput:
     """One output of one run. ``index`` counts over all runs, from 0."""
 
     run: Run
@@ -45,7 +45,7 @@ class Harvested:
         return PLACEHOLDER.sub(lambda match: fit[match[1]] if fit[match[1]].strip(".") else "_", pattern)
 
 
-def harvest(
+def resolve_outputs(
     value: Any,
     *,
     conn_id: str | None,
@@ -53,14 +53,14 @@ def harvest(
     on_missing_output: str,
     log: logging.Logger | Any,
     system: str | None = None,
-) -> list[Harvested]:
+) -> list[ResolvedOutput]:
     """Find the outputs to move. Raises `OutputUnavailable`, or skips as ``on_missing_output`` says."""
     if on_missing_output not in ("fail", "skip"):
         raise InvalidArgument(f"on_missing_output: expected 'fail' or 'skip', not {on_missing_output!r}")
     runs = _runs(value, owner(system, conn_id))
     if not runs and on_missing_output == "fail":
         raise InvalidArgument("run: holds no run")
-    found: list[Harvested] = []
+    found: list[ResolvedOutput] = []
     hooks: dict[tuple[str, str], WorkflowHook] = {}
     for given in runs:
         hook = hooks.setdefault((given.system, given.conn_id), WorkflowHook.for_run(given, conn_id))
@@ -73,16 +73,16 @@ def harvest(
             log.info("Leaving out: %s", error)
             continue
         for output in outputs:
-            found.append(Harvested(run, output, len(found), hook.system.read(run, output), hook.client))
+            found.append(ResolvedOutput(run, output, len(found), hook.system.read(run, output), hook.client))
     if not found:
         raise AirflowSkipException("No run has the output that was asked for, and on_missing_output='skip'")
     return found
 
 
-def grouped(harvested: Sequence[Harvested], pattern: str, unfit: str) -> dict[str, list[Harvested]]:
+def grouped(resolved: Sequence[ResolvedOutput], pattern: str, unfit: str) -> dict[str, list[ResolvedOutput]]:
     """Sort outputs by the target that the pattern gives them; those with one target are united there."""
-    groups: dict[str, list[Harvested]] = {}
-    for item in harvested:
+    groups: dict[str, list[ResolvedOutput]] = {}
+    for item in resolved:
         groups.setdefault(item.filled(pattern, unfit), []).append(item)
     return groups
 

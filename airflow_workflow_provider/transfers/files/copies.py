@@ -15,8 +15,8 @@ from airflow_workflow_provider.outputs.raw import Wanted
 from airflow_workflow_provider.outputs.reading import opened, packed
 from airflow_workflow_provider.outputs.stream import PIECE, Stream
 from airflow_workflow_provider.protocol.results import FileSource
-from airflow_workflow_provider.transfers.harvest import Harvested
-from airflow_workflow_provider.transfers.sinks.file_targets import Packing, Target
+from airflow_workflow_provider.transfers.files.storage import Packing, Target
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 
 Watch = Callable[[int, int], None]
 _PREFETCHED = 4  # pieces read while one is written
@@ -27,12 +27,12 @@ class NotLines(OutputUnavailable):
     """A file called JSON lines is something else: it is to be read, and written anew."""
 
 
-def keeps_bytes(item: Harvested, name: str) -> bool:
+def keeps_bytes(item: ResolvedOutput, name: str) -> bool:
     """True where the bytes of an output are a file of the format ``name`` already."""
     return name == "raw" or (isinstance(item.source, FileSource) and item.source.format == name != "parquet")
 
 
-def copy(item: Harvested, name: str, target: Target, watch: Watch, *, compress: bool) -> int | None:
+def copy(item: ResolvedOutput, name: str, target: Target, watch: Watch, *, compress: bool) -> int | None:
     """Copy an output; give its rows, or None for raw bytes. What is gzip already is not packed again.
 
     Raises `NotLines` before anything is written.

@@ -1,32 +1,110 @@
-"""Tables that come in pages into ``COPY``, page by page, under the types that the first page has.
-
-Every page is looked at as always; one that changes a type, or brings a column, is a `Misfit`.
-"""
+"""The rows for one table, and how they get there: by COPY where the database has it, else by INSERT in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.csv_grammar import kept_type
+from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.protocol.results import RowSource
-from airflow_workflow_provider.transfers.harvest import Harvested
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.sinks.sql_names import TableName
-from airflow_workflow_provider.transfers.sinks.sql_rows import ArrowRows, Misfit
-from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.sql.copying import copy_text, placed
+from airflow_workflow_provider.transfers.sql.names import TableName
+from airflow_workflow_provider.transfers.sql.session import SqlSession
+
+_PREFETCHED = 2  # pieces of a megabyte
+
+
+class Rows(Protocol):
+    """Rows for one table."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, named as the table has them or will have them."""
+
+    def into(
+        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+    ) -> None:
+        """Write all rows into these columns, in the schema's order.
+
+        ``typed`` says that the table was made for the schema, so that its types must hold for all rows. May raise
+        `RestartLoad`; then nothing is to stay.
+        """
+
+
+class RestartLoad(Exception):
+    """Rows that were written while they came are not what the first ones promised; begin anew.
+
+    ``is_learnt`` says that the next attempt knows better; otherwise only reading to the end first can help.
+    """
+
+    def __init__(self, why: str, *, is_learnt: bool = False) -> None:
+        super().__init__(why)
+        self.is_learnt = is_learnt
+
+
+class ArrowRows:
+    """Rows as Arrow record batches of certain types."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader = reader
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The reader's own."""
+        return self._reader.schema
+
+    def into(
+        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+    ) -> None:
+        """Write all rows."""
+        if session.can_copy and names:
+            self._copy(session, table, names, progress)
+            return
+        for batch in self._reader:
+            if not batch.num_rows:
+                continue
+            first = progress.rows + 1
+            try:
+                session.insert(table, names, batch)
+            except WorkflowError:
+                raise
+            except Exception as error:
+                raise WorkflowError(f"rows {first} to {first + batch.num_rows - 1} were refused: {error}") from error
+            progress.add(batch.num_rows, batch.nbytes)
+
+    def _copy(self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress) -> None:
+        try:
+            # The next lines are spelled while the server takes the last ones.
+            with closing(prefetch(self._lines(session, progress), _PREFETCHED)) as lines:
+                session.copy(table, names, "FORMAT text, ENCODING 'UTF8'", lines)
+        except (WorkflowError, RestartLoad):
+            raise
+        except Exception as error:
+            raise placed(error, "row", 1) or error from error
+
+    def _lines(self, session: SqlSession, progress: Progress) -> Iterator[Any]:
+        for batch in self._reader:
+            yield from copy_text(batch, session.dialect)
+            progress.add(batch.num_rows, batch.nbytes)
+            del batch  # it must not stay while the next one is made
+
 
 _Page = tuple[str, int, Raw]  # how errors name the output, the number of the first row, the rows
 
 
-def is_paged(group: Sequence[Harvested]) -> bool:
+def is_paged(group: Sequence[ResolvedOutput]) -> bool:
     """True if every output of a group is a table that comes in pages."""
     return all(isinstance(item.source, RowSource) for item in group)
 
@@ -36,7 +114,7 @@ class PagedRows:
 
     def __init__(
         self,
-        group: Sequence[Harvested],
+        group: Sequence[ResolvedOutput],
         chosen: Mapping[str, str] | None,
         types: Mapping[str, pa.DataType],
         seen: dict[str, ColumnStats],
@@ -52,7 +130,7 @@ class PagedRows:
             self._learn(self._first[2])
         if not set(chosen or ()) <= set(names) or not set(types) <= set(names):
             self.close()
-            raise Misfit("a column is unknown")
+            raise RestartLoad("a column is unknown")
         self._chosen = dict(chosen or {name: name for name in seen})
 
     @property
@@ -70,7 +148,7 @@ class PagedRows:
     ) -> None:
         """Write page after page."""
         if not session.can_copy:
-            raise Misfit("the database has no COPY … FROM STDIN")
+            raise RestartLoad("the database has no COPY … FROM STDIN")
         reader = pa.RecordBatchReader.from_batches(self.schema, self._batches(self.schema))
         ArrowRows(reader).into(session, table, names, progress, typed=typed)
 
@@ -106,7 +184,7 @@ class PagedRows:
         changed = [name for name, one in self._seen.items() if before.get(name) != kept_type(one)]
         if changed:
             kinds = ", ".join(f"{name!r} is {kept_type(self._seen[name])}" for name in changed)
-            raise Misfit(f"the first page had other types: {kinds}", is_learnt=True)
+            raise RestartLoad(f"the first page had other types: {kinds}", is_learnt=True)
 
     def _learn(self, raw: Raw) -> None:
         for name in raw.names if self._wanted is None else raw.seen:

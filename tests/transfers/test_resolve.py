@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.protocol.model import Run, RunState
-from airflow_workflow_provider.transfers.harvest import harvest
 from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.resolve import resolve_outputs
 from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
 from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
 from tests.transfers.conftest import Task
@@ -184,7 +184,7 @@ def test_an_argument_that_makes_no_sense_is_named(tables, sqlite, options, said)
 
 def test_a_name_is_made_fit_for_where_it_stands(tables):
     run = replace(run_with("../a b"), run_id="..")
-    (item,) = harvest(run, conn_id=None, output_name=None, on_missing_output="fail", log=None)
+    (item,) = resolve_outputs(run, conn_id=None, output_name=None, on_missing_output="fail", log=None)
     assert item.filled("{run_id}/{output}/{index}.csv", r"[^\w.=+-]") == "_/.._a_b/0.csv"
     assert item.filled("t_{output}{other}", r"\W") == "t____a_b{other}"
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.sinks.sql_dialects import MARK
-from airflow_workflow_provider.transfers.sinks.sql_names import TableName
-from airflow_workflow_provider.transfers.sinks.sql_session import SqlSession
+from airflow_workflow_provider.transfers.sql.dialects import MARK
+from airflow_workflow_provider.transfers.sql.names import TableName
+from airflow_workflow_provider.transfers.sql.session import SqlSession
 
 TABLE = "airflow_workflow_loads"
 KEPT = timedelta(days=90)
@@ -26,8 +26,8 @@ _COLUMNS = {"load_key": "key", "loaded_at": "key", "row_count": "int", "result":
 _CLAIM = -1  # rows of a load that has begun to make its table, where making one commits
 
 
-class Ledger:
-    """The ledger next to one target, for one attempt; does nothing where the database refuses the table."""
+class LoadLog:
+    """The load_log next to one target, for one attempt; does nothing where the database refuses the table."""
 
     def __init__(self, session: SqlSession, target: TableName, attempt: Attempt, log: logging.Logger | Any) -> None:
         self._session, self._attempt, self._log = session, attempt, log
