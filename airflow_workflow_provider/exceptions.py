@@ -16,6 +16,7 @@
       - FinalUnknownStart          the same where a retry could only start another run: not retried
     + RunFailed                    the run ended badly; ``run`` tells
     + RunCancelled                 somebody cancelled the run; ``run`` tells
+    + CancelRefused                the server did not take a request to cancel the run
     + RunTimedOut                  the run did not end in time; ``run`` tells
       - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout: not retried)
     + OutputUnavailable            the run has no such result, or not yet
@@ -92,6 +93,13 @@ class UnknownStart(WorkflowError):
 
 class FinalUnknownStart(UnknownStart, AirflowFailException):
     """The same where a retry would blindly start another run: below Airflow 3.3, or with ``reattach=False``."""
+
+
+class CancelRefused(WorkflowError):
+    """The server said that it does not cancel the run; the run goes on.
+
+    Any other `WorkflowError` of a cancel request means that its effect is unknown.
+    """
 
 
 class OutputUnavailable(WorkflowError):

@@ -30,10 +30,15 @@ def owner(system: str | None, conn_id: str | None) -> dict[str, str]:
     return {"system": system, "conn_id": conn_id or system_class(system).default_conn_id} if system else {}
 
 
-def values_of(connection: Connection, extra: Mapping[str, Any] | None = None) -> ConnectionValues:
-    """Give the plain values of an Airflow connection."""
+def values_of(connection: Connection, extra: Mapping[str, Any] | None = None, *, conn_id: str = "") -> ConnectionValues:
+    """Give the plain values of an Airflow connection.
+
+    :param extra: the extras, where they have been read already.
+    :param conn_id: the id that was asked for. It wins over the object's own: some secrets backends leave that empty
+        or put another name there.
+    """
     return ConnectionValues(
-        conn_id=connection.conn_id or "",
+        conn_id=conn_id or connection.conn_id or "",
         host=connection.host or "",
         schema=connection.schema or "",
         port=int(connection.port) if connection.port else None,
@@ -41,6 +46,16 @@ def values_of(connection: Connection, extra: Mapping[str, Any] | None = None) ->
         password=connection.password or "",
         extra=connection.extra_dejson if extra is None else extra,
     )
+
+
+def check_type(system: type[WorkflowSystem], connection: Connection, conn_id: str) -> None:
+    """Refuse a connection of another type, which holds credentials for another product; an empty type is allowed."""
+    found = str(connection.conn_type or "").strip()
+    if found and found.lower().replace("-", "_") != system.key.lower().replace("-", "_"):
+        raise InvalidConnection(
+            f"connection {conn_id!r} is of type {found}, this operator wants {system.key}; "
+            f"name a connection of type {system.key}, or correct the type of this one"
+        )
 
 
 def load_system(key: str, conn_id: str) -> WorkflowSystem:
@@ -52,7 +67,8 @@ def load_system(key: str, conn_id: str) -> WorkflowSystem:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
-    system = made(values_of(connection))
+    check_type(made, connection, conn_id)
+    system = made(values_of(connection, conn_id=conn_id))
     for secret in system.secrets:
         mask_secret(secret)
     return system
@@ -66,7 +82,8 @@ async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
         extra = await get_async_extra_dejson(connection)
     except AirflowNotFoundException as error:
         raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
-    system = made(values_of(connection, extra))
+    check_type(made, connection, conn_id)
+    system = made(values_of(connection, extra, conn_id=conn_id))
     for secret in system.secrets:
         await amask(secret)
     return system

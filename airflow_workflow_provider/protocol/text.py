@@ -1,0 +1,51 @@
+"""Text from servers, cleaned where it enters: every database stores it and no terminal or log line obeys it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# Control characters other than tab and newline, halves of surrogate pairs, and what turns the direction of text.
+# PostgreSQL stores no NUL, UTF-8 has no surrogates, a terminal obeys the rest.
+_CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069"
+_UNCLEAN = re.compile(f"[{_CONTROLS}\u2028\u2029]")
+_LINE_BREAKS = re.compile("\r\n|[\u2028\u2029\x85]")
+_REPLACED = re.compile(f"[{_CONTROLS}]")
+_WHITE_SPACE = re.compile(r"[\t\n ]+")
+CUT = "… (cut: {} characters in all)"
+
+
+def clean_text(text: str) -> str:
+    """Replace what cannot be stored or shown: control characters but tab and newline, and lone surrogates.
+
+    Each becomes U+FFFD. A line break of another kind becomes a newline.
+    """
+    if text.isprintable() or not _UNCLEAN.search(text):
+        return text
+    return _REPLACED.sub(REPLACEMENT, _LINE_BREAKS.sub("\n", text))
+
+
+def one_line(text: str) -> str:
+    """Clean a text and put it on one line: in a log, a second line could pass for one of ours."""
+    return _WHITE_SPACE.sub(" ", clean_text(text)).strip()
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Cut a text to ``limit`` characters; a note at the end says how many there were."""
+    if len(text) <= limit:
+        return text
+    note = CUT.format(len(text))
+    return text[: max(limit - len(note), 0)] + note
+
+
+def clean_value(value: Any) -> Any:
+    """Clean every text of a JSON value, keys included."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, Mapping):
+        return {clean_text(key) if isinstance(key, str) else key: clean_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean_value(item) for item in value]
+    return value
