@@ -32,7 +32,7 @@ def get_cli_commands() -> list[Any]:
 
 def _function(command: Command) -> Callable[[Namespace], None]:
     def function(options: Namespace) -> None:
-        from airflow_workflow_provider.cli.running import run
+        from airflow_workflow_provider.cli.execute import run
 
         sys.exit(run(command, options, f"airflow {GROUP}"))
 

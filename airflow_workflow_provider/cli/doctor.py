@@ -6,10 +6,10 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from airflow_workflow_provider.cli import codes
-from airflow_workflow_provider.cli.given import hook_of, run_of
+from airflow_workflow_provider.cli import exit_codes
+from airflow_workflow_provider.cli.arguments import hook_of, run_of
 from airflow_workflow_provider.cli.handshake import Place, encrypted, reached
-from airflow_workflow_provider.cli.observing import Seen, observed
+from airflow_workflow_provider.cli.measure import Seen, observed
 from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
@@ -50,7 +50,7 @@ def doctor(options: Namespace, terminal: Terminal) -> Result:
 
 def _result(checks: list[Check]) -> Result:
     rows = [{"check": one.check, "result": one.result, "detail": " ".join(one.detail.split())} for one in checks]
-    return Result(rows, code=codes.FAILED if any(one.result == WRONG for one in checks) else codes.DONE)
+    return Result(rows, code=exit_codes.FAILED if any(one.result == WRONG for one in checks) else exit_codes.DONE)
 
 
 def _credentials(hook: WorkflowHook, seen: Seen) -> Check:

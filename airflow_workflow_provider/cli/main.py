@@ -34,6 +34,6 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and give its exit code."""
     options = parser().parse_args(argv)
-    from airflow_workflow_provider.cli.running import run
+    from airflow_workflow_provider.cli.execute import run
 
     return run(options.table_entry, options, PROGRAM)

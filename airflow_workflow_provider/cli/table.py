@@ -91,17 +91,17 @@ COMMON = (
 )
 
 COMMANDS = (
-    Command("systems", "List the systems and what each API can", f"{PACKAGE}.looking.systems", COMMON),
+    Command("systems", "List the systems and what each API can", f"{PACKAGE}.list_status.systems", COMMON),
     Command(
         "workflows",
         "List the workflows that a connection may start",
-        f"{PACKAGE}.looking.workflows",
+        f"{PACKAGE}.list_status.workflows",
         (CONN, *COMMON),
     ),
     Command(
         "runs",
         "List the runs of a workflow, newest first",
-        f"{PACKAGE}.looking.runs",
+        f"{PACKAGE}.list_status.runs",
         (
             CONN,
             WORKFLOW,
@@ -117,28 +117,28 @@ COMMANDS = (
     Command(
         "start",
         "Start a run, and wait for it if asked to",
-        f"{PACKAGE}.acting.start",
+        f"{PACKAGE}.start_cancel.start",
         (CONN, WORKFLOW, PARAMETER, PARAMETERS, OPTION, *WAITING, *COMMON),
         "Start a run. Ctrl-C while it waits leaves the run going.",
     ),
     Command(
         "status",
         "Look at a run, and wait for its end if asked to",
-        f"{PACKAGE}.looking.status",
+        f"{PACKAGE}.list_status.status",
         (CONN, RUN, OF_WORKFLOW, OPTION, *WAITING, *COMMON),
         "Look at a run. The exit code tells its state: 0 succeeded, 1 failed, 3 cancelled, 4 still going.",
     ),
     Command(
         "cancel",
         "Cancel a run",
-        f"{PACKAGE}.acting.cancel",
+        f"{PACKAGE}.start_cancel.cancel",
         (CONN, RUN, OF_WORKFLOW, OPTION, *WAITING, *COMMON),
         "Cancel a run. It is done (exit code 0) when the request was taken, with --wait when the run is over.",
     ),
     Command(
         "output",
         "Download an output of a run, or list its outputs",
-        f"{PACKAGE}.fetching.output",
+        f"{PACKAGE}.download.output",
         (
             CONN,
             RUN,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_workflow_provider.cli import codes
+from airflow_workflow_provider.cli import exit_codes
 
 Row = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ class Result:
     rows: Sequence[Row] = ()
     data: Sequence[Any] | None = None
     sheet: Row | None = None
-    code: int = codes.DONE
+    code: int = exit_codes.DONE
     note: str = ""
     silent: bool = False
 

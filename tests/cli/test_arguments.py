@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_workflow_provider import exceptions
-from airflow_workflow_provider.cli import codes, values
+from airflow_workflow_provider.cli import exit_codes, values
+from airflow_workflow_provider.cli.execute import code_of
 from airflow_workflow_provider.cli.main import parser
-from airflow_workflow_provider.cli.running import code_of
 from airflow_workflow_provider.cli.table import COMMANDS
 from tests.cli.calling import ROOT, called
 
@@ -180,10 +180,10 @@ def test_options_are_json_where_they_can_be(text, pair):
 def test_every_error_has_the_code_of_what_the_reader_should_do():
     errors = [one for one in vars(exceptions).values() if isinstance(one, type) and issubclass(one, Exception)]
     found = {one.__name__: code_of(one("x")) for one in errors if one.__module__ == exceptions.__name__}
-    assert found["InvalidConnection"] == found["PermissionDenied"] == codes.CONNECTION
-    assert found["InvalidArgument"] == found["CancelNotSupported"] == codes.WRONG
-    assert found["FinalUnknownStart"] == codes.UNKNOWN_START
-    unsorted = {name for name, code in found.items() if code == codes.FAILED}
+    assert found["InvalidConnection"] == found["PermissionDenied"] == exit_codes.CONNECTION
+    assert found["InvalidArgument"] == found["CancelNotSupported"] == exit_codes.WRONG
+    assert found["FinalUnknownStart"] == exit_codes.UNKNOWN_START
+    unsorted = {name for name, code in found.items() if code == exit_codes.FAILED}
     assert unsorted == {"WorkflowError", "_RunError", "RunFailed", "TaskStopped"}
 
 
@@ -204,7 +204,7 @@ def test_no_argument_is_called_like_another_of_its_command():
 def test_the_page_names_every_command_and_every_exit_code():
     page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE))
-    assert listed == {str(code): meaning for code, meaning in codes.MEANINGS.items()}
+    assert listed == {str(code): meaning for code, meaning in exit_codes.MEANINGS.items()}
     described = re.findall(r"^\| `(\w+)[^`]*` \|", page, re.MULTILINE)
     assert described == [command.name for command in COMMANDS]
 

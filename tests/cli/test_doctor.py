@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from airflow_workflow_provider.cli.observing import Seen, observed
+from airflow_workflow_provider.cli.measure import Seen, observed
 from airflow_workflow_provider.protocol.effects import NotSent, Request, Response, Shared
 from airflow_workflow_provider.systems import SYSTEMS
 from tests.cli.calling import called

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 
-from airflow_workflow_provider.cli import codes
+from airflow_workflow_provider.cli import exit_codes
 from airflow_workflow_provider.cli.table import Command
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 
@@ -32,10 +32,10 @@ def run(command: Command, options: Namespace, program: str) -> int:
     except BrokenPipeError:
         # Whoever reads us has had enough (`| head`); nothing may be flushed into that pipe at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return result.code if result else codes.DONE
+        return result.code if result else exit_codes.DONE
     except KeyboardInterrupt:
         terminal.say("Interrupted")
-        return codes.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # a person reads this; the traceback is there for the asking
         if options.verbose:
             traceback.print_exc()
@@ -48,20 +48,20 @@ def code_of(error: BaseException) -> int:
     from airflow_workflow_provider import exceptions as errors
 
     kinds: tuple[tuple[type[BaseException], int], ...] = (
-        (Interrupted, codes.INTERRUPTED),
-        (errors.RunCancelled, codes.CANCELLED),
-        (errors.RunTimedOut, codes.GOING),
-        (errors.UnknownStart, codes.UNKNOWN_START),
-        (errors.InvalidConnection, codes.CONNECTION),
-        (errors.AuthenticationFailed, codes.CONNECTION),
-        (errors.WorkflowNotFound, codes.WRONG),
-        (errors.RequestRejected, codes.WRONG),
-        (errors.OutputUnavailable, codes.WRONG),
-        (errors.NotSupported, codes.WRONG),
-        (errors.ServerUnavailable, codes.UNAVAILABLE),
-        (errors.ProtocolError, codes.UNAVAILABLE),
+        (Interrupted, exit_codes.INTERRUPTED),
+        (errors.RunCancelled, exit_codes.CANCELLED),
+        (errors.RunTimedOut, exit_codes.GOING),
+        (errors.UnknownStart, exit_codes.UNKNOWN_START),
+        (errors.InvalidConnection, exit_codes.CONNECTION),
+        (errors.AuthenticationFailed, exit_codes.CONNECTION),
+        (errors.WorkflowNotFound, exit_codes.WRONG),
+        (errors.RequestRejected, exit_codes.WRONG),
+        (errors.OutputUnavailable, exit_codes.WRONG),
+        (errors.NotSupported, exit_codes.WRONG),
+        (errors.ServerUnavailable, exit_codes.UNAVAILABLE),
+        (errors.ProtocolError, exit_codes.UNAVAILABLE),
     )
-    return next((code for kind, code in kinds if isinstance(error, kind)), codes.FAILED)
+    return next((code for kind, code in kinds if isinstance(error, kind)), exit_codes.FAILED)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
 
-from airflow_workflow_provider.cli import codes, showing
-from airflow_workflow_provider.cli.given import hook_of, options_of, parameters_of, run_of
+from airflow_workflow_provider.cli import exit_codes, results
+from airflow_workflow_provider.cli.arguments import hook_of, options_of, parameters_of, run_of
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
-from airflow_workflow_provider.cli.waiting import awaited
+from airflow_workflow_provider.cli.wait import awaited
 from airflow_workflow_provider.exceptions import ProtocolError, ServerUnavailable, WorkflowNotFound
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Run, RunState
@@ -29,8 +29,8 @@ def start(options: Namespace, terminal: Terminal) -> Result:
     if options.wait:
         return awaited(hook, run, options, terminal)
     if run.state.is_terminal:
-        return showing.ended(run)
-    return showing.one(run, code=codes.DONE)
+        return results.ended(run)
+    return results.one(run, code=exit_codes.DONE)
 
 
 def cancel(options: Namespace, terminal: Terminal) -> Result:
@@ -43,14 +43,14 @@ def cancel(options: Namespace, terminal: Terminal) -> Result:
         run = hook.get_run(run)
     if run.state.is_terminal:
         # Some systems stop a workflow's newest run, whatever run they are asked to stop.
-        return showing.one(run, code=codes.DONE, note=f"Run {run.run_id}: it had ended, nothing was cancelled")
+        return results.one(run, code=exit_codes.DONE, note=f"Run {run.run_id}: it had ended, nothing was cancelled")
     hook.cancel_run(run)
     seen = _looked_at(hook, run)
     if options.wait:
         shown = awaited(hook, seen, options, terminal)
-        return shown if shown.code == codes.GOING else replace(shown, code=codes.DONE, note="")
+        return shown if shown.code == exit_codes.GOING else replace(shown, code=exit_codes.DONE, note="")
     note = "" if seen.state.is_terminal else f"Run {seen.run_id} was asked to stop and is still {seen.state}"
-    return showing.one(seen, code=codes.DONE, note=note)
+    return results.one(seen, code=exit_codes.DONE, note=note)
 
 
 def _looked_at(hook: WorkflowHook, run: Run) -> Run:

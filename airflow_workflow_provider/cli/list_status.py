@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_workflow_provider.cli import showing
-from airflow_workflow_provider.cli.given import hook_of, run_of
+from airflow_workflow_provider.cli import results
+from airflow_workflow_provider.cli.arguments import hook_of, run_of
 from airflow_workflow_provider.cli.terminal import Result, Terminal
-from airflow_workflow_provider.cli.waiting import awaited
+from airflow_workflow_provider.cli.wait import awaited
 from airflow_workflow_provider.systems import SYSTEMS
 
 
@@ -40,7 +40,7 @@ def runs(options: Namespace, terminal: Terminal) -> Result:
     found = hook_of(options, terminal).find_runs(options.workflow, since=options.since)
     shown = found[: options.limit] if options.limit else found
     left = len(found) - len(shown)
-    result = showing.many(shown)
+    result = results.many(shown)
     return Result(result.rows, result.data, note=f"{left} older runs are left out; --limit 0 shows all" if left else "")
 
 
@@ -49,4 +49,4 @@ def status(options: Namespace, terminal: Terminal) -> Result:
     hook = hook_of(options, terminal)
     # The first look is the moment when a wrong id shows; a wait would take it for a hiccup.
     seen = hook.get_run(run_of(options, hook))
-    return awaited(hook, seen, options, terminal) if options.wait else showing.one(seen)
+    return awaited(hook, seen, options, terminal) if options.wait else results.one(seen)

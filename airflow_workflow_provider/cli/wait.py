@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_workflow_provider.cli import codes, showing
-from airflow_workflow_provider.cli.showing import how_to_go_on
+from airflow_workflow_provider.cli import exit_codes, results
+from airflow_workflow_provider.cli.results import how_to_go_on
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.exceptions import RunTimedOut
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
@@ -17,12 +17,12 @@ from airflow_workflow_provider.protocol.poll import wait
 def awaited(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal) -> Result:
     """Wait until a run has ended and show it, or how it stood when the time was up. Raises `Interrupted`."""
     try:
-        return showing.ended(run if run.state.is_terminal else _ended(hook, run, options, terminal))
+        return results.ended(run if run.state.is_terminal else _ended(hook, run, options, terminal))
     except KeyboardInterrupt:
         raise Interrupted(f"Run {run.run_id} goes on; {how_to_go_on(hook, run, terminal)}") from None
     except RunTimedOut as error:
         seen = error.run or run
-        return showing.one(seen, code=codes.GOING, note=f"{error}; {how_to_go_on(hook, seen, terminal)}")
+        return results.one(seen, code=exit_codes.GOING, note=f"{error}; {how_to_go_on(hook, seen, terminal)}")
 
 
 def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal) -> Run:

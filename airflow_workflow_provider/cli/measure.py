@@ -1,4 +1,4 @@
-"""Drives a flow as ever, and notes what its requests came to."""
+"""Measures a flow while a driver runs it: addresses, answer times and the difference of the clocks."""
 
 from __future__ import annotations
 

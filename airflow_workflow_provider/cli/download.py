@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from airflow_workflow_provider.cli.given import hook_of, run_of
+from airflow_workflow_provider.cli.arguments import hook_of, run_of
 from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.hooks.workflow import WorkflowHook

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import Any
 
-from airflow_workflow_provider.cli import codes
+from airflow_workflow_provider.cli import exit_codes
 from airflow_workflow_provider.cli.terminal import Result, Row, Terminal
 from airflow_workflow_provider.cli.values import option
 from airflow_workflow_provider.exceptions import WorkflowError
@@ -16,11 +16,11 @@ from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Run, RunState
 
 STATE_CODES = {
-    RunState.SUCCEEDED: codes.DONE,
-    RunState.FAILED: codes.FAILED,
-    RunState.CANCELLED: codes.CANCELLED,
-    RunState.QUEUED: codes.GOING,
-    RunState.RUNNING: codes.GOING,
+    RunState.SUCCEEDED: exit_codes.DONE,
+    RunState.FAILED: exit_codes.FAILED,
+    RunState.CANCELLED: exit_codes.CANCELLED,
+    RunState.QUEUED: exit_codes.GOING,
+    RunState.RUNNING: exit_codes.GOING,
 }
 _COLUMNS = ("run_id", "state", "started_at", "ended_at", "message")
 _FIELDS = ("system", "conn_id", "workflow", "run_id", "state", "message", "url", "started_at", "ended_at")
