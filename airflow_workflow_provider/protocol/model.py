@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
@@ -12,8 +12,24 @@ from typing import Any
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.times import as_utc, iso, parse_time
 
-TEXTS = ("system", "conn_id", "workflow", "run_id", "message", "url", "state")
+# The longest text, in characters, that each field of a run object may hold. A run object may come from anybody.
+LONGEST: Mapping[str, int] = {
+    "system": 200,
+    "conn_id": 1_000,
+    "workflow": 100_000,  # a whole CALL fits
+    "run_id": 10_000,
+    "state": 20,
+    "message": 1_000_000,
+    "url": 20_000,
+    "output_location": 20_000,
+}
 IDS = ("workflow", "run_id")  # native rendering of templates makes numbers of these
+OUTPUT_LONGEST: Mapping[str, int] = {"name": 20_000, "kind": 200, "location": 20_000}
+MOST_OUTPUTS = 100_000
+MOST_FORMATS = 100
+DEEPEST = 64  # levels of nesting in ``details``
+MOST_VALUES = 1_000_000  # values in ``details``, at all levels
+LONGEST_JSON = 64 << 20  # characters of a run object's JSON text
 
 
 class RunState(str, Enum):
@@ -111,24 +127,26 @@ class Run:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | str) -> Run:
-        """Read a run object, or its JSON text; unknown keys are ignored. Raises `InvalidArgument`."""
+        """Read a run object, or its JSON text; unknown keys are ignored.
+
+        Every field has its type and a longest length; `InvalidArgument` names the field that does not fit. That a run
+        object is well formed says nothing about who wrote it: it carries no authority, see `WorkflowSystem.rebuilt`.
+        """
         document = _object(value)
-        missing = [name for name in ("system", "conn_id", "run_id") if not document.get(name)]
+        missing = [name for name in ("system", "conn_id", "run_id") if document.get(name) in (None, "")]
         if missing:
             raise InvalidArgument(f"run: the run object lacks {', '.join(missing)}")
-        given = {name: document[name] for name in TEXTS if document.get(name) is not None}
-        odd = [name for name, text in given.items() if not isinstance(text, (str, int) if name in IDS else str)]
-        if odd:
-            raise InvalidArgument(f"run: {odd[0]!r} is text in a run object, not {type(document[odd[0]]).__name__}")
-        known = {f.name for f in fields(cls)}
-        try:
-            kept = {name: item for name, item in document.items() if name in known and item is not None}
-            kept["started_at"] = parse_time(document.get("started_at"))
-            kept["ended_at"] = parse_time(document.get("ended_at"))
-            kept["outputs"] = tuple(_output(item) for item in document.get("outputs") or ())
-            return cls(**{"workflow": "", **kept})
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InvalidArgument(f"run: this is not a run object: {error}") from error
+        given: dict[str, Any] = {"workflow": ""}
+        for name, longest in LONGEST.items():
+            if document.get(name) is not None and name != "output_location":
+                given[name] = _text(name, document[name], longest, number=name in IDS)
+        given["state"] = _state(given.get("state", RunState.QUEUED.value))
+        given["started_at"], given["ended_at"] = (
+            _time(name, document.get(name)) for name in ("started_at", "ended_at")
+        )
+        given["outputs"] = _outputs(document.get("outputs"))
+        given["details"] = _details(document.get("details"))
+        return cls(**given)
 
 
 RunLike = Run | Mapping[str, Any] | str
@@ -167,16 +185,102 @@ def parse_runs(value: Any, *, system: str = "", conn_id: str = "") -> list[Run]:
     return runs
 
 
-def _output(value: Mapping[str, Any]) -> Output:
-    texts = ("name", "kind", "location")
-    if any(not isinstance(value.get(name, ""), str) for name in texts):
-        raise TypeError(f"{', '.join(texts)} of an output are text")
-    return Output(**{f.name: value[f.name] for f in fields(Output) if value.get(f.name) is not None})
+def _refused(name: str, wanted: str, value: Any) -> InvalidArgument:
+    return InvalidArgument(f"run: {name!r} is {wanted} in a run object, not {type(value).__name__}")
+
+
+def _text(name: str, value: Any, longest: int, *, number: bool = False) -> str:
+    if not isinstance(value, (str, int) if number else str) or isinstance(value, bool):
+        raise _refused(name, "text", value)
+    try:
+        text = str(value)
+    except ValueError:  # a number of thousands of digits
+        text = "0" * (longest + 1)
+    if len(text) > longest:
+        raise InvalidArgument(f"run: {name!r} has more than {longest} characters")
+    return text
+
+
+def _state(word: str) -> RunState:
+    try:
+        return RunState(word)
+    except ValueError:
+        known = ", ".join(RunState)
+        raise InvalidArgument(f"run: 'state' is one of {known} in a run object, not {word!r}") from None
+
+
+def _time(name: str, value: Any) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime, type(None))):
+        raise _refused(name, "a time", value)
+    try:
+        return parse_time(value)
+    except (ValueError, OverflowError):
+        raise InvalidArgument(f"run: {name!r} is a time in a run object, not {str(value)[:50]!r}") from None
+
+
+def _list(name: str, value: Any, most: int) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if not isinstance(value, (list, tuple)):
+        raise _refused(name, "a list", value)
+    if len(value) > most:
+        raise InvalidArgument(f"run: {name!r} has {len(value)} items; at most {most} are allowed")
+    return value
+
+
+def _outputs(value: Any) -> tuple[Output, ...]:
+    return tuple(_output(f"outputs[{index}]", item) for index, item in enumerate(_list("outputs", value, MOST_OUTPUTS)))
+
+
+def _output(place: str, value: Any) -> Output:
+    if not isinstance(value, Mapping):
+        raise _refused(place, "an object", value)
+    if "name" not in value:
+        raise InvalidArgument(f"run: '{place}' lacks name")
+    texts = {
+        name: _text(f"{place}.{name}", value[name], longest)
+        for name, longest in OUTPUT_LONGEST.items()
+        if value.get(name) is not None
+    }
+    formats = _list(f"{place}.formats", value.get("formats"), MOST_FORMATS)
+    words = tuple(_text(f"{place}.formats[{index}]", word, 200) for index, word in enumerate(formats))
+    return Output(**{"name": "", **texts}, formats=words)
+
+
+def _details(value: Any) -> Mapping[str, Any]:
+    """Check ``details``: a mapping of JSON values, neither too deep nor too many."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _refused("details", "an object", value)
+    left: list[tuple[str, Any, int]] = [("details", value, 0)]
+    count = 0
+    while left:
+        place, item, depth = left.pop()
+        count += 1
+        if depth > DEEPEST:
+            raise InvalidArgument(f"run: 'details' is nested deeper than {DEEPEST} levels")
+        if count + len(left) > MOST_VALUES:
+            raise InvalidArgument(f"run: 'details' has more than {MOST_VALUES} values")
+        if isinstance(item, Mapping):
+            odd = next((key for key in item if not isinstance(key, str)), None)
+            if odd is not None:
+                raise InvalidArgument(f"run: {place!r} has the key {odd!r}; every key is text in a run object")
+            left += [(f"{place}.{key}"[:200], inner, depth + 1) for key, inner in item.items()]
+        elif isinstance(item, (list, tuple)):
+            left += [(place, inner, depth + 1) for inner in item]
+        elif not isinstance(item, (str, int, float, bool, type(None))):
+            raise _refused(place, "a JSON value", item)
+    return value
 
 
 def _json(text: str) -> Any:
+    if len(text) > LONGEST_JSON:
+        raise InvalidArgument(f"run: the JSON text has more than {LONGEST_JSON} characters")
     try:
         return json.loads(text)
+    except RecursionError:
+        raise InvalidArgument("run: the JSON text is nested too deeply") from None
     except ValueError as error:
         raise InvalidArgument(f"run: this is not JSON: {error}") from error
 

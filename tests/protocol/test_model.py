@@ -185,6 +185,47 @@ def test_what_is_no_run_is_refused_and_named(value):
         parse_run(value)
 
 
+def nested(levels):
+    """A value that is nested so deep."""
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (with_("system", 7), "'system' is text"),
+        (with_("run_id", True), "'run_id' is text"),
+        (with_("run_id", "1" * 10_001), "'run_id' has more than 10000"),
+        (with_("conn_id", "c" * 1_001), "'conn_id' has more than"),
+        (with_("message", "m" * 1_000_001), "'message' has more than"),
+        (with_("url", "h" * 20_001), "'url' has more than"),
+        (with_("state", "exploded"), "'state' is one of queued, running"),
+        (with_("started_at", {}), "'started_at' is a time"),
+        (with_("ended_at", "1e999"), "'ended_at' is a time"),
+        (with_("outputs", {"name": "t"}), "'outputs' is a list"),
+        (with_("outputs", [{"name": "t"}, 5]), r"'outputs\[1\]' is an object"),
+        (with_("outputs", [{"name": 5}]), r"'outputs\[0\].name' is text"),
+        (with_("outputs", [{"name": "t", "location": "l" * 20_001}]), r"'outputs\[0\].location' has more than"),
+        (with_("outputs", [{"name": "t", "formats": "csv"}]), r"'outputs\[0\].formats' is a list"),
+        (with_("outputs", [{"name": "t", "formats": [5]}]), r"'outputs\[0\].formats\[0\]' is text"),
+        (with_("outputs", [{"name": "t"}] * 100_001), "'outputs' has 100001 items"),
+        (with_("details", [1]), "'details' is an object"),
+        (with_("details", {"a": {1: 2}}), r"'details.a' has the key 1"),
+        (with_("details", {"a": b"x"}), r"'details.a' is a JSON value"),
+        (with_("details", {"a": nested(65)}), "'details' is nested deeper"),
+        ('{"details": ' + "[" * 100_000, "nested too deeply|not JSON"),
+    ],
+    ids=short,
+)
+def test_the_field_that_does_not_fit_is_named(value, named):
+    """A run object may come from anybody: types, lengths and depth are checked."""
+    with pytest.raises(InvalidArgument, match=f"^run: .*(?:{named})"):
+        parse_run(value)
+
+
 @pytest.mark.parametrize("value", [[], (), "[]", [None], Lazy([])], ids=short)
 def test_no_run_at_all_is_an_error(value):
     with pytest.raises(InvalidArgument, match=r"^run: "):
