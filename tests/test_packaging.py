@@ -47,10 +47,13 @@ def test_airflow_lists_the_provider():
 
 
 @pytest.mark.system
-def test_the_wheel_holds_every_module_the_type_marker_and_the_licence(wheel):
+def test_the_wheel_holds_every_module_the_examples_the_type_marker_and_the_licence(wheel):
     names = set(wheel.namelist())
     modules = (ROOT / "airflow_workflow_provider").rglob("*.py")
     assert {str(path.relative_to(ROOT)) for path in modules} <= names
+    assert {
+        f"airflow_workflow_provider/{path.relative_to(ROOT)}" for path in (ROOT / "example_dags").glob("*.py")
+    } <= names
     assert "airflow_workflow_provider/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     folders = {name.split("/")[0].partition("-")[0] for name in names}

@@ -171,4 +171,15 @@ COMMANDS = (
             *COMMON,
         ),
     ),
+    Command(
+        "examples",
+        "Copy the example DAGs into a folder",
+        f"{PACKAGE}.copying.examples",
+        (
+            _argument("directory", metavar="DIR", help="folder to copy to, such as your DAG folder; made if missing"),
+            _argument("--force", action="store_true", help="replace files that exist"),
+            *COMMON,
+        ),
+        "Copy the example DAGs of this package into a folder. All of them run against the sandbox.",
+    ),
 )
