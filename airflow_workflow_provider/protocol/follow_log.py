@@ -1,0 +1,320 @@
+"""Following the log of a run while it goes on: every line once and in order, within bounds, without harm to the wait.
+
+The rules of this file. A line counts as written when the driver has performed its `WriteLog`, which writes first and
+stores the `LogState` after that: whoever takes over continues behind the last line that was stored. An error of the
+log is a line in the log and never an error of the wait. The log has an interval of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
+    NotSupported,
+    RequestRejected,
+    TaskStopped,
+    WorkflowError,
+    WorkflowNotFound,
+)
+from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Sleep, T, TransportError
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.run_log import (
+    MOST_PAGES,
+    Cursor,
+    CursorLost,
+    HasLog,
+    LogLine,
+    LogPage,
+    progress_text,
+    read_all,
+    secrets_of,
+    shown,
+    tidy,
+)
+
+INTERVAL = 30.0  # seconds between two requests for the log of a run
+SHORTEST = 1.0  # seconds; no setting makes that interval shorter
+LONGEST = 600.0  # seconds between two requests for a log that cannot be read
+REQUEST_TIMEOUT = 10.0  # seconds that a request for a log may take: the wait for the run pauses meanwhile
+REFUSALS = 5  # requests in a row that are refused, after which the log is not asked for any more
+BATCH = 100  # lines that are written at once; an event loop does other work between two batches
+LINES_A_MINUTE = 20_000
+CHARACTERS_A_MINUTE = 4_000_000
+TAIL = 200  # lines that a resumed task writes again where the triggerer's log may be lost
+REFUSED = (AuthenticationFailed, WorkflowNotFound, RequestRejected)
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """How far the log of a run is written; it travels as JSON from process to process.
+
+    ``skip`` lines after ``cursor`` are written already. ``lines`` counts all that were written or left out.
+    """
+
+    run_id: str
+    cursor: Cursor = None
+    skip: int = 0
+    lines: int = 0
+    progress: str = ""
+    is_over: bool = False
+    """True where the log is not asked for any more."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the state as a JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, value: Any, run_id: str) -> LogState:
+        """Read what `to_json` gave; anything else, and the state of another run's log, is the beginning."""
+        if not isinstance(value, Mapping) or value.get("run_id") != run_id:
+            return cls(run_id)
+        cursor, progress = value.get("cursor"), value.get("progress")
+        counts = [value.get(name) for name in ("skip", "lines")]
+        skip, lines = (n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else 0 for n in counts)
+        return cls(
+            run_id,
+            cursor,
+            skip,
+            lines,
+            progress if isinstance(progress, str) else "",
+            value.get("is_over") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLog:
+    """Effect: write these lines to the task's log, then store the state that holds from then on."""
+
+    lines: Sequence[LogLine]
+    state: LogState
+
+
+@dataclass(frozen=True, slots=True)
+class LogTurn:
+    """Effect: ask for a turn to read a log; the answer is the seconds to wait until then, 0 for now.
+
+    A driver that serves many runs gives few turns a second.
+    """
+
+    run_id: str
+
+
+@dataclass(slots=True)
+class _Minute:
+    """How much was written within the running minute."""
+
+    began: float = float("-inf")
+    lines: int = 0
+    characters: int = 0
+
+    def begin(self, now: float) -> None:
+        if now - self.began >= 60:
+            self.began, self.lines, self.characters = now, 0, 0
+
+    def takes(self, line: LogLine) -> bool:
+        """Count a line, and tell whether there is room for it."""
+        if self.lines >= LINES_A_MINUTE or self.characters >= CHARACTERS_A_MINUTE:
+            return False
+        self.lines += 1
+        self.characters += len(line.text)
+        return True
+
+
+@dataclass(slots=True)
+class LogFollower:
+    """Follows the log of one run.
+
+    ``due`` is the moment (seconds since 1970) of its next request. ``interval`` is in seconds; ``phase`` (0 to 1)
+    shifts the first request, so that many followers that begin together do not ask together.
+    """
+
+    system: Any
+    state: LogState
+    interval: float = INTERVAL
+    phase: float = 0.0
+    due: float = float("-inf")
+    failures: int = 0
+    refusals: int = 0
+    minute: _Minute = field(default_factory=_Minute)
+
+    @classmethod
+    def of(
+        cls, system: Any, run: Run, state: Any = None, *, interval: float = INTERVAL, phase: float = 0.0
+    ) -> LogFollower:
+        """Follow the log of a run from a `LogState` as JSON, or from its beginning."""
+        return cls(system, LogState.from_json(state, run.run_id), max(interval, SHORTEST), phase)
+
+    @property
+    def is_over(self) -> bool:
+        """True where the log is not asked for any more."""
+        return self.state.is_over
+
+    def left(self, now: float) -> float | None:
+        """Give the seconds until the log is to be asked for; None where it never is."""
+        if self.is_over or self._is_free:
+            return None
+        if self.due == float("-inf"):
+            self.due = now + self.phase * self.interval
+        return max(self.due - now, 0.0)
+
+    def step(self, run: Run) -> Flow[None]:
+        """Write what is new, if the log is due. Raises nothing but `TaskStopped`."""
+        if self.is_over:
+            return
+        now = yield Now()
+        if not self._is_free and (self.left(now) or 0.0) > 0:
+            return
+        if not self._is_free and (wait := (yield LogTurn(run.run_id))):
+            self.due = now + wait
+            return
+        yield from self._read(run)
+        self.due = (yield Now()) + self._pause()
+
+    def finish(self, run: Run) -> Flow[None]:
+        """Write what is new, due or not: the run is over. Raises nothing but `TaskStopped`."""
+        if not self.is_over:
+            yield from self._read(run, is_last=True)
+
+    def tail(self, run: Run, count: int = TAIL) -> Flow[list[LogLine]]:
+        """Give the last lines that were written already, read again; none where that cannot be done."""
+        if self.is_over or not self.state.lines:
+            return []
+        try:
+            found = yield from read_all(self.system, run)
+        except (WorkflowError, CursorLost):
+            return []
+        return found[: self.state.lines][-count:]
+
+    @property
+    def _is_free(self) -> bool:
+        return bool(getattr(self.system, "log_from_run", False))
+
+    def _pause(self) -> float:
+        return min(self.interval * 2.0 ** min(self.failures, 16), max(LONGEST, self.interval))
+
+    def _read(self, run: Run, *, is_last: bool = False) -> Flow[None]:
+        try:
+            is_whole = yield from self._pages(run)
+            if is_last and not is_whole:
+                yield from self._say(f"The rest of the log of run {run.run_id} is left out: it is too long", "warning")
+        except TaskStopped:
+            raise
+        except NotSupported as error:
+            yield from self._end(f"Run {run.run_id} has no log to follow: {error}", "info")
+        except Exception as error:  # noqa: BLE001  # whatever a log does, the wait for its run goes on
+            yield from self._failed(run, error, is_last=is_last)
+        else:
+            self.failures = self.refusals = 0
+
+    def _failed(self, run: Run, error: Exception, *, is_last: bool) -> Flow[None]:
+        self.failures += 1
+        self.refusals = self.refusals + 1 if isinstance(error, REFUSED) else 0
+        text = str(error).partition("\n")[0] or type(error).__name__
+        if is_last:
+            yield from self._say(f"The rest of the log of run {run.run_id} cannot be read: {text}", "warning")
+        elif self.refusals >= REFUSALS:
+            yield from self._end(f"The log of run {run.run_id} is not asked for any more: {text}", "warning")
+        elif self.failures == 1:
+            yield from self._say(f"The log of run {run.run_id} cannot be read at the moment: {text}", "warning")
+
+    def _pages(self, run: Run) -> Flow[bool]:
+        """Read pages up to the last one; False where there are more."""
+        if not isinstance(self.system, HasLog):
+            raise NotSupported(f"{getattr(self.system, 'label', self.system)} gives no log of its runs")
+        for _ in range(MOST_PAGES):
+            page = yield from self._page(run)
+            if page.note:
+                yield from self._say(page.note, "warning")
+            yield from self._write(page)
+            if not page.more:
+                return True
+        return False
+
+    def _page(self, run: Run) -> Flow[LogPage]:
+        try:
+            page: LogPage = yield from briefly(self.system.read_log(run, self.state.cursor))
+        except CursorLost:
+            self.state = replace(self.state, cursor=None, skip=0)
+            page = yield from briefly(self.system.read_log(run, None))
+            # The log from its beginning again: what was written of it is skipped, if it is there.
+            if self.state.lines <= len(page):
+                self.state = replace(self.state, skip=self.state.lines)
+            else:
+                page = replace(page, note=page.note or "The server's log begins again")
+        return page
+
+    def _write(self, page: LogPage) -> Flow[None]:
+        self.minute.begin((yield Now()))
+        lines = iter(page)
+        skipped = sum(1 for _ in islice(lines, self.state.skip))
+        base = self.state.skip if skipped == self.state.skip else 0
+        left_out = written = 0
+        while batch := list(islice(lines, BATCH)):
+            kept = [line for line in batch if self.minute.takes(line)]
+            left_out += len(batch) - len(kept)
+            written += len(batch)
+            if kept:
+                self.state = replace(self.state, skip=base + written, lines=self.state.lines + len(batch))
+                yield WriteLog([part for line in kept for part in tidy(line, self._secrets)], self.state)
+            else:
+                self.state = replace(self.state, lines=self.state.lines + len(batch))
+            yield Sleep(0)
+        progress = progress_text(page.progress) or self.state.progress
+        news = []
+        if left_out:
+            news.append(LogLine(None, "warning", f"{left_out} lines were left out: the run writes too much a minute"))
+        if progress != self.state.progress:
+            news.append(LogLine(None, "info", f"progress: {progress}"))
+        if news or written or page.cursor != self.state.cursor or self.state.skip:
+            self.state = replace(self.state, cursor=page.cursor, skip=0, progress=progress)
+            yield WriteLog(news, self.state)
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        return secrets_of(self.system)
+
+    def _say(self, text: str, level: str) -> Flow[None]:
+        yield WriteLog(list(tidy(LogLine(None, level, text.replace("\n", " ")), self._secrets)), self.state)
+
+    def _end(self, text: str, level: str) -> Flow[None]:
+        self.state = replace(self.state, is_over=True)
+        yield from self._say(text, level)
+
+
+def briefly(flow: Flow[T]) -> Flow[T]:
+    """Drive a flow whose requests nobody depends on: each may take a few seconds only, and may fail."""
+    reply: Any = None
+    error: Exception | None = None
+    try:
+        while True:
+            effect = flow.throw(error) if error else flow.send(reply)
+            reply = error = None
+            if isinstance(effect, Request):
+                limit = min(effect.timeout or REQUEST_TIMEOUT, REQUEST_TIMEOUT)
+                effect = effect.changed(timeout=limit)
+            try:
+                reply = yield effect
+            except (TransportError, WorkflowError) as failure:
+                error = failure
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        flow.close()
+
+
+Writer = Callable[[Sequence[LogLine]], None]
+
+
+def writer(log: Any) -> Writer:
+    """Give a function that writes lines to a logger, each at its level; debug lines count as information."""
+
+    def write(lines: Sequence[LogLine]) -> None:
+        for line in lines:
+            getattr(log, "info" if line.level == "debug" else line.level)("%s", shown(line))
+
+    return write

@@ -1,0 +1,216 @@
+"""The log of a run as its system gives it: lines, a cursor that marks a place between them, and progress."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
+
+from airflow_workflow_provider.exceptions import NotSupported
+from airflow_workflow_provider.protocol.auth import redacted
+from airflow_workflow_provider.protocol.effects import Flow
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.text import clean_text, cut_text
+from airflow_workflow_provider.protocol.times import iso
+
+LINE = 2_000  # characters of a line that are shown
+LOOKED_AT = 4 * LINE  # characters of a line that are cleaned; the others are dropped before
+MOST_PAGES = 200  # pages that one read takes
+REMEMBERED = 256  # lines of which a cursor of `unseen` holds the digests
+MATCHING = 8  # lines at its end by which a log that lost its beginning is recognised
+LEVELS = ("debug", "info", "warning", "error")
+_DIGEST = 4  # bytes
+# ECMA-48: control sequences, operating system commands and the like, single-character escapes; and control sequences
+# whose escape character was cleaned before.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x9b[0-?]*[@-~]"
+    r"|\ufffd\[(?:[0-9;?]+[A-Za-z]|[mKHJ])"
+)
+
+Cursor = Any  # a JSON value that only the system reads; None stands for the beginning
+
+
+class LogLine(NamedTuple):
+    """One line of a run's log. ``time`` is aware or None, ``level`` is debug, info, warning or error."""
+
+    time: datetime | None
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class LogPage(Sequence[LogLine]):
+    """Lines of a run's log that follow a cursor, and the cursor behind them.
+
+    ``progress`` tells how far the run is, as a fraction from 0 to 1 or in words such as ``"node 3 of 7"``. ``more``
+    says that further lines can be read at once. ``note`` is a sentence about the log itself, for people.
+    """
+
+    lines: Iterable[LogLine] = ()
+    cursor: Cursor = None
+    progress: str | float | None = None
+    more: bool = False
+    note: str = ""
+
+    @overload
+    def __getitem__(self, index: int) -> LogLine: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LogLine]: ...
+    def __getitem__(self, index: int | slice) -> LogLine | Sequence[LogLine]:
+        return self._all[index]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return iter(self.lines)
+
+    @property
+    def _all(self) -> Sequence[LogLine]:
+        if not isinstance(self.lines, Sequence):  # it may be made while it is read
+            object.__setattr__(self, "lines", list(self.lines))
+        return self.lines  # type: ignore[return-value]  # a sequence by now
+
+
+class CursorLost(Exception):
+    """The server does not know the place in the log that a cursor stands for."""
+
+
+@runtime_checkable
+class HasLog(Protocol):
+    """A system that gives the log of a run.
+
+    The class attribute ``log_from_run = True`` says that the lines come from the run as the last poll saw it, so that
+    reading them takes no request.
+    """
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Give the lines after a cursor, oldest first; None stands for the beginning.
+
+        ``run`` is the run as it was last seen. Raises `NotSupported` where this run has no log, and `CursorLost`.
+        """
+        ...
+
+
+def shown(line: LogLine) -> str:
+    """Give a line as a task's log shows it: with the time that the server gave it."""
+    moment = iso(line.time.replace(microsecond=line.time.microsecond // 1000 * 1000)) if line.time else ""
+    return f"[run log]{f' {moment}' if moment else ''}{' DEBUG' if line.level == 'debug' else ''} {line.text}"
+
+
+def tidy(line: LogLine, secrets: tuple[str, ...]) -> Iterator[LogLine]:
+    """Clean a line: no escape sequence, no control character, no secret, not too long; a break makes two of it."""
+    level = line.level if line.level in LEVELS else "info"
+    text = (line.text if isinstance(line.text, str) else str(line.text))[:LOOKED_AT]
+    if not text.isprintable() or "\ufffd" in text:
+        text = _ESCAPES.sub("", text)
+    text = redacted(clean_text(text.rstrip()), secrets)
+    if len(text) > LINE:
+        text = f"{text[:LINE]}… (cut: {len(line.text)} characters in all)"
+    if "\n" not in text:
+        yield LogLine(line.time, level, text)
+        return
+    for part in text.split("\n"):
+        yield LogLine(line.time, level, part)
+
+
+def unseen(lines: Sequence[LogLine], cursor: Cursor) -> LogPage:
+    """Give the new lines of a log that the API gives as a whole each time.
+
+    The cursor holds how many lines were seen and a digest of them. A log whose lines moved, or that lost its
+    beginning, is compared line by line as far as the cursor remembers.
+    """
+    marks = [_mark(line) for line in lines]
+    known = _Known.of(cursor)
+    end = {"n": len(marks), "digest": _digest(marks), "last": _packed(marks[-REMEMBERED:])}
+    if known.count <= len(marks) and known.digest == _digest(marks[: known.count]):
+        return LogPage(lines[known.count :], end)
+    last = known.last[-MATCHING:]
+    for at in range(len(marks), len(last) - 1, -1) if len(last) == MATCHING else ():
+        if marks[at - len(last) : at] == last:
+            return LogPage(lines[at:], end)
+    if known.count <= REMEMBERED:
+        left = list(known.last)
+        new = [line for line, mark in zip(lines, marks, strict=True) if not _taken(left, mark)]
+        return LogPage(new, end)
+    if len(marks) < known.count and not marks:
+        return LogPage((), cursor, note="The server gives no log of this run any more")
+    return LogPage(lines, end, note="The server gives another log than before; it follows from its beginning")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a cursor of `unseen` holds."""
+
+    count: int
+    digest: str
+    last: list[bytes]
+
+    @classmethod
+    def of(cls, cursor: Cursor) -> _Known:
+        value = cursor if isinstance(cursor, dict) else {}
+        count, digest, last = value.get("n"), value.get("digest"), value.get("last")
+        if not isinstance(count, int) or count is True or not isinstance(digest, str) or not isinstance(last, str):
+            return cls(0, _digest([]), [])
+        packed = b""
+        with suppress(ValueError):
+            packed = base64.b64decode(last)
+        return cls(count, digest, [packed[at : at + _DIGEST] for at in range(0, len(packed), _DIGEST)])
+
+
+def _mark(line: LogLine) -> bytes:
+    return blake2b(f"{line.time}\0{line.level}\0{line.text}".encode(errors="replace"), digest_size=_DIGEST).digest()
+
+
+def _digest(marks: Sequence[bytes]) -> str:
+    return blake2b(b"".join(marks), digest_size=8).hexdigest()
+
+
+def _packed(marks: Sequence[bytes]) -> str:
+    return base64.b64encode(b"".join(marks)).decode()
+
+
+def _taken(left: list[bytes], mark: bytes) -> bool:
+    """Take a line off those that were seen; False for one that was not."""
+    if mark not in left:
+        return False
+    left.remove(mark)
+    return True
+
+
+def secrets_of(system: Any) -> tuple[str, ...]:
+    """Give what no line may show: the connection's secrets and the tokens that were fetched with them."""
+    return (*getattr(system, "secrets", ()), *getattr(getattr(system, "auth", None), "minted", ()))
+
+
+def progress_text(value: Any) -> str:
+    """Give progress in words: a fraction in per cent, anything else as a short line."""
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, (int, float)):
+        return f"{100 * min(max(value, 0.0), 1.0):.0f} %" if value == value else ""  # noqa: PLR0124  # not a number
+    return cut_text(clean_text(str(value)).replace("\n", " "), 200)
+
+
+def read_all(system: Any, run: Run, cursor: Cursor = None) -> Flow[list[LogLine]]:
+    """Read all lines after a cursor, cleaned. Raises `NotSupported` where the system gives no log."""
+    return list((yield from read_page(system, run, cursor)))
+
+
+def read_page(system: Any, run: Run, cursor: Cursor = None) -> Flow[LogPage]:
+    """Read all lines after a cursor, cleaned, as one page. Raises `NotSupported` where the system gives no log."""
+    if not isinstance(system, HasLog):
+        raise NotSupported(f"{getattr(system, 'label', system)} gives no log of its runs")
+    secrets, found = secrets_of(system), list[LogLine]()
+    page = LogPage(cursor=cursor)
+    for _ in range(MOST_PAGES):
+        page = yield from system.read_log(run, page.cursor)
+        found += [part for line in page for part in tidy(line, secrets)]
+        if not page.more:
+            break
+    return replace(page, lines=found)

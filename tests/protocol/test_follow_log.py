@@ -1,0 +1,338 @@
+"""Following a log: every line once and in order, at its own interval, within bounds, and never an error of the wait."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_workflow_provider.exceptions import (
+    NotSupported,
+    PermissionDenied,
+    ServerUnavailable,
+    TaskStopped,
+)
+from airflow_workflow_provider.protocol import follow_log
+from airflow_workflow_provider.protocol.effects import Request, Sleep
+from airflow_workflow_provider.protocol.follow_log import (
+    LINES_A_MINUTE,
+    REFUSALS,
+    LogFollower,
+    LogState,
+    LogTurn,
+    WriteLog,
+    writer,
+)
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.run_log import MOST_PAGES, CursorLost, LogLine, LogPage
+from tests.protocol.playing import Player, answer
+
+RUN = Run("acme", "c", "wf", "7")
+
+
+@dataclass
+class Server:
+    """A system with a log of numbered lines; ``cursor`` is the number of lines before."""
+
+    label: str = "Acme"
+    secrets: tuple = ("secret-value",)
+    log: list = field(default_factory=list)
+    error: Exception | None = None
+    reads: int = 0
+    page_size: int = 1_000_000
+    progress: object = None
+    forgets: bool = False
+
+    def read_log(self, run, cursor):
+        self.reads += 1
+        if self.error:
+            raise self.error
+        if self.forgets and cursor is not None:
+            raise CursorLost
+        begin = cursor or 0
+        end = min(begin + self.page_size, len(self.log))
+        found = [LogLine(None, "info", str(text)) for text in self.log[begin:end]]
+        return LogPage(iter(found), end, self.progress, more=end < len(self.log))
+        yield
+
+
+class Task(Player):
+    """A task's log: it performs what a follower asks for. After ``dies_after`` effects the process dies."""
+
+    def __init__(self, turns=0.0, dies_after=None):
+        super().__init__()
+        self.written, self.stored, self.turns, self.dies_after = [], None, turns, dies_after
+
+    def perform(self, effect):
+        if self.dies_after is not None:
+            self.dies_after -= 1
+            if self.dies_after < 0:
+                raise KeyboardInterrupt
+        if isinstance(effect, LogTurn):
+            return self.turns
+        if isinstance(effect, WriteLog):
+            self.written += [line.text for line in effect.lines]
+            self.stored = json.loads(json.dumps(effect.state.to_json()))
+            return None
+        return super().perform(effect)
+
+
+def follower(server, state=None, **more):
+    return LogFollower.of(server, RUN, state, **more)
+
+
+def test_it_writes_what_is_new_at_each_interval_and_asks_no_more_often():
+    server, task = Server(log=[1, 2]), Task()
+    following = follower(server, interval=30)
+    for _ in range(10):  # polls, ten seconds apart
+        task.play(following.step(RUN))
+        server.log.append(len(server.log) + 1)
+        task.now += 10
+    assert server.reads == 4
+    assert task.written == [str(number) for number in range(1, 12)]
+
+
+def test_the_rest_is_read_at_the_end_due_or_not():
+    server, task = Server(log=[1]), Task()
+    following = follower(server)
+    task.play(following.step(RUN))
+    server.log.append(2)
+    task.play(following.step(RUN))
+    task.play(following.finish(RUN))
+    assert task.written == ["1", "2"]
+
+
+def test_an_endless_log_is_left_at_some_point_and_says_so():
+    server, task = Server(log=list(range(1000)), page_size=1), Task()
+    task.play(follower(server).finish(RUN))
+    assert "left out" in task.written[-1]
+    assert server.reads == MOST_PAGES
+
+
+def test_the_first_request_is_shifted_by_the_phase():
+    task, following = Task(), follower(Server(log=[1]), interval=30, phase=0.5)
+    assert following.left(task.now) == 15
+    task.play(following.step(RUN))
+    assert task.written == []
+    task.now += 15
+    task.play(following.step(RUN))
+    assert task.written == ["1"]
+
+
+def test_without_a_turn_it_waits_for_one_and_asks_nothing():
+    server, task = Server(log=[1]), Task(turns=200.0)
+    following = follower(server)
+    task.play(following.step(RUN))
+    assert (server.reads, following.left(task.now)) == (0, 200)
+
+
+def test_another_process_continues_behind_the_last_line_that_was_stored():
+    server, task = Server(log=list(range(250))), Task()
+    task.play(follower(server).step(RUN))
+    server.log += range(250, 300)
+    task.play(follower(server, task.stored).step(RUN))
+    assert task.written == [str(number) for number in range(300)]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 30)), max_size=6), st.integers(20, 1000))
+def test_a_process_that_dies_between_two_effects_neither_repeats_nor_loses_a_line(deaths, page_size):
+    """The driver writes and stores in one effect, so that death comes before or after both."""
+    server, state, written = Server(page_size=page_size), None, []
+    for grown, effects in [*deaths, (0, 10_000)]:
+        server.log += range(len(server.log), len(server.log) + grown)
+        task = Task(dies_after=effects)
+        with suppress(KeyboardInterrupt):
+            task.play(follower(server, state).finish(RUN))
+        written, state = written + task.written, task.stored or state
+    assert written == [str(number) for number in range(len(server.log))]
+
+
+@pytest.mark.parametrize(
+    "state", [None, {}, "x", {"run_id": "another", "cursor": 1}, {"run_id": "7", "skip": "x", "lines": -1}]
+)
+def test_the_state_of_another_run_and_nonsense_are_the_beginning(state):
+    task = Task()
+    task.play(follower(Server(log=[1]), state).step(RUN))
+    assert task.written == ["1"]
+
+
+def test_a_log_that_cannot_be_read_is_one_line_and_asked_for_less_and_less_often():
+    server, task = Server(error=ServerUnavailable("HTTP 503: secret-value")), Task()
+    following = follower(server, interval=30)
+    pauses = []
+    for _ in range(7):
+        task.play(following.step(RUN))
+        pauses.append(following.left(task.now))
+        task.now += pauses[-1]
+    assert task.written == ["The log of run 7 cannot be read at the moment: HTTP 503: ***"]
+    assert pauses == [60, 120, 240, 480, 600, 600, 600]
+
+
+def test_nothing_is_lost_while_the_log_cannot_be_read():
+    server, task = Server(log=[1]), Task()
+    following = follower(server)
+    task.play(following.step(RUN))
+    server.error, task.now = ServerUnavailable("down"), task.now + 30
+    task.play(following.step(RUN))
+    server.error, task.now = None, task.now + 60
+    server.log += [2, 3]
+    task.play(following.step(RUN))
+    assert task.written[0] == "1"
+    assert task.written[2:] == ["2", "3"]
+
+
+def test_a_log_that_is_refused_again_and_again_is_not_asked_for_any_more():
+    server, task = Server(error=PermissionDenied("HTTP 403", status=403)), Task()
+    following = follower(server)
+    for _ in range(2 * REFUSALS):
+        task.play(following.step(RUN))
+        task.now += 10_000
+    assert server.reads == REFUSALS
+    assert "not asked for any more" in task.written[-1]
+    assert following.left(task.now) is None
+    task.play(following.finish(RUN))
+    task.play(follower(server, task.stored).finish(RUN))
+    assert server.reads == REFUSALS
+
+
+@pytest.mark.parametrize("system", [Server(error=NotSupported("there is none")), object()], ids=["run", "system"])
+def test_a_system_or_run_without_a_log_says_so_once(system):
+    task = Task()
+    following = follower(system)
+    for _ in range(3):
+        task.play(following.step(RUN))
+        task.now += 60
+    task.play(follower(system, task.stored).finish(RUN))
+    (only,) = task.written
+    assert "no log to follow" in only
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("odd"), TypeError("odd"), RecursionError("odd"), KeyError("odd")], ids=repr
+)
+def test_whatever_an_answer_does_to_the_reading_of_a_log_the_wait_goes_on(error):
+    task = Task()
+    task.play(follower(Server(error=error)).step(RUN))
+    assert "odd" in task.written[0]
+
+
+def test_a_task_that_is_stopped_stops():
+    with pytest.raises(TaskStopped):
+        Task().play(follower(Server(error=TaskStopped("killed"))).step(RUN))
+
+
+def test_a_server_that_forgot_the_cursor_is_read_from_its_beginning_and_no_line_is_repeated():
+    server, task = Server(log=[1, 2, 3]), Task()
+    following = follower(server)
+    task.play(following.step(RUN))
+    server.forgets = True
+    server.log += [4, 5]
+    task.play(following.finish(RUN))
+    assert task.written == ["1", "2", "3", "4", "5"]
+
+
+def test_a_server_that_forgot_cursor_and_lines_says_so_and_shows_what_it_has():
+    server, task = Server(log=[1, 2, 3]), Task()
+    following = follower(server)
+    task.play(following.step(RUN))
+    server.forgets, server.log = True, [9]
+    task.play(following.finish(RUN))
+    assert task.written == ["1", "2", "3", "The server's log begins again", "9"]
+
+
+def test_too_many_lines_a_minute_are_left_out_and_counted():
+    server, task = Server(log=list(range(LINES_A_MINUTE + 500))), Task()
+    following = follower(server)
+    task.play(following.step(RUN))
+    assert len(task.written) == LINES_A_MINUTE + 1
+    assert task.written[-1].startswith("500 lines were left out")
+    server.log.append("later")
+    task.now += 60
+    task.play(following.step(RUN))
+    assert task.written[-1] == "later"
+
+
+def test_lines_are_written_in_small_parts_so_that_others_are_served_in_between():
+    class Watching(Task):
+        sizes: list
+
+        def perform(self, effect):
+            self.sizes = [*getattr(self, "sizes", []), effect]
+            return super().perform(effect)
+
+    task = Watching()
+    task.play(follower(Server(log=list(range(1000)))).step(RUN))
+    batches = [len(effect.lines) for effect in task.sizes if isinstance(effect, WriteLog)]
+    assert max(batches) == follow_log.BATCH
+    assert task.sizes.count(Sleep(0)) == 10
+
+
+def test_progress_is_written_when_it_changes():
+    server, task = Server(progress=0.25), Task()
+    following = follower(server)
+    for value in (0.25, 0.25, 0.5):
+        server.progress = value
+        task.play(following.step(RUN))
+        task.now += 30
+    task.play(follower(server, task.stored).finish(RUN))
+    assert task.written == ["progress: 25 %", "progress: 50 %"]
+
+
+def test_the_tail_is_what_was_written_already_and_nothing_else():
+    server, task = Server(log=list(range(500))), Task()
+    following = follower(server)
+    task.play(following.step(RUN))
+    server.log += range(500, 600)
+    found = task.play(following.tail(RUN, 200))
+    assert [line.text for line in found] == [str(number) for number in range(300, 500)]
+
+
+def test_requests_for_a_log_may_take_a_few_seconds_only():
+    class Slow(Server):
+        def read_log(self, run, cursor):
+            yield Request("GET", "http://acme.test/log", timeout=600.0)
+            return LogPage()
+
+    task = Task()
+    task.answers = [answer(200)]
+    task.play(follower(Slow()).step(RUN))
+    assert task.requests[0].timeout == follow_log.REQUEST_TIMEOUT
+
+
+def test_lines_that_come_with_the_run_cost_no_request_and_need_no_turn():
+    class Free(Server):
+        log_from_run = True
+
+    server, task = Free(log=[1]), Task(turns=99.0)
+    following = follower(server)
+    assert following.left(task.now) is None
+    for _ in range(3):
+        task.play(following.step(RUN))
+        server.log.append(len(server.log) + 1)
+    assert task.written == ["1", "2", "3"]
+
+
+def test_a_writer_gives_each_line_its_level():
+    class Log:
+        def __init__(self):
+            self.said = []
+
+        def info(self, text, *values):
+            self.said.append(("info", text % values))
+
+        def error(self, text, *values):
+            self.said.append(("error", text % values))
+
+    log = Log()
+    writer(log)([LogLine(None, "error", "100 % wrong"), LogLine(None, "debug", "x")])
+    assert log.said == [("error", "[run log] 100 % wrong"), ("info", "[run log] DEBUG x")]
+
+
+def test_a_state_survives_json():
+    state = LogState("7", {"id": 3}, 2, 5, "25 %", is_over=True)
+    assert LogState.from_json(json.loads(json.dumps(state.to_json())), "7") == state
