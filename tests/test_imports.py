@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from importlib.util import resolve_name
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 PACKAGE = "airflow_workflow_provider"
 
@@ -76,35 +74,86 @@ def label(path: Path) -> str:
     return str(path.relative_to(ROOT / PACKAGE))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_a_module_imports_only_from_its_own_layer_and_from_below(path):
-    part = part_of(module_name(path))
-    assert part in HEIGHT.keys() | ISLANDS | OUTSIDE, f"{part} is new: give it a place in LAYERS or ISLANDS"
-    for name in imported(path):
-        if name.split(".")[0] != PACKAGE or name == f"{PACKAGE}.__version__":
-            continue
-        other = part_of(name)
+def test_a_module_imports_only_from_its_own_layer_and_from_below():
+    """Imports run one way: from operators down to the protocol."""
+    wrong = []
+    for path in MODULES:
+        part = part_of(module_name(path))
         if part in OUTSIDE:
             continue
-        assert other not in OUTSIDE, f"only users' tests import {name}"
-        if part in ISLANDS or other in ISLANDS:
-            assert part == other, f"{part} and {other} are to stay apart: {name}"
-        else:
-            assert HEIGHT[part] >= HEIGHT[other], f"{part} is below {other}: {name}"
+        if part not in HEIGHT.keys() | ISLANDS:
+            wrong.append(f"{label(path)}: {part} is new; it needs a place in LAYERS or ISLANDS")
+            continue
+        for name in imported(path):
+            if name.split(".")[0] != PACKAGE or name == f"{PACKAGE}.__version__":
+                continue
+            other = part_of(name)
+            apart = part != other if part in ISLANDS or other in ISLANDS else HEIGHT[part] < HEIGHT.get(other, 0)
+            if apart or other in OUTSIDE:
+                wrong.append(f"{label(path)} imports {name}")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_airflow_is_imported_by_hooks_and_above_only(path):
-    part = part_of(module_name(path))
-    found = {name for name in imported(path) if name.split(".")[0] == "airflow"}
-    if part == "exceptions":
-        found = {name for name in found if name.rpartition(".")[2] not in BASE_ERRORS}
-    assert part in MAY_IMPORT_AIRFLOW or not found
+def test_airflow_is_imported_by_hooks_and_above_only():
+    """Below the hooks only `exceptions` imports Airflow, and of it only the base classes of errors."""
+    wrong = []
+    for path in MODULES:
+        part = part_of(module_name(path))
+        found = {name for name in imported(path) if name.split(".")[0] == "airflow"}
+        if part == "exceptions":
+            found = {name for name in found if name.rpartition(".")[2] not in BASE_ERRORS}
+        if found and part not in MAY_IMPORT_AIRFLOW:
+            wrong.append(f"{label(path)} imports {', '.join(sorted(found))}")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if part_of(module_name(path)) in FLOWS], ids=label)
-def test_no_network_below_the_client(path):
-    assert not {name for name in imported(path) for library in NETWORK if f"{name}.".startswith(f"{library}.")}
+def test_no_network_below_the_client():
+    """A flow yields its requests; only the client sends them."""
+    wrong = []
+    for path in MODULES:
+        if part_of(module_name(path)) in FLOWS:
+            names = {name for name in imported(path) for library in NETWORK if f"{name}.".startswith(f"{library}.")}
+            wrong += [f"{label(path)} imports {name}" for name in sorted(names)]
+    assert not wrong, "\n".join(wrong)
+
+
+# A call that runs code in a thread without telling asgiref which event loop it belongs to.
+THREADS = {
+    "to_thread",
+    "run_in_executor",
+    "ThreadPoolExecutor",
+    "Thread",
+    "run_coroutine_threadsafe",
+    "start_new_thread",
+}
+
+
+def test_hooks_and_triggers_reach_airflow_only_from_the_event_loop_that_owns_it():
+    """A message to the supervisor from a plain thread ends the triggerer of Airflow 3.0 and 3.1.
+
+    `sync_to_async` is allowed: what it runs sends its messages in the loop that awaits it.
+    """
+    wrong = []
+    for path in MODULES:
+        if part_of(module_name(path)) in {"hooks", "triggers"}:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, (ast.Name, ast.Attribute)):
+                    name = node.id if isinstance(node, ast.Name) else node.attr
+                    if name in THREADS:
+                        wrong.append(f"{label(path)}:{node.lineno} uses {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_mask_secret_is_called_where_its_thread_is_checked():
+    """Every client masks through `hooks.connections`, which knows what each Airflow allows in which thread."""
+    home = Path("hooks/connections.py")
+    wrong = [
+        label(path)
+        for path in MODULES
+        if label(path) != str(home)
+        and any(name.endswith(("mask_secret", "_secrets_masker")) for name in imported(path))
+    ]
+    assert not wrong
 
 
 PARSE = """

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_workflow_provider.cli.terminal import Terminal
 from airflow_workflow_provider.client.worker import WorkerClient
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection
+from airflow_workflow_provider.hooks.connections import mask
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Run, parse_run, parse_runs
 from airflow_workflow_provider.protocol.parameters import Parameters, checked
@@ -35,7 +36,7 @@ def hook_of(options: Namespace, terminal: Terminal) -> WorkflowHook:
         known = ", ".join(SYSTEMS)
         raise InvalidConnection(f"connection {conn_id!r} has the type {kind!r}; this works with: {known}")
     hook = WorkflowHook.for_system(kind, conn_id)
-    hook.client = WorkerClient(hook.system.transport, mask=mask_secret, logger=terminal)
+    hook.client = WorkerClient(hook.system.transport, mask=mask, logger=terminal)
     return hook
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+from asgiref.sync import sync_to_async
 
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection
 from airflow_workflow_provider.protocol.connection import ConnectionValues
@@ -89,11 +90,43 @@ async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
     return system
 
 
+def mask(secret: str) -> None:
+    """Mask a secret in the task's log, from any thread.
+
+    `mask_secret` also sends the secret to the supervisor process. Before Airflow 3.2 two threads of a task can read
+    each other's answers there, so another thread than the main one masks in its own process only. What a task logs
+    is redacted in that process.
+    """
+    if threading.current_thread() is not threading.main_thread() and (masker := _masker_of_this_process()):
+        masker.add_mask(secret, None)
+    else:
+        mask_secret(secret)
+
+
 async def amask(secret: str) -> None:
-    """Mask a secret in the triggerer's logs: Airflow's own coroutine where it has one, else in a thread."""
+    """Mask a secret in the triggerer's logs: with the coroutine of Airflow where it has one (3.3.2 and newer).
+
+    Elsewhere `sync_to_async` lets the synchronous call send its message in the event loop that owns the connection to
+    the supervisor. A plain thread would send it out of turn, which ends the triggerer of Airflow 3.0 and 3.1.
+    """
     try:
         from airflow.sdk.log import amask_secret
     except ImportError:
-        await asyncio.to_thread(mask_secret, secret)
+        await sync_to_async(mask_secret)(secret)
     else:
         await amask_secret(secret)
+
+
+def _masker_of_this_process() -> Any:
+    """Give the masker of Airflow 3.0 and 3.1, whose connection to the supervisor takes one thread only; else None."""
+    try:
+        from airflow.sdk.execution_time.comms import CommsDecoder
+    except ImportError:  # Airflow 2 has no supervisor
+        return None
+    if hasattr(CommsDecoder, "_thread_lock") or "_thread_lock" in getattr(CommsDecoder, "__annotations__", {}):
+        return None
+    try:
+        from airflow.sdk._shared.secrets_masker import _secrets_masker  # 3.1
+    except ImportError:
+        from airflow.sdk.execution_time.secrets_masker import _secrets_masker  # 3.0
+    return _secrets_masker()

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
-from airflow_workflow_provider.hooks.connections import load_system, owner, system_class
+from airflow_workflow_provider.hooks.connections import load_system, mask, owner, system_class
 from airflow_workflow_provider.hooks.form import FormOfAirflow2
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
@@ -73,7 +73,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         # Imported late: a DAG file that imports an operator must not pay for requests.
         from airflow_workflow_provider.client.worker import WorkerClient
 
-        return WorkerClient(self.system.transport, mask=mask_secret, logger=self.log)
+        return WorkerClient(self.system.transport, mask=mask, logger=self.log)
 
     def start_run(self, workflow: str, query_parameters: given.Parameters | None = None, **options: Any) -> Run:
         """Start a run and give it at once, still going.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, mask_secret
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_workflow_provider.exceptions import CancelNotSupported, TaskStopped, WorkflowNotFound
 from airflow_workflow_provider.operators.memory import Memory
@@ -53,14 +53,14 @@ def cancel_quietly(run: Run, log: Any, why: str, *, at_once: WorkflowSystem | No
     seconds between being told to stop and being killed.
     """
     from airflow_workflow_provider.client.worker import WorkerClient
-    from airflow_workflow_provider.hooks.connections import load_system
+    from airflow_workflow_provider.hooks.connections import load_system, mask
     from airflow_workflow_provider.protocol.retry import Retry, persist
 
     try:
         system = at_once or load_system(run.system, run.conn_id)
         transport = system.transport.within(BRIEF) if at_once else system.transport
         # A client of its own: the task's may be in the middle of a call when a signal handler gets here.
-        client = WorkerClient(transport, mask=mask_secret, logger=log)
+        client = WorkerClient(transport, mask=mask, logger=log)
         client.run(persist(lambda: system.cancel(run), Retry(attempts=1 if at_once else 4)))
     except CancelNotSupported as error:
         log.warning("Run %s: %s; %s", run.run_id, why, error)

@@ -10,6 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
 from airflow_workflow_provider.exceptions import WorkflowError, WorkflowNotFound
 from airflow_workflow_provider.protocol.cursor import Cursor, newest
 from airflow_workflow_provider.protocol.model import Run
@@ -144,11 +146,11 @@ def accessors(store: Any) -> list[Any]:
 
 
 async def _call(store: Any, name: str, *arguments: Any) -> Any:
-    """Call the store: its coroutine where it has one (3.3.2+), else in a thread."""
+    """Call the store: its coroutine where it has one (3.3.2+), else its method by `sync_to_async`."""
     call = getattr(store, f"a{name}", None)
     if call is not None:
         return await call(*arguments)
-    return await asyncio.to_thread(getattr(store, name), *arguments)
+    return await sync_to_async(getattr(store, name))(*arguments)
 
 
 def _ended_at(run: Run) -> float:

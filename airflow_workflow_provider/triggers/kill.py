@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
+from asgiref.sync import sync_to_async
 
 log = logging.getLogger(__name__)
 DEFERRED = "deferred"
@@ -53,9 +54,7 @@ async def _state(ti: Any, trigger_id: Any) -> Any:
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     except ImportError:
-        return await asyncio.to_thread(_state_in_database, ti, trigger_id)
-    from asgiref.sync import sync_to_async
-
+        return await sync_to_async(_state_in_database)(ti, trigger_id)
     states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )

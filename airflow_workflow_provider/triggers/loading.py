@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
+
 from airflow_workflow_provider.triggers.metrics import reporter
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ async def loaded() -> None:
     loop = asyncio.get_running_loop()
     loading = _loadings.get(loop)
     if loading is None:
-        loading = _loadings[loop] = loop.create_task(asyncio.to_thread(_import))
+        loading = _loadings[loop] = loop.create_task(sync_to_async(_import, thread_sensitive=False)())
     if not loading.done():
         await asyncio.shield(loading)
 

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
+
 from airflow_workflow_provider.client.meter import Meter
 
 PREFIX = "workflow_provider"
@@ -56,7 +58,7 @@ class Reporter:
             if is_over or loop.time() >= report_at:
                 report_at = loop.time() + EVERY
                 # In a thread: a backend may look up a host, or write to a socket that is full.
-                await asyncio.to_thread(self.report)
+                await sync_to_async(self.report, thread_sensitive=False)()
             if not self.meter.waiters:  # somebody may have come while it was reported
                 return
 
