@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
@@ -71,7 +72,7 @@ def load_system(key: str, conn_id: str) -> WorkflowSystem:
     check_type(made, connection, conn_id)
     system = made(values_of(connection, conn_id=conn_id))
     for secret in system.secrets:
-        mask_secret(secret)
+        mask(secret)
     return system
 
 
@@ -126,7 +127,7 @@ def _masker_of_this_process() -> Any:
     if hasattr(CommsDecoder, "_thread_lock") or "_thread_lock" in getattr(CommsDecoder, "__annotations__", {}):
         return None
     try:
-        from airflow.sdk._shared.secrets_masker import _secrets_masker  # 3.1
+        module = import_module("airflow.sdk._shared.secrets_masker")  # 3.1
     except ImportError:
-        from airflow.sdk.execution_time.secrets_masker import _secrets_masker  # 3.0
-    return _secrets_masker()
+        module = import_module("airflow.sdk.execution_time.secrets_masker")  # 3.0
+    return module._secrets_masker()  # noqa: SLF001  # there is no public one, and these releases do not change
