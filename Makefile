@@ -12,14 +12,18 @@ AIRFLOW_2 = .venv/airflow-2/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest test-faults bench-polling bench-transfer docs environments pins wheel clean
+.PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-faults bench-polling bench-transfer docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-demo: ## run the CARTO example in a real Airflow against the sandbox and show what lands
+demo: ## run the CARTO example in a real Airflow against the sandbox and show the loaded rows
 	@$(ENVIRONMENT) airflow-3
 	@$(AIRFLOW_3) -m scripts.demo
+
+demo-ui: ## keep Airflow and the sandbox running, with DAGs to look at; RESET=1 starts with empty data
+	@$(ENVIRONMENT) airflow-3
+	@RESET=$(RESET) $(AIRFLOW_3) -m scripts.demo_ui
 
 test: lint types test-airflow-2 test-airflow-3 ## all checks and tests, on Airflow 2.11 and the newest Airflow 3
 

@@ -1,6 +1,6 @@
-"""``make demo``: the sandbox, a real Airflow, one DAG run, and the rows it lands.
+"""``make demo``: start the sandbox and a real Airflow, run one DAG, and show the rows that it loads.
 
-Everything is below ``.demo/`` and ends with this program, whichever way that ends.
+All files are below ``.demo/``. All processes end when this program ends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from scripts.processes import Background, free_port
 DAG_ID = "example_carto"
 SANDBOX = [sys.executable, "-m", "airflow_workflow_provider.sandbox"]
 BEGAN = time.monotonic()
+ENDS = ("success", "failed", "skipped", "upstream_failed")
 
 
 def say(text: str) -> None:
@@ -42,15 +43,21 @@ def sandbox_connections(port: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def demo_folder() -> Iterator[Path]:
-    """An empty ``.demo/``, held against a second demo at the same time."""
-    folder = ROOT / ".demo"
-    folder.mkdir(exist_ok=True)
+def locked_folder(folder: Path) -> Iterator[Path]:
+    """A folder that one demo at a time may use."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise SystemExit("Another demo is running in this folder; wait for it or stop it.") from None
+            raise SystemExit(f"Another demo is running in {folder}; wait for it or stop it.") from None
+        yield folder
+
+
+@contextlib.contextmanager
+def demo_folder() -> Iterator[Path]:
+    """An empty ``.demo/run/``."""
+    with locked_folder(ROOT / ".demo" / "run") as folder:
         for old in folder.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
@@ -58,7 +65,7 @@ def demo_folder() -> Iterator[Path]:
 
 
 def home_in(folder: Path, sandbox_port: int) -> AirflowHome:
-    """An Airflow with the example DAGs, the sandbox's connections and a SQLite database to land rows in."""
+    """An Airflow with the example DAG, the sandbox's connections and a SQLite database to load rows into."""
     landed = folder / "landed"
     landed.mkdir()
     variables = sandbox_connections(sandbox_port)
@@ -70,11 +77,18 @@ def home_in(folder: Path, sandbox_port: int) -> AirflowHome:
 
 
 def run_dag(airflow: AirflowCluster, folder: Path) -> bool:
-    """Run the DAG once, telling each change; print the logs of what failed."""
+    """Run the DAG once, with one line per task when it ends; print the logs of failed tasks."""
     run_id = airflow.trigger(DAG_ID, conf={"landing_zone": (folder / "landed").as_uri()})
+    began: dict[str, float] = {}
+    deferred: set[str] = set()
     failed: list[TaskState] = []
     for task in airflow.changes(DAG_ID, run_id, timeout=240):
-        say(f"{task.label:<18} {task.state}")
+        began.setdefault(task.label, time.monotonic())
+        if task.state == "deferred":
+            deferred.add(task.label)
+        if task.state in ENDS:
+            how = ", deferred meanwhile" if task.label in deferred else ""
+            say(f"{task.label:<18} {task.state} after {time.monotonic() - began[task.label]:.0f} s{how}")
         if task.state == "failed":
             failed.append(task)
     for task in failed:
@@ -83,7 +97,7 @@ def run_dag(airflow: AirflowCluster, folder: Path) -> bool:
 
 
 def show(title: str, columns: list[str], rows: list[tuple[Any, ...]], total: int) -> None:
-    """Print rows as a table, and how many there are besides."""
+    """Print rows as a table, and how many more there are."""
     lines = [columns, *([f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     print(f"\n{total} rows in {title}")
@@ -94,7 +108,7 @@ def show(title: str, columns: list[str], rows: list[tuple[Any, ...]], total: int
 
 
 def show_landed(folder: Path, most: int = 6) -> None:
-    """Print what has landed, and where."""
+    """Print what the DAG has loaded, and where."""
     import pyarrow.parquet
 
     warehouse = folder / "landed" / "warehouse.db"
@@ -126,12 +140,14 @@ def demo() -> bool:
                 succeeded = run_dag(airflow, folder)
             if succeeded:
                 show_landed(folder)
-    say("Done; everything that was started has been stopped" if succeeded else "The DAG run failed")
+    say("Done; all processes have been stopped" if succeeded else "The DAG run failed")
+    if succeeded:
+        print("\nTo look at it in Airflow's own pages: make demo-ui")
     return succeeded
 
 
 def terminated(number: int, frame: object) -> None:
-    """End as on Ctrl-C, so that everything is cleaned up; a second signal is not to disturb that."""
+    """End as on Ctrl-C, so that all processes are stopped; a second signal does not disturb that."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -144,7 +160,7 @@ def main() -> int:
     try:
         return 0 if demo() else 1
     except KeyboardInterrupt:
-        print("\nStopped; everything that was started has been stopped", file=sys.stderr)
+        print("\nStopped; all processes have been stopped", file=sys.stderr)
         return 130
     except (RuntimeError, TimeoutError, ImportError) as error:
         print(f"\nThe demo could not run: {error}", file=sys.stderr)
