@@ -29,7 +29,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
@@ -46,6 +47,37 @@ class WorkflowError(AirflowException):
     def __init__(self, message: str = "", *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def summary(self) -> str:
+        """The first line: the cause and what to do. The lines after it tell what was being done."""
+        return str(self).partition("\n")[0]
+
+    def hinted(self, hint: str) -> Self:
+        """Give the same error with a hint at the end of its first line; ``status`` and all else stay."""
+        head, separator, rest = str(self).partition("\n")
+        return self._restated(f"{head} {hint}{separator}{rest}")
+
+    def during(self, doing: str) -> Self:
+        """Give the same error with one more line that says what was being done; ``status`` and all else stay."""
+        line = f"\n  while: {doing}"
+        return self if line in str(self) else self._restated(f"{self}{line}")
+
+    def become(self, kind: type[ErrorT], prefix: str = "", **fields: Any) -> ErrorT:
+        """Give this error as another kind, with words before its first line; ``status`` and ``retry_after`` stay."""
+        made = kind(f"{prefix}{self}", **fields)
+        made.status = self.status
+        if hasattr(made, "retry_after"):
+            made.retry_after = getattr(self, "retry_after", None)
+        return made
+
+    def _restated(self, message: str) -> Self:
+        made = copy(self)
+        made.args = (message,)
+        return made
+
+
+ErrorT = TypeVar("ErrorT", bound=WorkflowError)
 
 
 class InvalidConnection(WorkflowError, AirflowFailException):
@@ -73,14 +105,23 @@ class InvalidArgument(RequestRejected, ValueError):
 
 
 class ServerUnavailable(WorkflowError):
-    """The server could not answer just now; for a start it is certain that nothing was started.
+    """The server could not answer; for a start it is certain that nothing was started.
 
-    ``retry_after`` is the wait in seconds that the server asked for, or None.
+    ``retry_after`` is the wait in seconds that the server asked for, or None. ``is_unreachable`` is true where no
+    connection to the server could be made: no such host, connection refused, TLS refused.
     """
 
-    def __init__(self, message: str = "", *, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        is_unreachable: bool = False,
+    ) -> None:
         super().__init__(message, status=status)
         self.retry_after = retry_after
+        self.is_unreachable = is_unreachable
 
 
 class ProtocolError(WorkflowError):

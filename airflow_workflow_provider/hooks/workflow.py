@@ -18,7 +18,7 @@ from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
 from airflow_workflow_provider.protocol.poll import wait
-from airflow_workflow_provider.protocol.retry import persist
+from airflow_workflow_provider.protocol.retry import guarded_start, persist
 from airflow_workflow_provider.protocol.system import WorkflowSystem, choose
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         self.system.check_options(kept)
         parameters = given.checked(query_parameters)
         workflow_id = self._run(lambda: self.system.resolved(wanted))
-        return self.system.cleaned(self._run(lambda: self.system.start(workflow_id, parameters, kept)))
+        return self.system.cleaned(self._run(lambda: guarded_start(self.system.start(workflow_id, parameters, kept))))
 
     def get_run(self, run: RunLike, *, workflow: str | None = None) -> Run:
         """Look at a run once. A bare id may need the ``workflow`` that it belongs to."""

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import unescape
-from re import DOTALL, IGNORECASE
+from re import IGNORECASE
 from re import compile as pattern
 from typing import Any
 from urllib.parse import quote, urljoin
 
 from airflow_workflow_provider.exceptions import (
-    AuthenticationFailed,
     InvalidArgument,
-    PermissionDenied,
     ProtocolError,
     RequestRejected,
     ServerUnavailable,
     UnknownStart,
     WorkflowError,
-    WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.auth import Auth, redacted
-from airflow_workflow_provider.protocol.effects import Flow, NoAnswer, NotSent, Now, Request, Response, T
+from airflow_workflow_provider.protocol.auth import Auth
+from airflow_workflow_provider.protocol.documents import MAX_DATA_DEPTH, check_depth
+from airflow_workflow_provider.protocol.effects import BadAnswer, Flow, NoAnswer, NotSent, Now, Request, Response, T
 from airflow_workflow_provider.protocol.json_rows import rows_document
-from airflow_workflow_provider.protocol.retry import is_transient, retry_after_seconds
+from airflow_workflow_provider.protocol.policy import Asked, is_transient, meaning
+from airflow_workflow_provider.protocol.redact import redacted
+from airflow_workflow_provider.protocol.retry import UNEXPECTED, retry_after_seconds, unexpected
+from airflow_workflow_provider.protocol.text import cut_text, one_line
 from airflow_workflow_provider.protocol.times import from_epoch
 
-_TITLE = pattern(r"<title[^>]*>(.*?)</title>", IGNORECASE | DOTALL)
+_TITLE = pattern(r"<title\b[^>]{0,200}>([^<]{0,500})", IGNORECASE)
+_HEAD = 4096  # bytes of a page or of plain text that are looked at
+_USERINFO = pattern(r"//[^/?#@]*@")
 MAX_REDIRECTS = 6
 _SNIPPET = 500  # characters of a server's text that an error shows
-_ERRORS: dict[int, type[WorkflowError]] = {
-    401: AuthenticationFailed,
-    403: PermissionDenied,
-    404: WorkflowNotFound,
-    410: WorkflowNotFound,
-}
+_MISTAKEN_SCHEME = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "record layer failure", "wrong version number")
 
 
 def path(template: str, **values: str) -> str:
@@ -54,6 +52,8 @@ class Api:
     """Calls to one server under one connection.
 
     ``describe`` reads the server's own message from an answer; ``secrets`` are removed from what errors show.
+    ``label`` is the name of the system, and ``fields`` are the fields of the connection that hold the credentials,
+    both for errors.
     """
 
     conn_id: str
@@ -61,33 +61,42 @@ class Api:
     auth: Auth
     describe: Callable[[Response], str] = lambda response: ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    label: str = "the server"
+    fields: str = "field 'password'"
 
     def url(self, template: str, **values: str) -> str:
         """Append a path to the base URL, whose own path is kept."""
         return self.base_url + path(template, **values)
 
-    def call(self, request: Request, doing: str) -> Flow[Response]:
+    def call(self, request: Request, doing: str, asked: Asked = Asked.OTHER) -> Flow[Response]:
         """Send a request that is safe to repeat; give its 2xx answer or raise what its status means.
 
-        ``doing`` says for people what the request is for, as in "reading the status of run 7".
+        ``doing`` says for people what the request is for, as in "reading the status of run 7"; ``asked`` says what it
+        asks for, by which a status is understood.
         """
-        try:
-            response = yield from self._send(request)
-        except (NotSent, NoAnswer) as error:
-            raise self._unreached(request, doing, error) from error
+        response = yield from self._reached(request, doing)
         if not 200 <= response.status < 300:
-            raise (yield from self._error(request, response, doing))
+            raise (yield from self._error(request, response, doing, asked))
         return response
 
-    def read(self, request: Request, doing: str) -> Flow[Any]:
+    def read(self, request: Request, doing: str, asked: Asked = Asked.OTHER) -> Flow[Any]:
         """As `call`, and give the JSON document of the answer."""
-        response = yield from self.call(request, doing)
+        response = yield from self.call(request, doing, asked)
         return self.document(request, response, doing)
 
-    def read_rows(self, request: Request, doing: str, words: Mapping[str, str]) -> Flow[Any]:
+    def read_rows(
+        self, request: Request, doing: str, words: Mapping[str, str], asked: Asked = Asked.OUTPUT
+    ) -> Flow[Any]:
         """As `read` for a document with many rows, no digit of whose numbers is lost; see `json_rows`."""
-        response = yield from self.call(request, doing)
-        return rows_document(response.body, words) or self.document(request, response, doing, exact=True)
+        response = yield from self.call(request.changed(exact=True), doing, asked)
+        if response.native:
+            try:
+                check_depth(response.body, MAX_DATA_DEPTH)
+            except ValueError:
+                raise self.unreadable(request, response, doing, "The answer is nested too deeply") from None
+            if found := rows_document(response.body, words):
+                return found
+        return self.document(request, response, doing, exact=True)
 
     def probe(self, request: Request, doing: str) -> Flow[int]:
         """Find out whether this API is there and takes the credentials: give the status of an answer in JSON.
@@ -97,128 +106,181 @@ class Api:
         """
         response = yield from self.reached(request, doing)
         if is_transient(response.status):
-            raise (yield from self._error(request, response, doing))
+            raise (yield from self._error(request, response, doing, Asked.OTHER))
         self.document(request, response, doing)
         return response.status
 
     def reached(self, request: Request, doing: str) -> Flow[Response]:
         """Give any answer but 401 and a redirect, for APIs whose errors tell nothing."""
-        try:
-            response = yield from self._send(request)
-        except (NotSent, NoAnswer) as error:
-            raise self._unreached(request, doing, error) from error
+        response = yield from self._reached(request, doing)
         if response.status == 401 or 300 <= response.status < 400:
-            raise (yield from self._error(request, response, doing))
+            raise (yield from self._error(request, response, doing, Asked.OTHER))
         return response
 
     def download(self, request: Request, doing: str) -> Flow[Response]:
-        """As `call` for a file on another host, which may redirect; only for requests without credentials."""
+        """As `call` for a file on another host, which may redirect; only for requests without credentials.
+
+        The client refuses addresses that no result can have, at every step; see `Request.foreign`.
+        """
         for _ in range(MAX_REDIRECTS):
+            request = request.changed(foreign=True)
             try:
                 response: Response = yield request
-            except (NotSent, NoAnswer) as error:
-                raise self._unreached(request, doing, error) from error
-            place = response.headers.get("location", "")
-            if not 300 <= response.status < 400 or not place:
-                break
-            request = replace(request, url=urljoin(request.url, place))
+            except NotSent as error:
+                failure: WorkflowError = self._unreachable(request, doing, error)
+            except NoAnswer as error:
+                failure = self._unanswered(request, doing, error)
+            else:
+                place = response.headers.get("location", "")
+                if not 300 <= response.status < 400 or not place:
+                    break
+                request = request.changed(url=urljoin(request.url, place))
+                continue
+            raise failure
         if not 200 <= response.status < 300:
-            raise (yield from self._error(request, response, doing))
+            raise (yield from self._error(request, response, doing, Asked.OUTPUT))
         return response
 
     def start(self, request: Request, doing: str, parse: Callable[[Response], T]) -> Flow[T]:
         """Send a request that starts a run: never twice, unless it certainly was not taken.
 
-        `ServerUnavailable` means that nothing was started (connection refused, 429); `UnknownStart` that nobody
-        knows: a reset, a time-out, 408, 5xx, or an answer that ``parse`` cannot read.
+        `ServerUnavailable` means that nothing was started (connection refused, 429); `UnknownStart` that it is not
+        known: a reset, a time-out, 408, 5xx, or an answer that ``parse`` cannot read, whatever it raises.
         """
+        response: Response | None = None
         try:
-            response = yield from self._send(request)
+            response = yield from self._send(request.changed(starts=True))
         except NotSent as error:
-            raise self._unreached(request, doing, error) from error
+            failure: WorkflowError = self._unreachable(request, doing, error)
         except NoAnswer as error:
-            raise self._unknown(request, doing, str(error)) from error
+            failure = self._unknown(request, doing, f"No answer from {self.label}: {error}")
+        if response is None:
+            raise failure
         status = response.status
         if status == 408 or status >= 500 or status < 200:
-            raise self._unknown(request, doing, f"HTTP {status}{self._said(response)}", status)
+            raise self._unknown(request, doing, f"HTTP {status} from {self.label}{self._said(response)}", status)
         if status >= 300:
-            raise (yield from self._error(request, response, doing, rejected=status != 429))
+            raise (yield from self._error(request, response, doing, Asked.START, rejected=status != 429))
         try:
             return parse(response)
-        except ProtocolError as error:
-            raise self._unknown(request, doing, str(error), status) from error
+        except WorkflowError as error:
+            what = error.summary
+        except UNEXPECTED as error:
+            what = f"The answer has an unexpected shape ({unexpected(error)})"
+        raise self._unknown(request, doing, what, status)
 
     def document(self, request: Request, response: Response, doing: str, *, exact: bool = False) -> Any:
         """Parse an answer as JSON; raises `ProtocolError`."""
         try:
             return response.json(exact=exact)
-        except ValueError:
-            raise self.unreadable(request, response, doing) from None
+        except ValueError as error:
+            reason = f" ({error})" if str(error).startswith(("nested", "more than", "a number")) else ""
+        raise self.unreadable(request, response, doing, f"The answer is not JSON{reason}{self._said(response)}")
 
     def unreadable(self, request: Request, response: Response, doing: str, reason: str = "") -> ProtocolError:
         """Make the error for a 2xx answer that is not what this API gives."""
-        what = reason or f"the answer is not JSON{self._said(response)}"
+        what = (reason or f"The answer is not JSON{self._said(response)}").rstrip(".")
         return ProtocolError(
-            self._message(request, doing, f"{what}; check the field 'host' of the connection"), status=response.status
+            self._message(request, doing, f"{_capital(what)}. Check the field 'host' of {self._conn}."),
+            status=response.status,
         )
+
+    @property
+    def _conn(self) -> str:
+        return f"connection {self.conn_id!r}"
+
+    def _reached(self, request: Request, doing: str) -> Flow[Response]:
+        try:
+            return (yield from self._send(request))
+        except NotSent as error:
+            failure: WorkflowError = self._unreachable(request, doing, error)
+        except NoAnswer as error:
+            failure = self._unanswered(request, doing, error)
+        raise failure  # here and not above: what the network library raised is told already
 
     def _send(self, request: Request) -> Flow[Response]:
         """Send with credentials, and once more with new ones after a 401."""
-        authorized = yield from self.auth.authorize(request)
+        authorized = yield from self._signed(request)
         response: Response = yield authorized
         if response.status == 401 and (yield from self.auth.refused(authorized)):
-            response = yield (yield from self.auth.authorize(request))
+            response = yield (yield from self._signed(request))
         return response
 
-    def _error(self, request: Request, response: Response, doing: str, rejected: bool = False) -> Flow[WorkflowError]:
-        status = response.status
-        text = self._message(request, doing, f"HTTP {status}{self._said(response)}")
-        if 300 <= status < 400:
-            place = response.headers.get("location", "").partition("?")[0]
-            hint = f"; it redirects to {place or 'nowhere'}: check the field 'host' of the connection (http or https?)"
-            return ProtocolError(self._hidden(text + hint), status=status)
-        if is_transient(status) and not rejected:
-            now = yield Now()
-            wait = retry_after_seconds(response.headers.get("retry-after"), from_epoch(now))
-            return ServerUnavailable(text, status=status, retry_after=wait)
-        if status in (401, 403):
-            text += (
-                "; check the credentials of the connection" if status == 401 else "; the credentials lack this right"
-            )
-        return _ERRORS.get(status, RequestRejected if 400 <= status < 500 else ProtocolError)(text, status=status)
+    def _signed(self, request: Request) -> Flow[Request]:
+        authorized: Request = yield from self.auth.authorize(request)
+        if authorized is not request:
+            # The object is new and belongs to this flow alone; a copy would cost as much as all the rest of a poll.
+            object.__setattr__(authorized, "signed_for", self.base_url)
+        return authorized
 
-    def _unreached(self, request: Request, doing: str, error: NotSent | NoAnswer) -> ServerUnavailable:
-        wait = error.retry_after if isinstance(error, NotSent) else None
-        return ServerUnavailable(self._message(request, doing, str(error)), retry_after=wait)
+    def _error(
+        self, request: Request, response: Response, doing: str, asked: Asked, rejected: bool = False
+    ) -> Flow[WorkflowError]:
+        status = response.status
+        found = meaning(status, asked)
+        what = f"HTTP {status} from {self.label}{self._said(response)}. "
+        if 300 <= status < 400:
+            place = _USERINFO.sub("//", one_line(response.headers.get("location", "")).partition("?")[0])
+            what += f"It redirects to {place or 'nowhere'}. Check the field 'host' of {self._conn} (http or https?)."
+            return ProtocolError(self._message(request, doing, what), status=status)
+        advice = found.advice.format(conn=self._conn, label=_capital(self.label), fields=self.fields)
+        if found.error is ServerUnavailable and not rejected:
+            wait = retry_after_seconds(response.headers.get("retry-after"), from_epoch((yield Now())))
+            return ServerUnavailable(self._message(request, doing, what + advice), status=status, retry_after=wait)
+        kind = RequestRejected if found.error is ServerUnavailable else found.error
+        return kind(self._message(request, doing, what + advice), status=status)
+
+    def _unreachable(self, request: Request, doing: str, error: NotSent) -> ServerUnavailable:
+        what = f"{_capital(self.label)} cannot be reached: {error}. Check the field 'host' of {self._conn}."
+        if any(word in str(error) for word in _MISTAKEN_SCHEME) and request.url.startswith("https:"):
+            what += " The server does not speak TLS there: if it is plain http, write http:// into the field."
+        return ServerUnavailable(
+            self._message(request, doing, what), retry_after=error.retry_after, is_unreachable=error.retry_after is None
+        )
+
+    def _unanswered(self, request: Request, doing: str, error: NoAnswer) -> WorkflowError:
+        kind = ProtocolError if isinstance(error, BadAnswer) else ServerUnavailable
+        return kind(self._message(request, doing, f"No answer from {self.label}: {error} ({self._conn})."))
 
     def _unknown(self, request: Request, doing: str, what: str, status: int | None = None) -> UnknownStart:
-        text = f"{what}. The request was sent and a run may have been started; look for it before starting another"
+        text = (
+            f"{_capital(what).rstrip('.')}. The request was sent and a run may have been started; look for it before "
+            f"another is started ({self._conn})."
+        )
         return UnknownStart(self._message(request, doing, text), status=status)
 
     def _message(self, request: Request, doing: str, what: str) -> str:
-        return self._hidden(f"connection {self.conn_id!r}, {doing} ({request}): {what}")
+        return f"{self._hidden(one_line(what))}\n  while: {self._hidden(one_line(doing))}\n  request: {request}"
 
     def _hidden(self, text: str) -> str:
         return redacted(text, (*self.secrets, *self.auth.minted))
 
     def _said(self, response: Response) -> str:
-        said = self.describe(response).strip() or summary(response)
-        return f": {said[:_SNIPPET]}" if said else ""
+        """Give the server's own words, quoted; redacted before they are cut, or half a secret would stay."""
+        try:
+            said = self.describe(response).strip()
+        except UNEXPECTED:
+            said = ""
+        said = one_line(self._hidden(said or summary(response)))
+        return f': "{cut_text(said, _SNIPPET)}"' if said else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def is_page(response: Response) -> bool:
     """True for an HTML page, which no API here gives."""
-    start = response.text().lstrip()[:1000].lower()
+    start = response.text(_HEAD).lstrip()[:1000].lower()
     return "<html" in start or start.startswith("<!doctype html")
 
 
 def summary(response: Response) -> str:
-    """Tell in a line what an answer holds that is not an API's."""
-    text = response.text().strip()
+    """Tell in a line what an answer holds that is not an API's; only its beginning is read."""
     if is_page(response):
-        title = _TITLE.search(text)
+        title = _TITLE.search(response.text(_HEAD))
         return f"an HTML page{f' titled {unescape(title[1]).strip()!r}' if title else ''}"
-    return " ".join(text[:_SNIPPET].split())
+    return one_line(response.text(_HEAD))
 
 
 def first_text(values: Iterable[Any]) -> str:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Secret, Shared
+from airflow_workflow_provider.protocol.redact import redacted
+
+__all__ = ["Auth", "HeaderAuth", "NoAuth", "SignAuth", "Token", "TokenAuth", "bearer", "redacted"]
 
 
 class Auth(Protocol):
@@ -142,12 +145,3 @@ class TokenAuth:
         # A token that lives shorter than ``early`` is still used for half its life.
         self._renew_at = now + max(lifetime - self.early, lifetime / 2)
         self._token = token.value
-
-
-def redacted(text: str, secrets: tuple[str, ...]) -> str:
-    """Remove credentials that a server echoes from a text for people."""
-    for secret in secrets:
-        # A secret of a few characters stands in many an innocent word.
-        if len(secret) >= 4:
-            text = text.replace(secret, "***")
-    return text

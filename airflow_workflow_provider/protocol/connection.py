@@ -5,14 +5,17 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_workflow_provider.exceptions import InvalidConnection
+from airflow_workflow_provider.protocol.documents import MAX_ANSWER
 
-MAX_NUMBER = 1_000_000  # seconds, for instance: more is a slip, and overflows in sockets
+MAX_TIMEOUT = 600.0  # seconds; a server that hangs must not hold a worker or a place in the triggerer for longer
+LEAST_ANSWER, LARGEST_ANSWER = 64 * 1024, 256 * 1024 * 1024  # bytes; the bounds of ``max_answer_bytes``
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)
 _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
@@ -22,13 +25,26 @@ _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 class Transport:
     """How the clients talk to a server: TLS verification (bool or CA file), seconds a request, proxies by scheme.
 
-    ``conn_id`` is whose it is, for messages.
+    ``conn_id`` is whose it is, for messages. ``origins`` are the servers that the connection names itself: a request
+    with its credentials goes to these only; where none is known, to the API's own. ``max_answer`` (bytes) bounds an
+    answer after decompression, ``allow_http`` permits results over plain http, and ``result_hosts``, unless empty,
+    are the only other hosts that results are read from.
     """
 
     conn_id: str = ""
     verify: bool | str = True
     timeout: float = 30.0
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origins: Collection[str] = ()
+    max_answer: int = MAX_ANSWER
+    allow_http: bool = False
+    result_hosts: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The passwords of its proxies."""
+        found = [urlsplit(url).password or "" for url in self.proxies.values()]
+        return tuple({text for password in found for text in (password, unquote(password)) if text})
 
     def within(self, seconds: float) -> Transport:
         """Give the same with a shorter time-out."""
@@ -49,6 +65,8 @@ class ConnectionValues:
     login: str = ""
     password: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    origins: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """The servers that the connection names: of every address that was checked."""
 
     def invalid(self, name: str, reason: str) -> InvalidConnection:
         """Make the error for one field."""
@@ -89,7 +107,7 @@ class ConnectionValues:
             return word in _TRUE
         raise self.invalid(name, f"expected true or false, not {value!r}")
 
-    def number(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float, most: float = MAX_TIMEOUT) -> float:
         """Give an extra as a positive number."""
         value = self.extra.get(name)
         if value is None or value == "":
@@ -98,8 +116,8 @@ class ConnectionValues:
             number = float(value)
         except (TypeError, ValueError):
             number = -1.0
-        if isinstance(value, bool) or not 0 < number <= MAX_NUMBER:
-            raise self.invalid(name, f"expected a number above 0 and below {MAX_NUMBER}, not {value!r}")
+        if isinstance(value, bool) or not 0 < number <= most:
+            raise self.invalid(name, f"expected a number above 0 and at most {most:g}, not {value!r}")
         return number
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
@@ -123,17 +141,42 @@ class ConnectionValues:
             raise self.invalid(name, f"expected an object, not {type(value).__name__}")
         return dict(value)
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Give an extra as a list of texts: a JSON list, or a text with commas."""
+        value = self.extra.get(name)
+        if isinstance(value, str) and value.strip().startswith("["):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise self.invalid(name, "is not JSON") from None
+        items = value.split(",") if isinstance(value, str) else [] if value is None else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise self.invalid(name, "expected a list of texts, or a text with commas")
+        return tuple(item.strip() for item in items if item.strip())
+
     def transport(self, timeout: float = 30.0) -> Transport:
-        """Read ``verify``, ``timeout`` and ``proxies``."""
+        """Read ``verify``, ``timeout``, ``proxies``, ``allow_http``, ``max_answer_bytes`` and ``result_hosts``."""
         verify: bool | str
         raw = self.extra.get("verify")
         is_path = isinstance(raw, str) and raw.strip().lower() not in _TRUE | _FALSE | {""}
         verify = str(raw).strip() if is_path else self.flag("verify", True)
         proxies = {str(scheme): str(url).strip() for scheme, url in self.mapping("proxies").items() if url}
         for url in proxies.values():
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            if not _is_proxy(url):
                 raise self.invalid("proxies", "every proxy is an http or https URL")
-        return Transport(conn_id=self.conn_id, verify=verify, timeout=self.number("timeout", timeout), proxies=proxies)
+        max_answer = int(self.number("max_answer_bytes", MAX_ANSWER, LARGEST_ANSWER))
+        if max_answer < LEAST_ANSWER:
+            raise self.invalid("max_answer_bytes", f"expected at least {LEAST_ANSWER}, not {max_answer}")
+        return Transport(
+            conn_id=self.conn_id,
+            verify=verify,
+            timeout=self.number("timeout", timeout),
+            proxies=proxies,
+            origins=self.origins,
+            max_answer=max_answer,
+            allow_http=self.flag("allow_http", False),
+            result_hosts=tuple(host.lower() for host in self.texts("result_hosts")),
+        )
 
     def base_url(self, default: str = "") -> str:
         """Give the URL that paths are appended to, without a slash at its end.
@@ -178,7 +221,29 @@ class ConnectionValues:
         bracketed = f"[{hostname}]" if ":" in hostname else hostname
         chosen = own_port or port
         netloc = f"{bracketed}:{chosen}" if chosen else bracketed
-        return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+        checked = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+        self.origins.add(origin_of(checked))
+        return checked
+
+
+def origin_of(url: str) -> str:
+    """Give scheme, host and port of a URL in one spelling; empty for what is no URL with a host."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme.lower())
+    except ValueError:
+        return ""
+    host = (parts.hostname or "").rstrip(".")
+    return f"{parts.scheme.lower()}://{host}:{port}" if host and port else ""
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        valid_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and valid_port and not any(map(str.isspace, url))
 
 
 def is_loopback(hostname: str) -> bool:

@@ -14,16 +14,43 @@ A flow yields one of these and is sent the result:
 
 from __future__ import annotations
 
-import json
-from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from math import isfinite
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
+from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.protocol.documents import (
+    MAX_ANSWER,
+    SAFE_DIGITS,
+    control_document,
+    exact_document,
+    exact_number,
+)
+from airflow_workflow_provider.protocol.text import clean_text
+
+__all__ = [
+    "SAFE_DIGITS",
+    "BadAnswer",
+    "Chunk",
+    "Flow",
+    "NoAnswer",
+    "NotSent",
+    "Note",
+    "Now",
+    "Request",
+    "Response",
+    "Rest",
+    "RunList",
+    "Secret",
+    "Shared",
+    "Shown",
+    "Sleep",
+    "T",
+    "TransportError",
+    "exact_number",
+    "intercept",
+]
 T = TypeVar("T")
-SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits
 Flow = Generator[Any, Any, T]
 
 
@@ -35,7 +62,9 @@ class Request:
     schemes that sign the finished request. ``stream`` asks for the body as a file object (workers only).
     ``timeout`` (seconds) overrides the connection's. An ``urgent`` one is sent even to a server that counts as down.
     A ``lasting`` one may be sent again as it is, since its credentials do not change; ``made`` is what the driver has
-    made of it the first time.
+    made of it the first time. ``signed_for`` is the address of the API whose credentials the request carries: the
+    client sends it to no other origin. A ``foreign`` one goes without credentials to an address that a server gave.
+    ``starts`` marks the request that starts a run, ``exact`` one whose answer holds the rows of a table.
     """
 
     method: str
@@ -50,6 +79,10 @@ class Request:
     urgent: bool = False
     lasting: bool = False
     made: Any = None
+    signed_for: str = ""
+    foreign: bool = False
+    starts: bool = False
+    exact: bool = False
 
     def with_headers(self, **headers: str) -> Request:
         """Give the same request with these headers added."""
@@ -75,32 +108,35 @@ class Request:
 class Response:
     """One HTTP answer; header names are lower case. ``raw`` is the body's file object when it was streamed.
 
-    ``parsed`` is the JSON document, in a tuple of its own, where the driver has read a large body already.
+    ``parsed`` is the JSON document, in a tuple of its own, where the driver has read a large body already, and
+    ``unreadable`` the reason why it could not.
+    ``native`` says whether a parser in another language may read the body: in the triggerer, which all teams share,
+    a fault of such a parser would end everybody's triggers.
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     raw: BinaryIO | None = None
-    parsed: tuple[Any, ...] = ()
+    parsed: tuple[Any, ...] = field(default=(), repr=False)
+    unreadable: str = ""
+    native: bool = True
 
-    def text(self) -> str:
-        """Give the body as text. UTF-8, with or without its mark; anything else is shown as well as it goes."""
-        return self.body.decode("utf-8-sig", errors="replace")
+    def text(self, limit: int = MAX_ANSWER) -> str:
+        """Give the body as clean text, or its first ``limit`` bytes. What is not UTF-8 is shown as well as it goes."""
+        return clean_text(self.body[:limit].decode("utf-8-sig", errors="replace"))
 
     def json(self, *, exact: bool = False) -> Any:
-        """Parse the body as JSON; raises ValueError.
+        """Parse the body as JSON; raises ValueError, also for a document that is nested too deeply or too large.
 
-        ``exact`` gives a Decimal for a number that a float would change, as the rows of a table want it.
+        Its texts are clean, see `clean_text`. ``exact`` is for the rows of a table, which are data: their texts stay
+        as they are, and a number that a float would change becomes a Decimal.
         """
-        if self.parsed and not exact:
+        if self.unreadable:
+            raise ValueError(self.unreadable)
+        if self.parsed:
             return self.parsed[0]
-        try:
-            # The codec "utf-8-sig" would take off the mark as well, but it is slow.
-            text = self.body.removeprefix(BOM_UTF8).decode()
-            return json.loads(text, parse_float=exact_number) if exact else json.loads(text)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+        return exact_document(self.body) if exact else control_document(self.body)
 
     def json_or_none(self) -> Any:
         """Parse the body as JSON where it is some: error bodies may be anything."""
@@ -108,15 +144,6 @@ class Response:
             return self.json()
         except ValueError:
             return None
-
-
-def exact_number(text: str) -> float | Decimal:
-    """Read a JSON number with a fraction or exponent without losing a digit."""
-    number = float(text)
-    if len(text) <= SAFE_DIGITS and "e" not in text and "E" not in text:
-        return number
-    precise = Decimal(text)
-    return number if isfinite(number) and Decimal(repr(number)) == precise else precise
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +250,29 @@ class NotSent(TransportError):
 
 class NoAnswer(TransportError):
     """The request may have reached the server, and no whole answer came back."""
+
+
+class BadAnswer(NoAnswer):
+    """The request reached the server, and its answer cannot be read: it is too large or breaks the protocol."""
+
+
+def intercept(flow: Flow[T], on_effect: Callable[[Any], Flow[Any]]) -> Flow[T]:
+    """Drive a flow inside another one: ``on_effect`` answers each of its effects.
+
+    ``on_effect`` is a flow of its own; it may yield the effect, or another one, and return the reply. A
+    `TransportError` or `WorkflowError` that it raises is thrown into the flow.
+    """
+    reply: Any = None
+    error: TransportError | WorkflowError | None = None
+    try:
+        while True:
+            effect = flow.throw(error) if error else flow.send(reply)
+            reply = error = None
+            try:
+                reply = yield from on_effect(effect)
+            except (TransportError, WorkflowError) as failure:
+                error = failure
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        flow.close()

@@ -13,6 +13,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Token, TokenAuth
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
+from airflow_workflow_provider.protocol.policy import Asked
 
 _DOING = "fetching an OAuth token"
 
@@ -21,19 +22,22 @@ def client_credentials(api: Api, request: Request, *, lifetime: float, early: fl
     """Make the auth that fetches a token with ``request``, which carries the client's id and secret.
 
     ``lifetime`` (seconds) counts where the answer has no ``expires_in``; a token is renewed ``early`` seconds
-    before its end. ``field`` is the connection's that tells the address.
+    before its end. ``field`` is the connection's that holds the address.
     """
 
     def fetch() -> Flow[Token]:
         try:
-            answer = yield from api.read(request, _DOING)
+            answer = yield from api.read(request, _DOING, Asked.TOKEN)
+        except AuthenticationFailed:
+            raise
         except (RequestRejected, WorkflowNotFound) as error:
-            if error.status in (404, 405, 410):
-                raise InvalidConnection(f"{error}; check the field {field!r}", status=error.status) from error
-            raise AuthenticationFailed(f"{error}; check login and password", status=error.status) from error
+            wrong_place = error.status in (404, 405, 410)
+            kind = InvalidConnection if wrong_place else AuthenticationFailed
+            fields = f"field {field!r}" if wrong_place else "fields 'login' and 'password'"
+            raise error.become(kind).hinted(f"Check the {fields} of connection {api.conn_id!r}.") from None
         token = answer.get("access_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str) or not token:
-            raise api.unreadable(request, Response(200), _DOING, "the answer has no access_token")
+            raise api.unreadable(request, Response(200), _DOING, "The answer has no access_token")
         return Token(token, _seconds(answer.get("expires_in"), lifetime))
 
     return TokenAuth(fetch, early=early)

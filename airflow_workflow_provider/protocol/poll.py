@@ -30,7 +30,7 @@ from airflow_workflow_provider.protocol.effects import (
 )
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace, Steady
-from airflow_workflow_provider.protocol.retry import Retry, urgently
+from airflow_workflow_provider.protocol.retry import Retry, understood, urgently
 
 # While a run is going, what fails is the watching and not the run. A server that is down is asked ever more
 # seldom; refused credentials or an unknown run may be a deployment or a replica that lags, but not for ever.
@@ -151,7 +151,7 @@ def wait(
         now = yield Now()
         at_last = deadline is not None and now >= deadline
         try:
-            run = yield from _look(get_run, run, echo, at_last)
+            run = yield from understood(_look(get_run, run, echo, at_last))
             if run.state.is_terminal:
                 return run
             trouble, last = FINE, ""

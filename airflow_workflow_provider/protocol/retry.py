@@ -8,21 +8,48 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Any, cast
+from traceback import walk_tb
+from typing import Any
 
-from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowError
-from airflow_workflow_provider.protocol.effects import Flow, Request, Shared, Sleep, T, TransportError
+from airflow_workflow_provider.exceptions import ProtocolError, ServerUnavailable, UnknownStart, WorkflowError
+from airflow_workflow_provider.protocol.effects import (
+    Flow,
+    Note,
+    Request,
+    Shared,
+    Sleep,
+    T,
+    TransportError,
+    intercept,
+)
+from airflow_workflow_provider.protocol.policy import is_transient, treatment
 from airflow_workflow_provider.protocol.times import as_utc
 
-# 408 and 425 ask for the same request again; 5xx are the server's trouble, whatever else they mean
-# (RFC 9110 section 15, RFC 8470). 501 and 505 are no passing trouble, but a proxy that restarts sends them too.
+__all__ = [
+    "UNEXPECTED",
+    "Retry",
+    "guarded_start",
+    "is_transient",
+    "persist",
+    "retry_after_seconds",
+    "understood",
+    "urgently",
+]
 MAX_WAIT = 86_400.0  # seconds; what a server asks for beyond a day is a slip
-TRANSIENT = frozenset({408, 425, 429})
-
-
-def is_transient(status: int) -> bool:
-    """True for an HTTP status that may be gone at the next try."""
-    return status in TRANSIENT or status >= 500
+PACKAGE = "airflow_workflow_provider."
+UNREACHABLE_TRIES = 3  # tries where no connection can be made: the host may be wrong, and a person waits for the answer
+# What the code of a system raises when an answer does not have the shape that it expects.
+UNEXPECTED = (
+    ArithmeticError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -50,45 +77,90 @@ RETRY = Retry()
 
 
 def persist(make: Callable[[], Flow[T]], retry: Retry = RETRY) -> Flow[T]:
-    """Run a flow again while the server is unavailable.
+    """Run a flow again while the server is unavailable; the first failure is logged at once.
 
     Safe for a start as well: a start raises `ServerUnavailable` only when it certainly was not taken.
     """
     failures = 0
     while True:
         try:
-            return (yield from make())
-        except ServerUnavailable as error:
+            return (yield from understood(make()))
+        except WorkflowError as error:
             failures += 1
-            if failures >= retry.attempts or (error.retry_after or 0) > retry.longest:
+            asked = getattr(error, "retry_after", None)
+            tries = min(retry.attempts, UNREACHABLE_TRIES) if _is_unreachable(error) else retry.attempts
+            if not treatment(error).is_retried or failures >= tries or (asked or 0) > retry.longest:
                 raise
-            yield Sleep(retry.delay(failures, error.retry_after))
+            summary = error.summary
+        if failures == 1:
+            yield Note(f"{summary} It is tried again, {tries} times in all.", "warning")
+        yield Sleep(retry.delay(failures, asked))
+
+
+def _is_unreachable(error: WorkflowError) -> bool:
+    return isinstance(error, ServerUnavailable) and error.is_unreachable
+
+
+def understood(flow: Flow[T]) -> Flow[T]:
+    """Turn what reading an answer of a shape that nobody expects raises into `ProtocolError`."""
+    try:
+        return (yield from flow)
+    except (WorkflowError, TransportError):
+        raise
+    except UNEXPECTED as error:
+        what = unexpected(error)
+    # Raised here and not above: the chain of exceptions shows the answer.
+    raise ProtocolError(f"The answer has an unexpected shape: {what}.")
+
+
+def unexpected(error: BaseException) -> str:
+    """Name an error of our code and its place, without its text, which can hold a part of the answer."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    if not frames:
+        return type(error).__name__
+    module = frames[-1].f_globals.get("__name__", "?")
+    ours = [frame for frame in frames if str(frame.f_globals.get("__name__", "")).startswith(PACKAGE)]
+    frame = ours[-1] if ours else frames[-1]
+    return f"{type(error).__name__} in {frame.f_globals.get('__name__', module)}, line {frame.f_lineno}"
+
+
+def guarded_start(flow: Flow[T]) -> Flow[T]:
+    """Turn whatever goes wrong after a start was taken into `UnknownStart`, so that no retry starts another run."""
+    taken = ""
+
+    def watched(effect: Any) -> Flow[Any]:
+        nonlocal taken
+        reply = yield effect
+        if isinstance(effect, Request) and effect.starts and 200 <= reply.status < 300:
+            taken = str(effect)
+        return reply
+
+    try:
+        return (yield from intercept(flow, watched))
+    except UnknownStart:
+        raise
+    except (WorkflowError, TransportError, *UNEXPECTED) as error:
+        if not taken:
+            raise
+        what = error.summary if isinstance(error, WorkflowError) else unexpected(error)
+    raise UnknownStart(
+        f"A run was started, and its id is not known: {what} Look for the run before another one is started."
+        f"\n  request: {taken}"
+    )
 
 
 def urgently(flow: Flow[T]) -> Flow[T]:
     """Have every request of a flow sent even to a server that counts as down: it has no second chance."""
-    reply: Any = None
-    error: Exception | None = None
-    try:
-        while True:
-            effect = flow.throw(error) if error else flow.send(reply)
-            reply = error = None
-            try:
-                reply = yield _urgent(effect)
-            except (TransportError, WorkflowError) as failure:
-                error = failure
-    except StopIteration as end:
-        return cast("T", end.value)
-    finally:
-        flow.close()
+    return intercept(flow, _urgent)
 
 
-def _urgent(effect: Any) -> Any:
+def _urgent(effect: Any) -> Flow[Any]:
     if isinstance(effect, Request):
-        return effect.changed(urgent=True)
-    if isinstance(effect, Shared):
-        return Shared(effect.key, lambda: urgently(effect.flow()))
-    return effect
+        effect = effect.changed(urgent=True)
+    elif isinstance(effect, Shared):
+        make = effect.flow
+        effect = Shared(effect.key, lambda: urgently(make()))
+    return (yield effect)
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

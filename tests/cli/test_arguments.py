@@ -52,7 +52,7 @@ def test_a_wrong_argument_is_refused_before_anything_is_asked(words, said):
         (["status", "nowhere", "1"], 6, "connection 'nowhere' is not defined"),
         (["status", "of_http", "1"], 6, "connection 'of_http' has the type 'http'; this works with: carto, alteryx"),
         (["status", "no_password", "1"], 6, "connection 'no_password', field 'password': is empty"),
-        (["status", "refused", "1"], 6, "check the credentials of the connection"),
+        (["status", "refused", "1"], 6, "Check the field 'password' of connection"),
         (["status", "alteryx_default", "5f0e2c0000000000000000ff"], 2, "HTTP 404"),
         (["status", "alteryx_default", " "], 2, "run: expected a run object, its JSON text or an id"),
         (["status", "alteryx_default", "{"], 2, "run: this is not JSON"),
@@ -110,7 +110,7 @@ def test_an_answer_that_is_not_this_api_s_has_a_code_of_its_own(quick):
     quick.fault(system="carto", kind="status", status=302, headers={"Location": "https://elsewhere/"})
     answer = called("status", "carto_default", "job_1")
     assert (answer.code, answer.stdout) == (7, "")
-    assert "it redirects to https://elsewhere/" in answer.stderr
+    assert "It redirects to https://elsewhere/" in answer.stderr
 
 
 def test_verbose_shows_where_an_error_comes_from():
@@ -184,7 +184,7 @@ def test_every_error_has_the_code_of_what_the_reader_should_do():
     assert found["InvalidArgument"] == found["CancelNotSupported"] == exit_codes.WRONG
     assert found["FinalUnknownStart"] == exit_codes.UNKNOWN_START
     unsorted = {name for name, code in found.items() if code == exit_codes.FAILED}
-    assert unsorted == {"WorkflowError", "_RunError", "RunFailed", "TaskStopped"}
+    assert unsorted == {"WorkflowError", "_RunError", "RunFailed", "TaskStopped", "CancelRefused"}
 
 
 def test_every_function_of_the_table_exists():

@@ -104,7 +104,7 @@ def test_a_server_that_is_away_is_told_from_bad_credentials(quick, monkeypatch):
     assert rows["tls"] == rows["list workflows"] == ("-", "not tried")
     rows, code = examined(monkeypatch, {**STEVESIE, "host": quick.connections()["stevesie_default"]["host"]})
     assert (code, rows["host"][0], rows["credentials"][0]) == (1, "ok", "WRONG")
-    assert "check the credentials of the connection" in rows["credentials"][1]
+    assert "Check the field 'password' of connection" in rows["credentials"][1]
 
 
 def test_plain_http_to_another_machine_is_wrong_even_where_it_is_allowed(monkeypatch):

@@ -62,6 +62,6 @@ def test_an_option_that_the_system_does_not_have_starts_nothing(carto, hook):
 
 
 def test_wrong_credentials_start_nothing(carto):
-    with pytest.raises(AuthenticationFailed, match=r"check the credentials of the connection"):
+    with pytest.raises(AuthenticationFailed, match=r"Check the field 'password' of connection"):
         CartoHook(carto.connection(password="wrong")).start_run(carto["airports_by_state"], BY_STATE)
     assert carto.runs() == []

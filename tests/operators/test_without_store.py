@@ -7,7 +7,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_workflow_provider.exceptions import RunFailed, UnknownStart
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
-from airflow_workflow_provider.protocol.effects import NoAnswer
 from tests.operators.staging import MODES, TaskInstance, TaskStateStore, context_of, executed
 
 
@@ -47,7 +46,7 @@ def test_with_a_store_a_lost_answer_is_left_to_the_next_try(carto, task):
     with pytest.raises(UnknownStart) as caught:
         task(TaskInstance(max_tries=3), TaskStateStore())
     assert not isinstance(caught.value, AirflowFailException)
-    assert isinstance(caught.value.__cause__, NoAnswer)
+    assert str(caught.value).startswith("No answer from ")
 
 
 def test_a_lost_answer_is_final_where_the_next_try_would_not_ask(carto, task):

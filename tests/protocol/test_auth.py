@@ -177,7 +177,9 @@ def test_the_life_of_an_oauth_token(expires_in, renewed_after):
 )
 def test_a_log_in_that_fails_says_which_connection_and_what_to_check(given, error):
     """Refused credentials are final, a server that is down is not."""
-    with pytest.raises(error, match=r"connection 'c', fetching an OAuth token \(POST https://auth") as caught:
+    with pytest.raises(
+        error, match=r"connection 'c'(.|\n)*fetching an OAuth token\n  request: POST https://auth"
+    ) as caught:
         header_of(Player([given]), oauth())
     assert isinstance(caught.value, AirflowFailException) == (400 <= given.status < 405)
 

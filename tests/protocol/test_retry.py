@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_workflow_provider.exceptions import AuthenticationFailed, ServerUnavailable, UnknownStart
+from airflow_workflow_provider.exceptions import AuthenticationFailed, ProtocolError, ServerUnavailable, UnknownStart
 from airflow_workflow_provider.protocol.retry import RETRY, Retry, is_transient, persist, retry_after_seconds
 from tests.protocol.playing import Player
 
@@ -114,7 +114,7 @@ def test_it_does_not_hold_a_worker_for_a_wait_that_is_too_long():
     assert (left, player.sleeps, caught.value.retry_after) == ([], [], 301)
 
 
-@pytest.mark.parametrize("error", [UnknownStart("lost"), AuthenticationFailed("no"), ValueError("bug")], ids=repr)
+@pytest.mark.parametrize("error", [UnknownStart("lost"), AuthenticationFailed("no"), ProtocolError("odd")], ids=repr)
 def test_nothing_else_is_repeated(error):
     flow, left = failing(error, ServerUnavailable("down"))
     player = Player()

@@ -19,7 +19,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth, Token, TokenAuth
 from airflow_workflow_provider.protocol.effects import NoAnswer, NotSent, Request
-from airflow_workflow_provider.protocol.retry import RETRY, persist
+from airflow_workflow_provider.protocol.retry import RETRY, UNREACHABLE_TRIES, persist
 from tests.protocol.playing import Player, answer
 
 CONSTANT = Api("c", "https://api.example.com", HeaderAuth("Authorization", "Token abc"))
@@ -93,7 +93,9 @@ def test_a_constant_credential_that_is_refused_is_not_tried_again():
 def test_a_server_error_after_sending_is_an_unknown_start(status):
     """Also one with Retry-After: it may have come from a proxy after the server took the request."""
     player = Player([answer(status, "<html><title>down</title></html>", retry_after="1"), OK])
-    with pytest.raises(UnknownStart, match=rf"connection 'c', starting workflow w .*HTTP {status}.*titled 'down'"):
+    with pytest.raises(
+        UnknownStart, match=rf"^HTTP {status}.*titled 'down'.*connection 'c'.*\n  while: starting workflow w\n"
+    ):
         start(player)
     assert (len(player.requests), player.sleeps) == (1, [])
 
@@ -101,7 +103,7 @@ def test_a_server_error_after_sending_is_an_unknown_start(status):
 @pytest.mark.parametrize("what", ["connection reset", "read timed out", "incomplete body"])
 def test_a_broken_answer_is_an_unknown_start(what):
     player = Player([NoAnswer(what), OK])
-    with pytest.raises(UnknownStart, match=rf"connection 'c', starting workflow w .*{what}.*look for it"):
+    with pytest.raises(UnknownStart, match=rf"{what}.*look for it.*connection 'c'.*\n  while: starting workflow w\n"):
         start(player)
     assert len(player.requests) == 1
 
@@ -109,7 +111,7 @@ def test_a_broken_answer_is_an_unknown_start(what):
 @pytest.mark.parametrize("body", ["", "<html>", "{}", "[]", '{"ident": 7}', "null"])
 def test_an_unreadable_answer_is_an_unknown_start(body):
     player = Player([answer(200, body), OK])
-    with pytest.raises(UnknownStart, match="connection 'c', starting workflow w"):
+    with pytest.raises(UnknownStart, match=r"connection 'c'.*\n  while: starting workflow w\n"):
         start(player)
     assert len(player.requests) == 1
 
@@ -130,7 +132,9 @@ def test_a_start_gives_up_when_nobody_listens():
     player = Player([NotSent("refused")])
     with pytest.raises(ServerUnavailable, match="refused"):
         start(player)
-    assert len(player.requests) == RETRY.attempts
+    assert len(player.requests) == UNREACHABLE_TRIES < RETRY.attempts
+    assert len(player.notes) == 1  # the first failure is logged at once
+    assert "refused" in player.notes[0]
 
 
 STATUSES = (200, 302, 400, 401, 403, 404, 408, 429, 500, 503)

@@ -168,7 +168,7 @@ def test_a_failure_is_not_blamed_with_other_runs(dataflow):
 def test_a_site_that_tells_what_is_wrong_is_understood(one):
     """Where errors have statuses of their own: a wrong key and an unknown data flow are told apart."""
     one.sandbox.settings("invision", error_style="precise")
-    with pytest.raises(AuthenticationFailed, match="check the credentials"):
+    with pytest.raises(AuthenticationFailed, match="Check the field"):
         one.told(invision_conn_id=one.connection(password="0bad0bad-0bad-4bad-8bad-00000bad0bad"))
     with pytest.raises(WorkflowNotFound, match="HTTP 404"):
         one.anew().told(workflow=one.case.missing)

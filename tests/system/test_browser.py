@@ -116,7 +116,7 @@ def test_a_test_that_fails_says_why(airflow, sandbox_server, page):
     form.save()
     said = said_of_test(page, "wrong")
     assert said.startswith("Test Connection Failed\n")
-    assert "check the credentials of the connection" in said
+    assert "Check the field 'password' of connection" in said
     assert "a-wrong-token" not in said
 
 

@@ -85,7 +85,7 @@ def test_without_parameters_none_are_sent(carto):
 
 def test_an_answer_without_an_id_leaves_the_start_unknown(carto):
     for given in (answer(200, {"jobMetadata": {}}), answer(200, []), answer(200, {"externalId": True}), answer(204)):
-        with pytest.raises(UnknownStart, match=r"connection 'carto_c', starting workflow p\.d\.wfproc_1"):
+        with pytest.raises(UnknownStart, match=r"connection 'carto_c'.*\n  while: starting workflow p\.d\.wfproc_1"):
             Player([given]).play(carto().start("p.d.wfproc_1", {}, {}))
 
 

@@ -242,7 +242,7 @@ async def test_refused_credentials_are_logged_once_and_tried_again(elsewhere, ca
         run = elsewhere.start()
         assert await watch.has(1) == [run]
     assert caplog.text.count("fails for now") == 1
-    assert "check the credentials" in caplog.text
+    assert "Check the field 'password' of connection" in caplog.text
 
 
 async def test_an_unknown_workflow_is_named_in_the_log(elsewhere, caplog):

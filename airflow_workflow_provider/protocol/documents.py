@@ -1,0 +1,127 @@
+"""JSON from servers within bounds of size, depth and time, so that no answer stalls or ends a triggerer."""
+
+from __future__ import annotations
+
+import json
+import re
+from codecs import BOM_UTF8
+from collections.abc import Callable
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+from airflow_workflow_provider.protocol.text import REPLACEMENT
+
+MAX_ANSWER = 32 * 1024 * 1024  # bytes of a control answer after decompression, unless the connection says otherwise
+MAX_VALUES = 1_000_000  # values of a control answer; each costs up to a hundred bytes of memory
+MAX_DEPTH = 64  # nested arrays and objects of a control answer
+MAX_DATA_DEPTH = 256  # the same for the rows of a table
+MAX_DIGITS = 4300  # of a number; Python's own bound for integers
+SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits
+
+Hook = Callable[[dict[str, Any]], Any] | None
+_BEGINNING = re.compile(rb'[ \t\r\n]{0,1000}["\[{tfn0-9-]')
+_TOKEN = re.compile(rb'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+# Texts of a document that need cleaning: an escape, or a control character that JSON allows to stand as it is.
+_UNCLEAN = re.compile("[\\\\\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_RAW = re.compile("[\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
+_RAW_BREAKS = re.compile("[\x85\u2028\u2029]")
+_ESCAPE = re.compile(
+    r"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?P<line>(?:\\r|\\u000[dD])(?:\\n|\\u000[aA])|\\u0085|\\u202[89])"
+    r"|(?P<bad>\\[bfr]|\\u(?:00(?:0[0-8b-fB-F]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])"
+    r"|[dD][89a-fA-F][0-9a-fA-F]{2}|202[a-eA-E]|206[6-9]))"
+    r"|\\."
+)
+_WILD_NUMBER = re.compile(r"[0-9.][eE]\+?[0-9]{3}|NaN|Infinity|[0-9]{309}")
+
+
+def control_document(body: bytes, object_hook: Hook = None) -> Any:
+    """Read a control answer: texts are clean, numbers are finite. Raises ValueError."""
+    body = body.removeprefix(BOM_UTF8)
+    check_bounds(body)
+    text = body.decode()
+    if _UNCLEAN.search(text):
+        text = _cleaned(text)
+    try:
+        if _WILD_NUMBER.search(text):
+            return json.loads(text, parse_float=_finite, parse_constant=lambda word: None, object_hook=object_hook)
+        return json.loads(text, object_hook=object_hook)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def exact_document(body: bytes, object_hook: Hook = None) -> Any:
+    """Read the rows of a table without changing a text or losing a digit. Raises ValueError."""
+    body = body.removeprefix(BOM_UTF8)
+    check_depth(body, MAX_DATA_DEPTH)
+    try:
+        return json.loads(body.decode(), parse_float=exact_number, object_hook=object_hook)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def check_bounds(body: bytes) -> None:
+    """Raise ValueError for what cannot be a control answer of an API, before anything is made of it."""
+    if not _BEGINNING.match(body):
+        raise ValueError("this is not JSON")
+    if len(body) > MAX_VALUES and body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
+    check_depth(body)
+
+
+def check_depth(body: bytes, limit: int = MAX_DEPTH) -> None:
+    """Raise ValueError for a document that is nested more deeply than ``limit``.
+
+    Python's own parser raises an error for that, others and later readers end the process.
+    """
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return
+    brackets = body.translate(None, _NO_BRACKETS)
+    for _ in range(8):  # most documents are flat: taking innermost pairs away leaves nothing
+        shorter = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not shorter:
+            return
+        if len(shorter) > len(brackets) // 2:
+            break
+        brackets = shorter
+    depth = 0
+    for token in _TOKEN.finditer(body):  # a bracket in a text is none
+        first = body[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > limit:
+                raise ValueError("nested too deeply")
+        elif first in b"]}":
+            depth -= 1
+
+
+def exact_number(text: str) -> float | Decimal:
+    """Read a JSON number with a fraction or exponent without losing a digit. Raises ValueError for a giant."""
+    number = float(text)
+    if len(text) <= SAFE_DIGITS and "e" not in text and "E" not in text:
+        return number
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of more than {MAX_DIGITS} digits")
+    precise = Decimal(text)
+    if abs(precise.adjusted()) > MAX_DIGITS:
+        raise ValueError(f"a number of more than {MAX_DIGITS} digits")
+    return number if isfinite(number) and Decimal(repr(number)) == precise else precise
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if isfinite(number) else None
+
+
+def _cleaned(text: str) -> str:
+    """Clean the texts of a document before it is parsed: that costs less than a walk through all its values."""
+    text = _RAW_BREAKS.sub(r"\\n", _RAW.sub(REPLACEMENT, text))
+    return _ESCAPE.sub(_escape, text) if "\\" in text else text
+
+
+def _escape(found: re.Match[str]) -> str:
+    if found["line"]:
+        return r"\n"
+    return REPLACEMENT if found["bad"] else found[0]

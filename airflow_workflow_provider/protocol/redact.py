@@ -1,0 +1,88 @@
+"""Credentials are removed from texts for people, in whatever form a server repeats them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, unquote
+
+HIDDEN = "***"
+LEAST = 4  # characters; a shorter secret stands in many an innocent word
+PIECE = 10  # characters; a piece of a long secret that is as long as this is removed as well
+LONG = 16  # characters from which on a secret is long
+MOST = 64 * 1024  # characters of a text that are looked at; no text for people is longer
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """Remove credentials from a text, and longer pieces of them: a server may cut what it repeats.
+
+    A secret is found as it is, percent-encoded, escaped as JSON or HTML, in Base64 (also within ``user:password``),
+    and with other white space. Redact a text before it is cut: half a secret is not recognised by its end.
+    """
+    text = text[:MOST]
+    wholes, pieces = _forms(tuple(secret for secret in secrets if len(secret) >= LEAST))
+    if not wholes:
+        return text
+    for whole in wholes:
+        if whole in text:
+            text = text.replace(whole, HIDDEN)
+    return _without_pieces(text, pieces) if pieces else text
+
+
+def _without_pieces(text: str, pieces: frozenset[str]) -> str:
+    kept: list[str] = []
+    begin, end = 0, 0  # of the text that is kept, and of the piece that was found last
+    for at in range(len(text) - PIECE + 1):
+        if text[at : at + PIECE] in pieces:
+            if at > end or not end:
+                kept += [text[begin:at], HIDDEN] if at > end or not kept else []
+            end = begin = at + PIECE
+    return "".join([*kept, text[begin:]])
+
+
+@lru_cache(maxsize=256)
+def _forms(secrets: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Give the forms of some secrets, longest first, and the pieces of the long ones."""
+    forms = {form for secret in secrets for form in _spellings(secret)}
+    wholes = sorted((form for form in forms if len(form) >= LEAST), key=len, reverse=True)
+    long = [form for form in wholes if len(form) >= LONG]
+    return tuple(wholes), frozenset(form[at : at + PIECE] for form in long for at in range(len(form) - PIECE + 1))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    for text in {secret, " ".join(secret.split()), unquote(secret)}:
+        yield text
+        yield from (quote(text, safe=""), quote(text), quote_plus(text), quote(quote(text, safe=""), safe=""))
+        yield from (lower_hex(quote(text, safe="")), lower_hex(quote_plus(text)))
+        yield from (json.dumps(text)[1:-1], json.dumps(text)[1:-1].replace("/", "\\/"), _escaped(text, "\\u{:04x}"))
+        yield from (_escaped(text, "\\u{:04X}"), _escaped(text, "\\u{:04X}").replace("\\u002F", "\\/"))
+        yield from (_escaped(text, "&#{};"), _escaped(text, "&#x{:x};"), _escaped(text, "&#x{:X};"), html.escape(text))
+        yield from _in_base64(text)
+
+
+def lower_hex(text: str) -> str:
+    """Write the codes of a percent-encoded text in lower case."""
+    head, *parts = text.split("%")
+    return head + "".join(f"%{part[:2].lower()}{part[2:]}" for part in parts)
+
+
+def _escaped(text: str, form: str) -> str:
+    return "".join(char if char.isalnum() and char.isascii() else form.format(ord(char)) for char in text)
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    """Give what is sure to stand in the Base64 of any text that holds this one, for the three places where it begins.
+
+    The first and the last characters depend on what stands before and behind.
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    for shift in range(3):
+        packed = base64.b64encode(b"\0" * shift + raw).decode()
+        sure = packed[-(-shift * 8 // 6) : (shift + len(raw)) * 8 // 6]
+        if len(sure) >= 2 * LEAST:
+            yield sure
+            yield sure.replace("+", "-").replace("/", "_")
+            yield quote(sure, safe="")
