@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ _found = re.search(r'__version__ = "([^"]+)"', (ROOT / "airflow_workflow_provide
 release = version = _found[1] if _found else ""
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+if find_spec("sphinx_copybutton"):
+    extensions.append("sphinx_copybutton")
+copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 3
@@ -27,14 +31,21 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 html_theme = "furo"
 html_title = f"{project} {release}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_theme_options = {
+    "source_repository": "https://github.com/airflow-workflow-provider/airflow-workflow-provider/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 
-# What Airflow says while it is imported for the reference is not about these pages.
+# Warnings of Airflow itself, which autodoc imports, do not concern these pages.
 warnings.simplefilter("ignore")
 logging.getLogger("airflow").setLevel(logging.ERROR)
 
 
 def code_in_docstrings(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Set as code what our docstrings write in single backticks, with whatever letter stands right behind it."""
+    """Turn the single backticks of our docstrings into code, also if a letter follows them directly."""
     lines[:] = [re.sub(r"(?<![`:\w])`([^`<]+)`(?!`)", r"``\1``\\ ", line) for line in lines]
 
 

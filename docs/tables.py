@@ -1,4 +1,4 @@
-"""The tables in README and docs, drawn from the code: ``python docs/tables.py`` renews them, a test compares them.
+"""Generates the tables in README and docs from the code: ``python docs/tables.py`` writes them, a test compares them.
 
 A table stands between ``<!-- table: NAME ARGUMENT -->`` and ``<!-- end of table -->``; NAME is a function below.
 """  # noqa: INP001  # a folder of pages is no package
@@ -24,9 +24,9 @@ from airflow_workflow_provider.protocol.system import Field, WorkflowSystem  # n
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor  # noqa: E402
 from airflow_workflow_provider.systems import SYSTEMS  # noqa: E402
 
-BLOCK = re.compile(r"(<!-- table: (\w+) ?(\w*) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- table: (\w+) ?([\w.]*) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PRODUCTS = {
-    "carto": ("CARTO Workflows", "a job of the SQL API that calls the workflow's stored procedure"),
+    "carto": ("CARTO Workflows", "a SQL API job that calls the workflow's procedure"),
     "alteryx": ("Alteryx Server", "a job of an app"),
     "stevesie": ("Stevesie Cloud", "an execution of a workflow"),
     "chorus": ("TIBCO Data Science Team Studio (Alpine Chorus)", "a process of the engine, a Job, or a workfile's run"),
@@ -59,19 +59,37 @@ def renewed(text: str) -> str:
 
 
 def systems() -> Iterator[str]:
-    """What the provider has for each system, and what each API can."""
+    """The systems: what a run is, and what each API can do."""
     rows = []
-    for key, system in SYSTEMS.items():
+    for key in SYSTEMS:
         product, run = PRODUCTS[key]
-        classes = [
-            facade("hooks", WorkflowHook, key),
-            facade("operators", RunWorkflowOperator, key),
-            facade("sensors", WorkflowRunSensor, key),
-        ]
-        can = (system.can_cancel, system.can_list_workflows, system.can_find_runs)
-        rows.append([product, code(key), *map(code, classes), run, *("yes" if one else "no" for one in can)])
-    heads = ["System", "`conn_type`", "Hook", "Operator", "Sensor", "A run is", "Cancel", "List workflows", "Find runs"]
-    yield from grid(heads, rows)
+        rows.append([product, code(key), run, *abilities(key)])
+    yield from grid(["System", "`conn_type`", "A run is", *ABILITIES], rows)
+
+
+def capabilities() -> Iterator[str]:
+    """What each API can do."""
+    yield from grid(["System", *ABILITIES], ([PRODUCTS[key][0], *abilities(key)] for key in SYSTEMS))
+
+
+def classes() -> Iterator[str]:
+    """The hook, the run operator and the sensor of each system."""
+    kinds = (("hooks", WorkflowHook), ("operators", RunWorkflowOperator), ("sensors", WorkflowRunSensor))
+    rows = [
+        [PRODUCTS[key][0], *(code(f"{kind}.{key}.{facade(kind, base, key)}") for kind, base in kinds)]
+        for key in SYSTEMS
+    ]
+    yield from grid(["System", "Hook", "Run operator", "Sensor"], rows)
+
+
+ABILITIES = ("Cancel", "List workflows", "Find runs")
+
+
+def abilities(key: str) -> list[str]:
+    """Whether the API of a system can cancel, list workflows, and list runs."""
+    system = SYSTEMS[key]
+    can = (system.can_cancel, system.can_list_workflows, system.can_find_runs)
+    return ["yes" if one else "no" for one in can]
 
 
 def defaults() -> Iterator[str]:
@@ -82,6 +100,64 @@ def defaults() -> Iterator[str]:
         own = ", ".join(code(name) for name in (*operator.start_option_names, *operator.watch_option_names))
         rows.append([code(operator_name(key)), f"{system.poll_interval:g} s", own])
     yield from grid(["Operator", "Default `poll_interval`", "Its own arguments"], rows)
+
+
+def arguments(path: str) -> Iterator[str]:
+    """Every argument of a class that its base classes in this package do not have, with default and meaning.
+
+    :param path: module and name of the class below the package, such as ``operators.carto.CartoRunWorkflowOperator``
+    """
+    module, _, name = path.rpartition(".")
+    found = getattr(import_module(f"airflow_workflow_provider.{module}"), name)
+    ours = [one for one in found.__mro__ if one.__module__.startswith("airflow_workflow_provider.")]
+    inherited = {name for one in ours[1:] for name in parameters(one) if one.__name__ in SHARED}
+    meaning: dict[str, str] = {}
+    for one in reversed(ours):
+        meaning |= descriptions(one)
+    rows = [
+        [code(name), default_of(parameter), meaning.get(name, "")]
+        for name, parameter in parameters(found).items()
+        if name not in inherited
+    ]
+    yield from grid(["Argument", "Default", "Meaning"], rows)
+
+
+# Classes whose arguments have a table of their own.
+SHARED = ("RunWorkflowOperator", "WorkflowRunSensor", "WorkflowOutputTransfer")
+# Defaults that an expression computes.
+COMPUTED = {"deferrable": "`[operators] default_deferrable`"}
+
+
+def parameters(one: type) -> dict[str, inspect.Parameter]:
+    """The parameters that a class's own constructor names."""
+    if "__init__" not in vars(one):
+        return {}
+    skipped = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    found = inspect.signature(vars(one)["__init__"]).parameters
+    return {name: each for name, each in found.items() if name != "self" and each.kind not in skipped}
+
+
+def descriptions(one: type) -> dict[str, str]:
+    """What a class's docstring says of each parameter."""
+    text = inspect.cleandoc(vars(one).get("__doc__") or "")
+    found = re.findall(r"^:param (\w+): (.*?)(?=^:\w|^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    return {name: sentence(markdown(" ".join(body.split()))) for name, body in found}
+
+
+def markdown(text: str) -> str:
+    """A docstring's text with the code marks of Markdown."""
+    text = re.sub(r":\w+:`~?([^`]*?)`", lambda role: f"`{role[1].rpartition('.')[2] or role[1]}`", text)
+    return text.replace("``", "`").replace(" (templated)", " Templated")
+
+
+def default_of(parameter: inspect.Parameter) -> str:
+    """A parameter's default as code."""
+    if parameter.default is inspect.Parameter.empty:
+        return "required"
+    if parameter.name in COMPUTED:
+        return COMPUTED[parameter.name]
+    text = json_text(parameter.default) if isinstance(parameter.default, str) else repr(parameter.default)
+    return code(text)
 
 
 def connection(key: str) -> Iterator[str]:
@@ -134,7 +210,19 @@ def switches(key: str) -> Iterator[str]:
 
 TABLES: dict[str, Callable[..., Iterator[str]]] = {
     function.__name__: function
-    for function in (systems, defaults, connection, states, flow_states, errors, fault_kinds, switches)
+    for function in (
+        systems,
+        capabilities,
+        classes,
+        arguments,
+        defaults,
+        connection,
+        states,
+        flow_states,
+        errors,
+        fault_kinds,
+        switches,
+    )
 }
 
 

@@ -43,7 +43,7 @@ What to look at
   a deferred task   {url}/dags/demo_deferred           waits a minute in the triggerer; trigger it again
   a failing DAG     {url}/dags/demo_failing            task "fail", Logs: what the system said
   50 mapped runs    {url}/dags/demo_mapped             one workflow run per state, one load for all
-  Open run          a task's page, Extra Links                     leads to the run in the system
+  Open run          a task's page, tab Details                     leads to the run in the system
   assets            {url}/assets                       tables and files that the DAGs have updated
   event-driven      {url}/dags/example_events_elsewhere
                     trigger example_stevesie: its run in Stevesie starts this DAG

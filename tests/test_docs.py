@@ -1,4 +1,4 @@
-"""What README and docs say is true: tables, names, links, code blocks, messages."""
+"""README and docs are checked against the code: tables, names, links, code blocks, messages."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from airflow_workflow_provider.systems import SYSTEMS
 from docs import tables
 
 ROOT = Path(__file__).parent.parent
+SITE = "https://airflow-workflow-provider.readthedocs.io/"
 PACKAGE = "airflow_workflow_provider"
 PAGES = tables.pages()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -136,9 +137,8 @@ def test_the_run_object_is_described_key_by_key():
 
 def test_the_extras_and_versions_are_those_of_the_package():
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
-    install = text_of("README.md").partition("## Install")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`(\w+)`", install))
-    assert named == set(project["optional-dependencies"]) - {"bench", "dev"}
+    named = {name.strip("`") for name, *_ in rows("README.md", "Extra")}
+    assert named == set(project["optional-dependencies"]) - {"bench", "cluster", "dev"}
     (minimum,) = [one.partition(">=")[2] for one in project["dependencies"] if one.startswith("apache-airflow>")]
     assert f"Airflow {minimum.removesuffix('.0')} and 3.x" in text_of("README.md")
 
@@ -181,6 +181,8 @@ def test_the_names_of_the_package_exist(path):
 @each_page
 def test_the_files_that_are_named_exist(path):
     for name in re.findall(r"`((?:\w+/)+[\w.]*)`", prose(path)):
+        if name.startswith("dags/"):  # the reader's own
+            continue
         places = (ROOT / name, ROOT / PACKAGE / name)
         assert any(place.exists() for place in places) or name.startswith(("docs/_build", "webapi")), name
 
@@ -205,16 +207,30 @@ def test_the_links_between_the_pages_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
         if re.match(r"\w+:", target):
             assert target.startswith("https://"), target
+            if target.startswith(SITE):
+                page, _, anchor = target.removeprefix(SITE).partition("#")
+                assert_is_anchor(ROOT / "docs" / page.replace(".html", ".md"), anchor)
             continue
         name, _, anchor = target.partition("#")
-        page = (path.parent / name).resolve() if name else path
-        assert page.exists(), target
-        assert not anchor or anchor in anchors(page), target
+        assert_is_anchor((path.parent / name).resolve() if name else path, anchor)
+
+
+def assert_is_anchor(page: Path, anchor: str) -> None:
+    """The page exists, and has the heading that the anchor names, if any."""
+    assert page.exists(), page
+    assert not anchor or anchor in anchors(page), f"{page}#{anchor}"
+
+
+def test_the_links_of_the_readme_work_on_any_page_that_shows_it():
+    """A package index shows it without the other files of the repository."""
+    assert not [
+        target for target in re.findall(r"\]\(([^)\s]+)\)", text_of("README.md")) if not re.match(r"\w+:", target)
+    ]
 
 
 def test_every_page_is_in_a_table_of_contents():
     contents = re.findall(r"^```\{toctree\}\n(.*?)^```$", text_of("docs/index.md"), re.MULTILINE | re.DOTALL)
-    listed = {one for body in contents for one in body.split()}
+    listed = {line for body in contents for line in body.splitlines()}
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in PAGES if path.name != "README.md"}
     assert pages - {"index"} <= listed
 
@@ -233,19 +249,24 @@ def test_the_python_blocks_compile_and_their_imports_resolve(path):
                     resolve(f"{node.module}.{alias.name}")
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if blocks(path, "python")], ids=label)
-def test_the_python_blocks_run(path, sandbox):
-    """One after the other, in one namespace, with the sandbox's connections; its runs are quick."""
+EACH_BLOCK = [
+    pytest.param(path, code, id=f"{label(path)}-{place}")
+    for path in PAGES
+    for place, code in enumerate(blocks(path, "python"))
+    # Tests of their own, which tests/testing runs.
+    if "import pytest" not in code
+]
+
+
+@pytest.mark.parametrize(("path", "code"), EACH_BLOCK)
+def test_each_python_block_runs_by_itself(path, code, sandbox):
+    """A reader copies it as it is: into a file of its own, with the sandbox's connections."""
     sandbox.settings("alteryx", queued_seconds=0.1, running_seconds=0.1)
-    namespace: dict[str, Any] = {"__name__": "docs"}
     with mock.patch.dict(os.environ):
-        for code in blocks(path, "python"):
-            if "import pytest" in code:  # tests of their own, which tests/testing runs
-                continue
-            try:
-                exec(compile(code, label(path), "exec"), namespace)  # noqa: S102  # the pages are ours
-            except exceptions.NotSupported as error:
-                assert "needs Airflow" in str(error), error  # noqa: PT017  # it says so on the page too
+        try:
+            exec(compile(code, label(path), "exec"), {"__name__": "docs"})  # noqa: S102  # the pages are ours
+        except exceptions.NotSupported as error:
+            assert "needs Airflow" in str(error), error  # noqa: PT017  # it says so on the page too
 
 
 @each_page
