@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:
 from airflow_workflow_provider import exceptions  # noqa: E402  # found through the line above
 from airflow_workflow_provider.hooks.workflow import WorkflowHook  # noqa: E402
 from airflow_workflow_provider.operators.workflow import RunWorkflowOperator  # noqa: E402
+from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows  # noqa: E402
 from airflow_workflow_provider.protocol.system import Field, WorkflowSystem  # noqa: E402
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor  # noqa: E402
 from airflow_workflow_provider.systems import SYSTEMS  # noqa: E402
@@ -88,7 +89,7 @@ ABILITIES = ("Cancel", "List workflows", "Find runs")
 def abilities(key: str) -> list[str]:
     """Whether the API of a system can cancel, list workflows, and list runs."""
     system = SYSTEMS[key]
-    can = (system.can_cancel, system.can_list_workflows, system.can_find_runs)
+    can = tuple(map(system.offers, (CanCancel, CanListWorkflows, CanListRuns)))
     return ["yes" if one else "no" for one in can]
 
 

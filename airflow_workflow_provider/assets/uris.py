@@ -6,12 +6,9 @@ Airflow calls the handler wherever an asset is made, a DAG file included: it doe
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
@@ -26,18 +23,3 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     if not names:
         raise ValueError(f"URI format {uri.scheme}:// must contain a workflow, or a workflow and an output")
     return uri._replace(netloc=server, path="/" + "/".join(names), query="", fragment="")
-
-
-def own_uri(system: str, server: str, *names: str) -> str:
-    """Make a URI of ours; every name is one part of the path, whatever characters it has."""
-    return "/".join([f"{system}://{server}", *(quote(name, safe="") for name in names)])
-
-
-def server_of(url: str | None) -> str:
-    """Give host and port of a URL, without the port that its scheme has anyway; empty where there is none."""
-    parts = urlsplit(url or "")
-    host = (parts.hostname or "").lower()
-    if not host:
-        return ""
-    bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{bracketed}:{parts.port}"

@@ -13,6 +13,7 @@ from airflow_workflow_provider.cli.measure import Seen, observed
 from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
+from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows
 
 MAX_SKEW = 60.0  # seconds; signatures and tokens are refused beyond some minutes
 POLLS = 3
@@ -97,16 +98,17 @@ def _version(hook: WorkflowHook) -> Check:
 def _abilities(hook: WorkflowHook, *, listing: bool) -> Iterator[Check]:
     """Say what this API can and cannot do; what can be tried without harm is tried."""
     system = hook.system
-    if not system.can_list_workflows:
+    finds, cancels = system.supports(CanListRuns), system.supports(CanCancel)
+    if not system.supports(CanListWorkflows):
         yield Check("list workflows", UNKNOWN, "this API cannot; workflows are named by their id")
     elif listing:
         yield _tried("list workflows", lambda: f"{len(hook.list_workflows())} workflows")
     else:
         yield Check("list workflows", UNKNOWN, "not tried")
     lost = f"this API cannot: a start whose answer was lost {system.lost_starts}"
-    yield Check("find runs", OK if system.can_find_runs else UNKNOWN, "this API can" if system.can_find_runs else lost)
+    yield Check("find runs", OK if finds else UNKNOWN, "this API can" if finds else lost)
     goes_on = "this API cannot: a run goes on when its task is stopped"
-    yield Check("cancel", OK if system.can_cancel else UNKNOWN, "this API can" if system.can_cancel else goes_on)
+    yield Check("cancel", OK if cancels else UNKNOWN, "this API can" if cancels else goes_on)
 
 
 def _tried(name: str, attempt: Callable[[], str]) -> Check:

@@ -8,6 +8,7 @@ from airflow_workflow_provider.cli import results
 from airflow_workflow_provider.cli.arguments import hook_of, run_of
 from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.cli.wait import awaited
+from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.systems import SYSTEMS
 
 
@@ -18,9 +19,9 @@ def systems(options: Namespace, terminal: Terminal) -> Result:
             {
                 "system": key,
                 "name": system.label,
-                "list_workflows": system.can_list_workflows,
-                "find_runs": system.can_find_runs,
-                "cancel": system.can_cancel,
+                "list_workflows": system.offers(CanListWorkflows),
+                "find_runs": system.offers(CanListRuns),
+                "cancel": system.offers(CanCancel),
                 "poll_interval": system.poll_interval,
                 "options": sorted(system.start_options),
             }

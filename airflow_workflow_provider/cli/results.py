@@ -13,6 +13,7 @@ from airflow_workflow_provider.cli.values import option
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.hooks.ending import succeeded
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
+from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.model import Run, RunState
 
 STATE_CODES = {
@@ -62,7 +63,7 @@ def how_to_go_on(hook: WorkflowHook, run: Run, terminal: Terminal) -> str:
         words += ["--option", quote(_option(name, run.details[name]))]
     what = " ".join(words)
     watch = f"watch it with: {terminal.program} status {what} --wait"
-    if not hook.system.can_cancel:
+    if not hook.system.supports(CanCancel):
         return f"{watch}\n{hook.system.label} has no API call that cancels it"
     return f"{watch}\ncancel it with: {terminal.program} cancel {what}"
 

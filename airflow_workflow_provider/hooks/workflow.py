@@ -15,6 +15,12 @@ from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavaila
 from airflow_workflow_provider.hooks.connections import load_system, mask, owner, system_class
 from airflow_workflow_provider.hooks.form import FormOfAirflow2
 from airflow_workflow_provider.protocol import parameters as given
+from airflow_workflow_provider.protocol.capabilities import (
+    CanCancel,
+    CanListRuns,
+    CanListWorkflows,
+    CanNameUnlistedOutputs,
+)
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
 from airflow_workflow_provider.protocol.poll import wait
@@ -118,16 +124,17 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
     def cancel_run(self, run: RunLike) -> None:
         """Ask the system to stop a run; raises `CancelNotSupported` where its API cannot."""
         known = self._parsed(run)
-        self._run(lambda: self.system.cancel(known))
+        self._run(lambda: self.system.require(CanCancel).cancel(known))
 
     def list_workflows(self) -> list[Workflow]:
         """List what this connection may start; raises `NotSupported` where the API cannot."""
-        return self._run(self.system.list_workflows)
+        return self._run(lambda: self.system.require(CanListWorkflows).list_workflows())
 
     def find_runs(self, workflow: str, *, since: datetime | None = None) -> list[Run]:
         """List the runs of a workflow, newest first; raises `NotSupported` where the API cannot."""
+        self.system.require(CanListRuns)
         workflow_id = self._run(lambda: self.system.resolved(workflow))
-        return self._run(lambda: self.system.find_runs(workflow_id, since))
+        return self._run(lambda: self.system.require(CanListRuns).find_runs(workflow_id, since))
 
     def find_started(
         self, workflow: str, query_parameters: given.Parameters | None, *, since: datetime, **options: Any
@@ -148,7 +155,9 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         Raises `OutputUnavailable`, which names the outputs that there are.
         """
         known = self._succeeded(self._parsed(run))
-        unlisted = self.system.output_by_name(known, output) if isinstance(output, str) else None
+        system, unlisted = self.system, None
+        if isinstance(output, str) and system.supports(CanNameUnlistedOutputs):
+            unlisted = system.require(CanNameUnlistedOutputs).output_by_name(known, output)
         return unlisted or choose(
             self._run(lambda: self.system.outputs(known)), output, known, self.system.unlisted_outputs
         )
@@ -212,7 +221,8 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         parsed = parse_run(run, system=self._key, conn_id=self.conn_id, workflow=workflow or "")
         if parsed.system != self._key:
             raise InvalidArgument(f"run: belongs to the system {parsed.system!r}, this hook is for {self._key!r}")
-        return replace(parsed, workflow=workflow) if workflow and not parsed.workflow else parsed
+        named = replace(parsed, workflow=workflow) if workflow and not parsed.workflow else parsed
+        return self.system.rebuilt(named)  # a run object may come from anybody
 
     def _succeeded(self, run: Run) -> Run:
         """Look at a run that was still going when it was handed over; only a success has outputs."""

@@ -72,15 +72,18 @@ def _emit(operator: RunWorkflowOperator, context: Context, run: Run, found: tupl
 
 def _rows(operator: RunWorkflowOperator, run: Run, item: Landed) -> int | None:
     """Count the rows of an output where one call does that; it is asked once, a task that is done waits for nothing."""
+    from airflow_workflow_provider.protocol.capabilities import CanCountRows
     from airflow_workflow_provider.protocol.retry import Retry, persist
     from airflow_workflow_provider.systems import SYSTEMS
 
     output = item.output
-    if output is None or not SYSTEMS[run.system].can_count_rows:
+    if output is None or not SYSTEMS[run.system].offers(CanCountRows):
         return None
     system = operator.hook.system
     try:
-        return operator.hook.client.run(persist(lambda: system.count_rows(run, output), Retry(attempts=1)))
+        return operator.hook.client.run(
+            persist(lambda: system.require(CanCountRows).count_rows(run, output), Retry(attempts=1))
+        )
     except WorkflowError as error:
         operator.log.info("The rows of %s are not known: %s", item.uri, error)
         return None

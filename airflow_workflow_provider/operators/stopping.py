@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_workflow_provider.exceptions import CancelNotSupported, TaskStopped, WorkflowNotFound
 from airflow_workflow_provider.operators.memory import Memory
+from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.model import Run
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def cancel_quietly(run: Run, log: Any, why: str, *, at_once: WorkflowSystem | No
         transport = system.transport.within(BRIEF) if at_once else system.transport
         # A client of its own: the task's may be in the middle of a call when a signal handler gets here.
         client = WorkerClient(transport, mask=mask, logger=log)
-        client.run(persist(lambda: system.cancel(run), Retry(attempts=1 if at_once else 4)))
+        client.run(persist(lambda: system.require(CanCancel).cancel(run), Retry(attempts=1 if at_once else 4)))
     except CancelNotSupported as error:
         log.warning("Run %s: %s; %s", run.run_id, why, error)
     except Exception as error:  # noqa: BLE001  # the reason for stopping is the task's outcome, not this

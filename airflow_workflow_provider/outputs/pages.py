@@ -13,8 +13,7 @@ from airflow_workflow_provider.outputs.convert import as_text
 from airflow_workflow_provider.outputs.json_columns import columns_of_batch
 from airflow_workflow_provider.outputs.json_values import columns_of
 from airflow_workflow_provider.outputs.raw import Client, Raw, Wanted
-from airflow_workflow_provider.protocol.json_rows import JsonRows
-from airflow_workflow_provider.protocol.results import Page, RowSource
+from airflow_workflow_provider.protocol.results import ArrowRows, Page, RowSource
 
 
 def read_pages(source: RowSource, client: Client, wanted: Wanted) -> Iterator[Raw]:
@@ -29,7 +28,7 @@ def read_pages(source: RowSource, client: Client, wanted: Wanted) -> Iterator[Ra
             "first_row": first_row,
             "where": wanted.where,
         }
-        if isinstance(page.rows, JsonRows):
+        if isinstance(page.rows, ArrowRows):
             batch, seen = columns_of_batch(page.rows.batch, kept, **known)
         else:
             batch, seen = columns_of(page.rows, kept, **known)
@@ -59,7 +58,7 @@ def checked_pages(source: RowSource, client: Client, where: str) -> Iterator[Pag
 
 def _check_rows(page: Page, names: list[str], number: int, where: str) -> None:
     try:
-        found = page.rows.batch.schema.names if isinstance(page.rows, JsonRows) else set().union(*page.rows)
+        found = page.rows.batch.schema.names if isinstance(page.rows, ArrowRows) else set().union(*page.rows)
         unknown = set(found) - set(names)
     except TypeError:
         raise OutputUnavailable(f"{where}page {number} holds rows that are no objects") from None

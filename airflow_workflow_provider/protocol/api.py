@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from html import unescape
 from re import IGNORECASE
@@ -19,9 +19,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
 )
 from airflow_workflow_provider.protocol.auth import Auth
-from airflow_workflow_provider.protocol.documents import MAX_DATA_DEPTH, check_depth
 from airflow_workflow_provider.protocol.effects import BadAnswer, Flow, NoAnswer, NotSent, Now, Request, Response, T
-from airflow_workflow_provider.protocol.json_rows import rows_document
 from airflow_workflow_provider.protocol.policy import Asked, is_transient, meaning
 from airflow_workflow_provider.protocol.redact import redacted
 from airflow_workflow_provider.protocol.retry import UNEXPECTED, retry_after_seconds, unexpected
@@ -36,12 +34,20 @@ _SNIPPET = 500  # characters of a server's text that an error shows
 _MISTAKEN_SCHEME = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "record layer failure", "wrong version number")
 
 
+_CLIMBS = frozenset({".", ".."})
+_SLASH = pattern(r"[/\\]")
+_CONTROL = pattern("[\x00-\x1f\x7f]")
+
+
 def path(template: str, **values: str) -> str:
-    """Fill a path; every value is percent-encoded whole, slashes too. One that would climb out of it is refused."""
+    """Fill a path; every value is percent-encoded whole, slashes too.
+
+    A value that would climb out of its place once a proxy has decoded it is refused.
+    """
     filled = {}
     for name, value in values.items():
         text = str(value)
-        if text in ("", ".", ".."):
+        if not text or not _CLIMBS.isdisjoint(_SLASH.split(text)) or _CONTROL.search(text):
             raise InvalidArgument(f"{name}: {value!r} cannot be part of an address")
         filled[name] = text if text.isalnum() and text.isascii() else quote(text, safe="")
     return template.format_map(filled)
@@ -83,20 +89,6 @@ class Api:
         """As `call`, and give the JSON document of the answer."""
         response = yield from self.call(request, doing, asked)
         return self.document(request, response, doing)
-
-    def read_rows(
-        self, request: Request, doing: str, words: Mapping[str, str], asked: Asked = Asked.OUTPUT
-    ) -> Flow[Any]:
-        """As `read` for a document with many rows, no digit of whose numbers is lost; see `json_rows`."""
-        response = yield from self.call(request.changed(exact=True), doing, asked)
-        if response.native:
-            try:
-                check_depth(response.body, MAX_DATA_DEPTH)
-            except ValueError:
-                raise self.unreadable(request, response, doing, "The answer is nested too deeply") from None
-            if found := rows_document(response.body, words):
-                return found
-        return self.document(request, response, doing, exact=True)
 
     def probe(self, request: Request, doing: str) -> Flow[int]:
         """Find out whether this API is there and takes the credentials: give the status of an answer in JSON.

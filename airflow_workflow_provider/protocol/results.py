@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from airflow_workflow_provider.protocol.effects import Flow, Response
+
+
+@runtime_checkable
+class ArrowRows(Protocol):
+    """Rows that are Arrow columns already: ``batch`` is a `pyarrow.RecordBatch`."""
+
+    batch: Any
 
 
 @dataclass(frozen=True, eq=False)

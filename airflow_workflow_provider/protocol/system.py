@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ClassVar
+from difflib import get_close_matches
+from typing import Any, ClassVar, TypeVar, cast
+from urllib.parse import quote
 
 from airflow_workflow_provider.exceptions import (
-    CancelNotSupported,
+    CancelRefused,
     InvalidArgument,
     NotSupported,
     OutputUnavailable,
     RequestRejected,
+    WorkflowError,
     WorkflowNotFound,
 )
+from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Auth, NoAuth, redacted
+from airflow_workflow_provider.protocol.capabilities import LACKS, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
-from airflow_workflow_provider.protocol.effects import Flow, Now, RunList
+from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import Source
 from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.protocol.uris import file_uri, own_uri, server_of
 
 NAME_PREFIX = "name:"
+NEAREST = 5  # names that an error shows for one that is not found
+MOST_SECONDS = 1e11  # of a number of seconds in a run's details, since 1970 or as a duration
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,9 @@ class WorkflowSystem(ABC):
 
     A system is made from `ConnectionValues`; bad values raise `InvalidConnection` there, before any request.
     ``auth`` is what signs a request to the API's own server, ``secrets`` what must not be seen anywhere.
+
+    What a system can do beside starting and reading a run is a capability: a method of one of the protocols in
+    `protocol.capabilities`. A class that has the method has the capability.
     """
 
     key: ClassVar[str]
@@ -79,38 +92,64 @@ class WorkflowSystem(ABC):
     states: ClassVar[Mapping[str, RunState]]
     """The system's own words for a run's state, in lower case."""
     poll_interval: ClassVar[float] = 15.0
-    """Seconds between two looks at a run, unless the user says otherwise."""
+    """Seconds between two polls of a run, unless the user says otherwise."""
     start_options: ClassVar[frozenset[str]] = frozenset()
     """Keyword arguments that `start` understands beside workflow and parameters."""
-    unlisted_outputs: ClassVar[str] = ""
-    """What else than a run's own outputs can be named, for the message that tells what there is."""
     api_version: str = ""
-    """The version of the API that this connection speaks, for people; a test of the connection may tell it."""
-    can_cancel: bool = False
-    can_list_workflows: ClassVar[bool] = False
-    can_find_runs: ClassVar[bool] = False
+    """The version of the API that this connection speaks, for people; a test of the connection may set it."""
     lost_starts: str = "is not found again, see on_unknown_start"
-    """What becomes of a start whose answer was lost, for people, where the API cannot list runs."""
-    can_count_rows: ClassVar[bool] = False
-    """Whether one call tells how many rows an output has."""
+    """What happens to a start whose answer was lost, for people, where the API cannot list runs."""
     repeats: ClassVar[bool] = False
-    """Whether a look is told the same, byte for byte, while nothing has changed, and hangs on nothing else."""
+    """Whether two polls get the same answer, byte for byte, while nothing has changed."""
     lists_parameters: ClassVar[bool] = False
-    """Whether that list shows the parameters of a run, by which `find_started` tells runs apart."""
+    """Whether the list of runs shows their parameters, by which `find_started` tells runs apart."""
+    unlisted_outputs: ClassVar[str] = ""
+    """Which outputs can be named that no run lists (`CanNameUnlistedOutputs`), for people."""
+    assets_need_extras: ClassVar[bool] = False
+    """Whether `asset_uri` reads extras of the connection."""
 
     def __init__(self, values: ConnectionValues) -> None:
         self.conn_id = values.conn_id
         self.transport: Transport = values.transport()
         self.auth: Auth = NoAuth()
         self.secrets: tuple[str, ...] = ()
+        self.lacks: dict[Any, str] = {}
+        """Capabilities that this connection lacks although its class has them, each with the reason as a sentence."""
+
+    @classmethod
+    def offers(cls, capability: Any) -> bool:
+        """Say whether the class has a capability; a single connection may lack it all the same."""
+        return issubclass(cls, capability)
+
+    def supports(self, capability: Any) -> bool:
+        """Say whether this connection has a capability."""
+        return isinstance(self, capability) and capability not in self.lacks
+
+    def require(self, capability: type[C]) -> C:
+        """Give this system as one that has a capability; raises `NotSupported`, which says what the API cannot do."""
+        if self.supports(capability):
+            return cast("C", self)
+        error, what = LACKS.get(capability, (NotSupported, f"has the capability {capability.__name__}"))
+        raise error(self.lacks.get(capability) or f"{self.label} has no API call that {what}")
 
     @abstractmethod
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
-        """Start a run. The request that starts it goes through `Api.start`."""
+        """Start a run. The request that starts it goes through `send_start`."""
 
     @abstractmethod
     def get_run(self, run: Run) -> Flow[Run]:
-        """Look at a run once."""
+        """Read the state of a run once."""
+
+    @abstractmethod
+    def test(self) -> Flow[str]:
+        """Check the connection without side effects; give a sentence for the user."""
+
+    @abstractmethod
+    def read(self, run: Run, output: Output) -> Source:
+        """Say how one output of a run that succeeded is read; nothing is sent yet.
+
+        ``run`` and ``output`` may come from anybody: addresses and statements are built from their ids.
+        """
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Add, once, what is worth asking for after a run has ended."""
@@ -122,16 +161,16 @@ class WorkflowSystem(ABC):
         return replace(run, details={**run.details, **options}) if options else run
 
     def look(self, run: Run) -> Flow[Run]:
-        """Look at a run once; one that has ended is concluded."""
+        """Read the state of a run once; a run that has ended is concluded."""
         seen = yield from self.get_run(run)
         if seen.state.is_terminal:
-            # Some APIs tell no end time; the moment when it was seen is the next best.
+            # Some APIs give no end time; the moment of the poll is the next best.
             seen = seen if seen.ended_at else replace(seen, ended_at=from_epoch((yield Now())))
             seen = yield from self.conclude(seen)
         return self.cleaned(seen)
 
     def run_list(self, run: Run) -> RunList | None:
-        """Give the list call that tells of this run and its like whether they go on; None where there is none."""
+        """Give the list call that says of this run and others whether they go on; None where there is none."""
         return None
 
     def cleaned(self, run: Run) -> Run:
@@ -139,68 +178,70 @@ class WorkflowSystem(ABC):
         message = redacted(run.message, (*self.secrets, *self.auth.minted))
         return run if message == run.message else replace(run, message=message)
 
-    @abstractmethod
-    def test(self) -> Flow[str]:
-        """Check the connection without side effects; give a sentence for the user."""
+    def rebuilt(self, run: Run) -> Run:
+        """Give a run object that came from outside with its addresses made from its ids.
 
-    @abstractmethod
-    def read(self, run: Run, output: Output) -> Source:
-        """Tell how one output of a run that succeeded is read; nothing is sent yet."""
+        A run object carries no authority: anybody can write one. ``url`` and the location of each output are made
+        by `run_url` and `output_location`, whatever they were.
+        """
+        outputs = tuple(replace(output, location=self.output_location(run, output)) for output in run.outputs)
+        return replace(run, url=self.run_url(run), outputs=outputs)
 
-    def cancel(self, run: Run) -> Flow[None]:
-        """Ask the system to stop a run; returns when the request was taken, not when the run has stopped."""
-        raise CancelNotSupported(f"{self.label} has no API call that cancels a run; run {run.run_id} goes on")
-        yield
+    def run_url(self, run: Run) -> str | None:
+        """Give the address of a run, made from its ids; None where it has none."""
+        return None
 
-    def list_workflows(self) -> Flow[list[Workflow]]:
-        """List what can be started."""
-        raise NotSupported(f"{self.label} has no API call that lists workflows")
-        yield
+    def output_location(self, run: Run, output: Output) -> str:
+        """Give the location of an output, made from ids and checked part by part; empty where it cannot be made."""
+        return ""
 
-    def named(self, name: str) -> Flow[list[Workflow]]:
+    def list_workflows_named(self, name: str) -> Flow[list[Workflow]]:
         """List the workflows among which one of this name would be."""
-        return (yield from self.list_workflows())
+        return (yield from self.require(CanListWorkflows).list_workflows())
 
     def resolved(self, workflow: str) -> Flow[str]:
         """Give the id of ``name:…``; anything else is an id already."""
         text = workflow.strip()
         if not text.lower().startswith(NAME_PREFIX):
             return text
+        if not self.supports(CanListWorkflows):
+            reason = self.lacks.get(CanListWorkflows) or f"{self.label} has no API call that lists workflows"
+            raise NotSupported(f"workflow: {text!r} cannot be found by its name: {reason}. Give the workflow's id.")
         name = text[len(NAME_PREFIX) :].strip()
-        found = [workflow for workflow in (yield from self.named(name)) if workflow.name == name]
+        listed = yield from self.list_workflows_named(name)
+        found = [workflow for workflow in listed if workflow.name == name]
         if len(found) == 1:
             return found[0].id
-        if not found:
-            raise WorkflowNotFound(f"connection {self.conn_id!r}: no workflow has the name {name!r}")
-        ids = ", ".join(workflow.id for workflow in found)
-        raise RequestRejected(f"connection {self.conn_id!r}: {len(found)} workflows have the name {name!r}: {ids}")
+        if found:
+            ids = ", ".join(workflow.id for workflow in found)
+            raise RequestRejected(
+                f"workflow: {len(found)} workflows have the name {name!r} on connection {self.conn_id!r}; "
+                f"give the id of one: {ids}"
+            )
+        nearest = yield from self._nearest(name, listed)
+        raise WorkflowNotFound(f"workflow: no workflow has the name {name!r} on connection {self.conn_id!r}{nearest}")
 
-    def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
-        """List the runs of a workflow, newest first, those that started before ``since`` left out."""
-        raise NotSupported(f"{self.label} has no API call that lists the runs of a workflow")
-        yield
+    def _nearest(self, name: str, listed: list[Workflow]) -> Flow[str]:
+        """Say which names are like one that is not there; a list that cannot be read says nothing."""
+        if not listed:
+            try:
+                listed = yield from self.require(CanListWorkflows).list_workflows()
+            except WorkflowError:
+                return ""
+        return near_misses(name, [workflow.name for workflow in listed])
 
     def list_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List as `find_runs` does in as few calls as it takes: a run that has ended may lack what `look` adds."""
-        return (yield from self.find_runs(workflow, since))
+        return (yield from self.require(CanListRuns).find_runs(workflow, since))
 
     def find_started(
         self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
         """List the runs that a start with these arguments may have left, whose answer was lost."""
-        return (yield from self.find_runs(workflow, since))
-
-    def output_by_name(self, run: Run, name: str) -> Output | None:
-        """Give an output that no run lists, such as a table beside it, or None."""
-        return None
-
-    def count_rows(self, run: Run, output: Output) -> Flow[int]:
-        """Count the rows of an output without reading them."""
-        raise NotSupported(f"{self.label} has no API call that counts the rows of an output")
-        yield
+        return (yield from self.require(CanListRuns).find_runs(workflow, since))
 
     def outputs(self, run: Run) -> Flow[list[Output]]:
-        """Give the outputs of a run that succeeded; what the run object tells, unless the system asks again."""
+        """Give the outputs of a run that succeeded; those of the run object, unless the system asks again."""
         return list(run.outputs)
         yield
 
@@ -210,6 +251,123 @@ class WorkflowSystem(ABC):
         if unknown:
             known = ", ".join(sorted(self.start_options)) or "none"
             raise InvalidArgument(f"{unknown[0]}: {self.label} has no such start option; it has: {known}")
+
+    @classmethod
+    def asset_uri(cls, run: Run, output: Output | None, extra: Mapping[str, Any]) -> str:
+        """Give the URI that names an output for assets and lineage: the same one for every run of a workflow.
+
+        A file has its own address without anything that expires. Everything else has a URI of the scheme ``key``.
+
+        :param output: None stands for the outputs of a run whose system does not list them.
+        :param extra: the extras of the run's connection.
+        """
+        if output is not None and output.kind == "file" and (address := file_uri(output.location)):
+            return address
+        names = [run.workflow or run.run_id, *([output.name] if output else [])]
+        return own_uri(cls.key, server_of(run.url) or own_server(run), *names)
+
+    def send_start(
+        self,
+        api: Api,
+        request: Request,
+        workflow: str,
+        run_id: Callable[[Any], Any],
+        seen: Callable[[Run, Any], Run],
+        *,
+        doing: str = "",
+        has_document: bool = True,
+    ) -> Flow[Run]:
+        """Send the request that starts a run, and make the run from its answer. Every start goes through this.
+
+        ``run_id`` reads the id from the JSON document of the answer; ``seen`` brings the rest of the document into
+        the run. An answer without an id is `UnknownStart`: the request was sent.
+
+        :param has_document: False where the answer to a start holds nothing that is needed; both callables get None
+            for a body that is not JSON.
+        """
+        doing = doing or f"starting workflow {workflow}"
+        now = yield Now()
+
+        def parsed(response: Response) -> Run:
+            document = api.document(request, response, doing) if has_document else response.json_or_none()
+            found = id_text(run_id(document))
+            if not found:
+                raise api.unreadable(request, response, doing, "the answer has no id of the run")
+            return seen(Run(self.key, self.conn_id, workflow, found, started_at=from_epoch(now)), document)
+
+        return (yield from api.start(request, doing, parsed))
+
+    def send_cancel(self, api: Api, request: Request, run: Run, doing: str = "") -> Flow[Response | None]:
+        """Send the request that cancels a run; give its 2xx answer, or None where there was nothing to cancel.
+
+        A request that is refused may mean that the run has ended, is gone, or goes on. The run's state decides:
+        `CancelRefused` is raised for one that goes on.
+        """
+        doing = doing or f"cancelling run {run.run_id}"
+        try:
+            return (yield from api.call(request, doing, Asked.CANCEL))
+        except (RequestRejected, WorkflowNotFound) as error:
+            refused = error
+        try:
+            now = yield from self.get_run(run)
+        except WorkflowNotFound:
+            yield Note(f"Run {run.run_id} was not cancelled: it is gone")
+            return None
+        if not now.state.is_terminal:
+            raise self.cancel_refused(run, refused) from refused
+        yield Note(f"Run {run.run_id} was not cancelled: it had ended, and is {now.state}")
+        return None
+
+    def cancel_refused(self, run: Run, error: WorkflowError) -> WorkflowError:
+        """Make the error for a run that goes on although the server was asked to stop it."""
+        return error.become(CancelRefused, f"{self.label} did not cancel run {run.run_id}, which goes on. ")
+
+    def state_of(self, run: Run, word: Any) -> Flow[RunState]:
+        """Give the state that a word of the system stands for; an unknown word is logged and taken for running."""
+        text = str(word or "").strip().lower()
+        if text not in self.states:
+            told = f"{self.label} gave run {run.run_id} the unknown state {text!r}; it is taken for running"
+            yield Note(told, "warning")
+        return self.states.get(text, RunState.RUNNING)
+
+
+def existing(flow: Flow[T], run: Run, output: Output) -> Flow[T]:
+    """Read an output: an answer that it does not exist (404, 410) is `OutputUnavailable`."""
+    try:
+        return (yield from flow)
+    except WorkflowNotFound as error:
+        raise error.become(OutputUnavailable, f"Output {output.name!r} of run {run.run_id} does not exist. ") from error
+
+
+def seconds_in(details: Mapping[str, Any], name: str) -> float | None:
+    """Give a number of seconds from the details of a run; None where there is none that can be used."""
+    value = details.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= MOST_SECONDS else None
+
+
+def own_server(run: Run) -> str:
+    """Name the server of a run that has no address: by its connection."""
+    return quote(run.conn_id, safe="")
+
+
+def id_text(value: Any) -> str:
+    """Give an id from an answer as text; empty where the value is none."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return ""
+    return str(value).strip()
+
+
+def near_misses(name: str, known: Collection[str], what: str = "nearest") -> str:
+    """Say which of the known names are like this one, as the end of a sentence; empty where none is."""
+    by_lower = {one.lower(): one for one in known if one}
+    close = get_close_matches(name.lower(), list(by_lower), NEAREST, 0.5)
+    return f"; {what}: {', '.join(repr(by_lower[one]) for one in close)}" if close else ""
 
 
 def choose(outputs: list[Output], wanted: str | int | None, run: Run, unlisted: str = "") -> Output:

@@ -101,7 +101,7 @@ def _ended(hook: WorkflowHook, run: Run) -> Run:
     seen = run if run.state.is_terminal else hook.get_run(run)
     if not seen.state.is_terminal:
         raise OutputUnavailable(f"run {seen.run_id} is still {seen.state}; wait for it before its output is moved")
-    return seen
+    return hook.system.rebuilt(seen)  # a run object may come from anybody
 
 
 def _chosen(hook: WorkflowHook, run: Run, wanted: str | int | None) -> list[Output]:

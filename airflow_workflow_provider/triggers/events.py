@@ -12,6 +12,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_workflow_provider.exceptions import InvalidArgument, NotSupported
 from airflow_workflow_provider.hooks.connections import system_class
+from airflow_workflow_provider.protocol.capabilities import CanListRuns
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import RunState
 from airflow_workflow_provider.protocol.times import iso, parse_time
@@ -155,7 +156,7 @@ class WorkflowRunEventTrigger(BaseEventTrigger):
 def _listing(system: Any) -> str:
     """Check that the system's API lists runs."""
     made = system_class(system)
-    if not made.can_find_runs:
+    if not made.offers(CanListRuns):
         raise NotSupported(
             f"system: {made.label} has no API call that lists the runs of a workflow, so nobody hears of a run that "
             "was started elsewhere. Start it from a DAG with the system's run operator, whose outlets trigger other "

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_workflow_provider.client.turns import turn
 from airflow_workflow_provider.exceptions import CancelNotSupported, RunTimedOut, WorkflowError
 from airflow_workflow_provider.hooks.ending import event_of
+from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
@@ -158,7 +159,7 @@ class WorkflowRunTrigger(BaseTrigger):
         run = Run.from_json(self.run_json)
         try:
             async with asyncio.timeout(CANCEL_LIMIT), shared_client(self._key, self._load) as member:
-                await member.client.run(persist(lambda: member.system.cancel(run)), urgent=True)
+                await member.client.run(persist(lambda: member.system.require(CanCancel).cancel(run)), urgent=True)
             self.log.info("The task was killed while deferred: run %s was cancelled", run.run_id)
         except CancelNotSupported as error:
             self.log.warning("The task was killed while deferred: %s", error)

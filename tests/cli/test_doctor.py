@@ -10,6 +10,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_workflow_provider.cli.measure import Seen, observed
+from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.protocol.effects import NotSent, Request, Response, Shared
 from airflow_workflow_provider.systems import SYSTEMS
 from tests.cli.calling import called
@@ -48,8 +49,9 @@ def test_a_good_connection_has_no_wrong_line(quick, key):
     assert tuple(found) == CHECKS
     assert {row["result"] for row in found.values()} <= {"ok", "-"}
     system = SYSTEMS[key]
-    abilities = {"list workflows": system.can_list_workflows, "find runs": system.can_find_runs}
-    for check, can in {**abilities, "cancel": system.can_cancel}.items():
+    abilities = {"list workflows": CanListWorkflows, "find runs": CanListRuns, "cancel": CanCancel}
+    for check, capability in abilities.items():
+        can = system.offers(capability)
         assert (found[check]["result"] == "ok") is can
         assert ("this API cannot" in found[check]["detail"]) is not can
     assert found["api version"]["result"] == "ok"

@@ -37,7 +37,7 @@ def test_systems():
     head, _, *rows = answer.without().splitlines()
     assert head == "system | name | list_workflows | find_runs | cancel | poll_interval | options"
     assert "\n".join(rows) == (
-        "carto | CARTO | no | no | yes | 15.0 | carto_connection\n"
+        "carto | CARTO | no | no | yes | 15.0 | carto_connection, check_parameters\n"
         "alteryx | Alteryx Server | yes | yes | yes | 10.0 | check_questions, credential_id, priority, worker_tag\n"
         "stevesie | Stevesie Cloud | yes | yes | no | 20.0 | do_proxy_hot_swap, fail_on_empty_results, "
         "maximum_requests_count, output_aggregation_format, proxy, results_grace\n"

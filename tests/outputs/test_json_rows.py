@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_workflow_provider.outputs import reading
 from airflow_workflow_provider.protocol.effects import Response
-from airflow_workflow_provider.protocol.json_rows import JsonRows, rows_document
 from airflow_workflow_provider.protocol.results import Page
+from airflow_workflow_provider.systems.carto.json_rows import JsonRows, rows_document
 from airflow_workflow_provider.systems.carto.sql import TYPES, columns
 from tests.outputs.playing import Player, pages
 

@@ -20,6 +20,7 @@ def carto() -> Callable[..., CartoSystem]:
     """Make CARTO on a connection with these fields and extras."""
 
     def made(*, login: str = "", password: str | None = None, **extra: Any) -> CartoSystem:
+        CartoSystem.signatures.clear()
         host = "https://gcp-us-east1.api.carto.com"
         secret = "given-token" if password is None else password
         return CartoSystem(ConnectionValues("carto_c", host=host, login=login, password=secret, extra=extra))

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
+    CancelRefused,
     InvalidArgument,
     InvalidConnection,
     NotSupported,
@@ -19,6 +20,7 @@ from airflow_workflow_provider.exceptions import (
     UnknownStart,
     WorkflowError,
 )
+from airflow_workflow_provider.protocol.capabilities import CanListRuns, CanListWorkflows, HasLog
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.times import from_epoch
 from tests.protocol.playing import EPOCH, Player, answer
@@ -41,13 +43,99 @@ def started(system, workflow="p.d.wfproc_1", parameters=None, **options):
 
 def test_a_start_creates_a_job_that_calls_the_procedure(carto):
     """``/job`` takes the SQL in ``query``, and the parameters by name."""
-    _, request = started(carto(), parameters={"n": 5, "kind": "Supermarket"})
+    _, request = started(carto(), "CALL `p.d.wfproc_1`(@n,@kind)", {"n": 5, "kind": "Supermarket"})
     assert (request.method, request.url) == ("POST", "https://gcp-us-east1.api.carto.com/v3/sql/carto_dw/job")
     assert request.headers["Authorization"] == "Bearer given-token"
     assert request.json == {
         "query": "CALL `p.d.wfproc_1`(@n,@kind)",
         "queryParameters": {"n": 5, "kind": "Supermarket"},
     }
+
+
+SIGNATURE = answer(
+    200,
+    {
+        "rows": [
+            {"parameter_name": "kind", "ordinal_position": 2},
+            {"parameter_name": "n", "ordinal_position": 1},
+        ]
+    },
+)
+MAPPING = {"kind": "Supermarket", "n": 5}
+
+
+def test_parameters_of_a_bare_name_are_passed_in_the_order_of_the_procedure(carto):
+    """The mapping's order is an accident: a procedure takes parameters by position. The CALL is in the log."""
+    player = Player([SIGNATURE, CREATED])
+    player.play(carto().start("p.d.wfproc_1", MAPPING, {}))
+    query, start = player.requests
+    assert query.json == {
+        "q": "SELECT parameter_name, ordinal_position FROM `p.d`.INFORMATION_SCHEMA.PARAMETERS "
+        "WHERE specific_name = 'wfproc_1' ORDER BY ordinal_position"
+    }
+    assert start.json == {"query": "CALL `p.d.wfproc_1`(@n,@kind)", "queryParameters": {"n": 5, "kind": "Supermarket"}}
+    assert player.notes == ["CARTO gets the statement: CALL `p.d.wfproc_1`(@n,@kind)"]
+
+
+def test_a_signature_is_asked_for_once_in_a_while(carto):
+    """Five minutes; names that do not fit are compared with what the procedure has now."""
+    player, system = Player([SIGNATURE, CREATED, CREATED]), carto()
+    for _ in range(2):
+        player.play(system.start("p.d.wfproc_1", MAPPING, {}))
+    assert [request.url.rpartition("/")[2] for request in player.requests] == ["query", "job", "job"]
+    player = Player([SIGNATURE])
+    with pytest.raises(InvalidArgument, match="no parameter 'm'; it has: n, kind"):
+        player.play(system.start("p.d.wfproc_1", {"n": 1, "m": 2}, {}))
+    assert len(player.requests) == 1
+    player = Player([SIGNATURE, CREATED], now=EPOCH + 301)
+    player.play(system.start("p.d.wfproc_1", MAPPING, {}))
+    assert len(player.requests) == 2
+
+
+UNREADABLE = [
+    answer(403, {"error": "not granted"}),
+    answer(400, {"error": "Not found: Table p:d.INFORMATION_SCHEMA.PARAMETERS"}),
+    answer(404),
+    answer(200, {"rows": []}),
+    answer(200, {"externalId": "x"}),
+    answer(200, "<html>"),
+]
+
+
+@pytest.mark.parametrize("given", UNREADABLE)
+def test_without_a_signature_a_bare_name_is_not_enough(carto, given):
+    """Nothing is started; the message has the CALL to give, and the switch."""
+    player = Player([given])
+    with pytest.raises(InvalidArgument, match=r"CALL `p.d.wfproc_1`\(@kind, @n\).*check_parameters=False"):
+        player.play(carto().start("p.d.wfproc_1", MAPPING, {}))
+    assert [request.url.rpartition("/")[2] for request in player.requests] == ["query"]
+
+
+@pytest.mark.parametrize("given", UNREADABLE)
+def test_the_place_of_a_single_parameter_is_certain(carto, given):
+    player = Player([given, CREATED])
+    assert player.play(carto().start("p.d.wfproc_1", {"n": 5}, {})).run_id == "job_1"
+    assert player.notes[0].startswith("The name of the procedure's parameter is not checked")
+
+
+def test_the_comparison_with_the_signature_can_be_switched_off(carto):
+    player = Player([CREATED])
+    player.play(carto().start("p.d.wfproc_1", MAPPING, {"check_parameters": False}))
+    (start,) = player.requests
+    assert start.json["query"] == "CALL `p.d.wfproc_1`(@kind,@n)"
+    assert "in the order given" in player.notes[0]
+
+
+def test_where_a_call_takes_names_no_signature_is_needed(carto):
+    player = Player([CREATED])
+    player.play(carto(warehouse="snowflake").start("DB.S.WF", MAPPING, {}))
+    (start,) = player.requests
+    assert start.json == {"query": "CALL DB.S.WF(kind => :1,n => :2)", "queryParameters": ["Supermarket", 5]}
+
+
+def test_bad_credentials_are_said_before_anything_else(carto):
+    with pytest.raises(AuthenticationFailed):
+        Player([answer(401)]).play(carto().start("p.d.wfproc_1", MAPPING, {}))
 
 
 def test_a_run_knows_its_output_table_before_it_has_ended(carto):
@@ -74,7 +162,8 @@ def test_the_connection_inside_carto_comes_from_the_operator_the_connection_or_i
 
 def test_values_are_spelled_for_json(carto):
     """A moment as ISO 8601 with Z, a decimal as a number."""
-    _, request = started(carto(), parameters={"at": datetime(2026, 1, 1, tzinfo=UTC), "n": Decimal("2.5")})
+    given = {"at": datetime(2026, 1, 1, tzinfo=UTC), "n": Decimal("2.5")}
+    _, request = started(carto(), "CALL p.d.x(@at, @n)", given)
     assert request.json["queryParameters"] == {"at": "2026-01-01T00:00:00Z", "n": 2.5}
 
 
@@ -105,7 +194,7 @@ def test_what_a_look_does_not_tell_stays_as_it_was(carto):
 def test_an_unknown_word_keeps_the_run_going_and_is_noted(carto):
     player = Player([answer(200, {"status": "hibernating"})])
     assert player.play(carto().look(RUN)).state is RunState.RUNNING
-    assert player.notes == ["CARTO gave run job_1 the unknown status 'hibernating'; it is taken for running"]
+    assert player.notes == ["CARTO gave run job_1 the unknown state 'hibernating'; it is taken for running"]
 
 
 @pytest.mark.parametrize("error", [{"errorResult": {}}, {"error": {}}, {"errors": [{}]}, {"errors": []}])
@@ -176,12 +265,34 @@ def test_a_read_that_is_not_allowed_tells_of_the_read_token(carto):
         Player([answer(403)]).play(carto().read(RUN, RUN.outputs[0]).flow())
 
 
-@pytest.mark.parametrize("status", [200, 202, 204, 400, 404, 409])
-def test_a_cancel_that_comes_too_late_is_no_error(carto, status):
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_a_cancel_that_was_taken_asks_no_more(carto, status):
     player = Player([answer(status)])
     player.play(carto().cancel(RUN))
     assert player.asked == ["DELETE /v3/sql/carto_dw/job/job_1"]
-    assert bool(player.notes) == (status >= 400)
+    assert not player.notes
+
+
+@pytest.mark.parametrize("status", [400, 404, 409])
+@pytest.mark.parametrize("then", [answer(404), answer(200, {"status": "success"}), answer(200, {"status": "failed"})])
+def test_a_cancel_that_comes_too_late_is_no_error(carto, status, then):
+    """What a job that has ended answers is unverified, so its state is read: it has ended, or is gone."""
+    player = Player([answer(status), then])
+    player.play(carto().cancel(RUN))
+    assert player.asked == ["DELETE /v3/sql/carto_dw/job/job_1", "GET /v3/sql/carto_dw/job/job_1"]
+    assert "was not cancelled" in player.notes[0]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 422])
+def test_a_cancel_that_is_refused_while_the_job_goes_on_says_so(carto, status):
+    with pytest.raises(CancelRefused, match="did not cancel run job_1, which goes on") as caught:
+        Player([answer(status, {"error": "no"}), answer(200, {"status": "running"})]).play(carto().cancel(RUN))
+    assert caught.value.status == status
+
+
+def test_a_cancel_whose_effect_is_unknown_is_neither(carto):
+    with pytest.raises(ServerUnavailable):
+        Player([answer(409), answer(503)]).play(carto().cancel(RUN))
 
 
 @pytest.mark.parametrize(
@@ -208,13 +319,17 @@ def test_the_connection_test_does_not_take_any_web_server_for_carto(carto, given
 
 def test_what_carto_cannot_do_says_so(carto):
     """No list of workflows or runs is documented."""
-    for flow in (carto().list_workflows(), carto().find_runs("x"), carto().find_started("x", {}, {}, from_epoch(0))):
+    for capability in (CanListWorkflows, CanListRuns, HasLog):
+        assert not carto().supports(capability)
+        with pytest.raises(NotSupported, match="CARTO has no API call"):
+            carto().require(capability)
+    for flow in (carto().find_started("x", {}, {}, from_epoch(0)), carto().resolved("name:x")):
         with pytest.raises(NotSupported, match="CARTO has no API call"):
             Player().play(flow)
 
 
 def test_a_start_option_that_carto_does_not_have_is_named(carto):
-    with pytest.raises(InvalidArgument, match="worker_tag: CARTO has no such start option; it has: carto_connection"):
+    with pytest.raises(InvalidArgument, match="has no such start option; it has: carto_connection, check_parameters"):
         carto().check_options({"worker_tag": "x"})
 
 

@@ -25,6 +25,7 @@ A_TOKEN = answer(200, {"access_token": MINTED, "expires_in": 3600})
 
 FLOWS = {
     "start": lambda system: persist(lambda: system.start("p.d.wfproc_1", {"n": 1}, {})),
+    "start a call": lambda system: persist(lambda: system.start("CALL wfproc_1(@n)", {"n": 1}, {})),
     "look": lambda system: persist(lambda: system.look(RUN)),
     "wait": lambda system: wait(system.look, RUN, poll_interval=10.0, deadline=EPOCH + 90),
     "cancel": lambda system: persist(lambda: system.cancel(RUN)),

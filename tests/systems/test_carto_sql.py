@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, RequestRejected, ServerUnavailable
-from airflow_workflow_provider.systems.carto.sql import DIALECTS, ROW_CAP, SHARD_ROWS, SWAP_PAUSE, call, columns, pages
+from airflow_workflow_provider.systems.carto.sql import (
+    DIALECTS,
+    ROW_CAP,
+    SHARD_ROWS,
+    SWAP_PAUSE,
+    call,
+    columns,
+    is_table_name,
+    pages,
+    signature_of,
+    signature_query,
+    table_name,
+)
 from tests.protocol.playing import Player
 
 NAME = "p-1.d.wfproc_1"
@@ -18,13 +32,21 @@ NAME = "p-1.d.wfproc_1"
     [
         (NAME, {}, "", f"CALL `{NAME}`()"),
         (NAME, {"b": 1, "a": 2}, "", f"CALL `{NAME}`(@b,@a)"),
+        (f"`{NAME}`", {"b": 1, "a": 2}, "", f"CALL `{NAME}`(@b,@a)"),
         (f" {NAME} ", {"n": 1}, "bigquery", f"CALL `{NAME}`(@n)"),
         (f"`{NAME}`", {"n": 1}, "bigquery", f"CALL `{NAME}`(@n)"),
-        ("p.`d`.x", {}, "bigquery", "CALL p.`d`.x()"),
+        ("p.`d`.x", {}, "bigquery", "CALL `p.d.x`()"),
         ("DB.S.WF", ["x", 2], "snowflake", "CALL DB.S.WF(:1,:2)"),
         ("s.wf", ["x", 2], "postgres", "CALL s.wf($1,$2)"),
         ("s.wf", ["x"], "redshift", "CALL s.wf($1)"),
-        ("c.s.wf", {"x": 1}, "databricks", "CALL c.s.wf(:x)"),
+        ("c.s.wf", {"x": 1, "y": 2}, "databricks", "CALL c.s.wf(x => :x,y => :y)"),
+        ("`c-1`.s.wf", {}, "databricks", "CALL `c-1`.s.wf()"),
+        ("c-1.s.wf", {}, "databricks", "CALL `c-1`.s.wf()"),
+        ("DB.S.WF", {"b": "x", "a": 2}, "snowflake", "CALL DB.S.WF(b => :1,a => :2)"),
+        ('DB."my S".WF', [], "snowflake", 'CALL DB."my S".WF()'),
+        ('DB."a""b".WF', [], "snowflake", 'CALL DB."a""b".WF()'),
+        ("s.wf", {"b": "x"}, "postgres", "CALL s.wf(b => $1)"),
+        ("s.wf", {"b": "x"}, "oracle", "CALL s.wf(b => :1)"),
         ("s.wf", [1], "oracle", "CALL s.wf(:1)"),
         ("s.wf", [], "snowflake", "CALL s.wf()"),
         ("s.wf", {}, "snowflake", "CALL s.wf()"),
@@ -36,7 +58,7 @@ NAME = "p-1.d.wfproc_1"
 )
 def test_a_procedure_is_called_with_the_placeholders_of_its_warehouse(workflow, parameters, warehouse, sql):
     """A whole CALL goes as the user's dialog shows it; from a name it is built, in the order given."""
-    assert call(workflow, parameters, warehouse) == sql
+    assert call(workflow, parameters, warehouse)[0] == sql
 
 
 @pytest.mark.parametrize(
@@ -45,10 +67,23 @@ def test_a_procedure_is_called_with_the_placeholders_of_its_warehouse(workflow, 
         ("", {}, "", "workflow"),
         ("   ", {}, "", "workflow"),
         ("SELECT 1", {}, "", "workflow"),
+        ("SELECT 1;", {}, "", "workflow"),
+        ("a.b.c.d.e", {}, "", "workflow"),
+        ("a..b", {}, "", "workflow"),
+        ("a.b.", {}, "", "workflow"),
+        ("`a", {}, "", "workflow"),
+        ("`a`b`", {}, "", "workflow"),
+        ("a`; DROP TABLE b; --`", {}, "", "workflow"),
+        ("`a\\`; DROP TABLE b; --", {}, "", "workflow"),
+        ('"a"; DROP TABLE b; --"', {}, "snowflake", "workflow"),
+        ('a" OR "b', {}, "postgres", "workflow"),
+        ("a\x00b", {}, "", "workflow"),
+        ("a\nb", {}, "", "workflow"),
         ("wf; DROP TABLE x", {}, "", "workflow"),
         ("wf()", {}, "", "workflow"),
         (NAME, [1], "bigquery", "query_parameters"),
-        ("s.wf", {"x": 1}, "snowflake", "query_parameters"),
+        ("s.wf", {"x": 1}, "redshift", "query_parameters"),
+        ("s.wf", {"x => 1, y": 1}, "snowflake", "query_parameters"),
         (NAME, {"a b": 1}, "", "query_parameters"),
         (NAME, {"n) --": 1}, "", "query_parameters"),
         ("CALL wf(@n, @m)", {"n": 1}, "", "query_parameters"),
@@ -77,11 +112,106 @@ def test_a_call_that_is_built_holds_nothing_but_a_name_and_placeholders(workflow
     if workflow.strip().lower().startswith("call"):
         return
     try:
-        sql = call(workflow, parameters, warehouse)
+        sql, _ = call(workflow, parameters, warehouse)
     except InvalidArgument:
         return
-    assert not set(";()\n'@ ") & set(sql.partition("(")[0].removeprefix("CALL "))
-    assert sql.endswith(")")
+    name, placeholders = sql.removeprefix("CALL ")[:-1].rsplit("(", 1)
+    quote = DIALECTS[warehouse].quote
+    outside = re.sub(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", "", name)
+    assert not set(";()\n'@ `\"-") & set(outside)
+    assert re.fullmatch(r"[\w@:$ =>,]*", placeholders)
+
+
+NEAR = {"latitude": 1.0, "longitude": 2.0, "radius": 3}
+SIGNATURE = ("longitude", "latitude", "radius")
+
+
+def test_parameters_are_passed_in_the_order_of_the_procedure():
+    """Whatever order the mapping has: BigQuery takes them by position, and compares names without case."""
+    for given_ in (NEAR, dict(reversed(NEAR.items()))):
+        text, bound = call(NAME, given_, "", SIGNATURE)
+        assert text == f"CALL `{NAME}`(@longitude,@latitude,@radius)"
+        assert bound == NEAR
+    text, bound = call(NAME, {"Latitude": 1, "LONGITUDE": 2, "radius": 3}, "bigquery", SIGNATURE)
+    assert text == f"CALL `{NAME}`(@LONGITUDE,@Latitude,@radius)"
+
+
+def test_values_follow_their_names_where_a_warehouse_takes_numbered_parameters():
+    assert call("s.wf", {"b": "x", "a": 2}, "snowflake") == ("CALL s.wf(b => :1,a => :2)", ["x", 2])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        (
+            {"latitude": 1, "longitude": 2, "radios": 3},
+            "has no parameter 'radios'; it has: longitude, latitude, radius",
+        ),
+        ({"latitude": 1, "longitude": 2}, "'radius' of the procedure p-1.d.wfproc_1 is missing"),
+        ({**NEAR, "more": 1}, "has no parameter 'more'"),
+    ],
+)
+def test_names_that_the_procedure_does_not_have_are_refused(parameters, says):
+    with pytest.raises(InvalidArgument, match=f"^query_parameters: .*{says}"):
+        call(NAME, parameters, "", SIGNATURE)
+
+
+def test_the_signature_is_asked_for_with_nothing_but_names():
+    assert signature_query("`my-project.d.wf_1`") == (
+        "SELECT parameter_name, ordinal_position FROM `my-project.d`.INFORMATION_SCHEMA.PARAMETERS "
+        "WHERE specific_name = 'wf_1' ORDER BY ordinal_position"
+    )
+    for odd in ("wf", "p.d.it's", "p.d`x.wf", "", "p d.x.wf"):
+        with pytest.raises(InvalidArgument, match="workflow: "):
+            signature_query(odd)
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ([{"parameter_name": "b", "ordinal_position": 2}, {"parameter_name": "a", "ordinal_position": 1}], ("a", "b")),
+        ([{"PARAMETER_NAME": "a", "ORDINAL_POSITION": 1}], ("a",)),
+        ([], None),
+        ([{"parameter_name": None, "ordinal_position": 0}], None),
+        ([{"parameter_name": "a", "ordinal_position": "1"}], None),
+        ([5], None),
+    ],
+)
+def test_the_signature_is_read_or_not_known(rows, names):
+    assert signature_of(rows) == names
+
+
+HOSTILE = [
+    "p.d.t; DROP TABLE p.d.prod; --",
+    "`p.d.t`; DROP TABLE `p.d.prod`; --",
+    '"p"."d"."t"; DROP TABLE x; --"',
+    "(SELECT * FROM p.d.secret)",
+    "p.d.t WHERE 1=1",
+    "p.d.t/**/JOIN/**/x",
+    "p.d.t--",
+    "p.d.t\n",
+    "p.d.`t",
+    "p.d.t\\` x",
+    "p.d." + "t" * 3_000,
+    "",
+    ".",
+    "p..t",
+]
+
+
+@pytest.mark.parametrize("warehouse", DIALECTS)
+@pytest.mark.parametrize("location", HOSTILE)
+def test_the_location_of_a_table_is_a_name_or_refused(warehouse, location):
+    """A run object may come from anybody: nothing but one quoted name becomes part of a statement."""
+    quote = DIALECTS[warehouse].quote
+    try:
+        text = table_name(location, warehouse)
+    except InvalidArgument as error:
+        assert str(error).startswith("run: the location of the output table")  # noqa: PT017  # both ends are right
+        assert not is_table_name(location, warehouse)
+        return
+    outside = re.sub(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", "", text)
+    assert re.fullmatch(r"[\w$.]*", outside)
 
 
 class Table:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.model import Run, Workflow
@@ -34,10 +35,10 @@ FLOWS = {
     "start": lambda system, run: system.start("1", {}, {}),
     "look": lambda system, run: system.look(run),
     "wait": lambda system, run: wait(system.look, run, poll_interval=10.0, deadline=EPOCH + 60),
-    "cancel": lambda system, run: system.cancel(run),
+    "cancel": lambda system, run: system.require(CanCancel).cancel(run),
     "test": lambda system, run: system.test(),
-    "list_workflows": lambda system, run: system.list_workflows(),
-    "find_runs": lambda system, run: system.find_runs("1", SINCE),
+    "list_workflows": lambda system, run: system.require(CanListWorkflows).list_workflows(),
+    "find_runs": lambda system, run: system.require(CanListRuns).find_runs("1", SINCE),
     "find_started": lambda system, run: system.find_started("1", {}, {}, SINCE),
     "outputs": lambda system, run: system.outputs(run),
 }

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlglot
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError
 
-from .catalog import Connection
+from .catalog import WORKFLOWS, Connection
 from .errors import SqlError
 
 CALL = re.compile(r"\s*CALL\s+(?P<name>[^\s(]+)\s*\((?P<arguments>.*)\)\s*;?\s*", re.IGNORECASE | re.DOTALL)
 ROW_HASH = "row_hash"
+PARAMETERS = "INFORMATION_SCHEMA.PARAMETERS"
+PARAMETER_COLUMNS = (
+    "specific_catalog",
+    "specific_schema",
+    "specific_name",
+    "ordinal_position",
+    "parameter_mode",
+    "is_result",
+    "parameter_name",
+    "data_type",
+)
 UNDERSTOOD = (exp.Query, exp.Create, exp.Drop, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.TruncateTable)
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 
 @dataclass(frozen=True)
 class Call:
-    """``CALL procedure(arguments)``, the procedure's name without quotes."""
+    """``CALL procedure(arguments)``, the procedure's name without quotes; ``named`` holds ``name => value`` ones."""
 
     procedure: str
     arguments: tuple[Any, ...]
+    named: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,19 +57,65 @@ def understood(
     ``shuffled`` gives rows a random order where the query asks for none.
     """
     if call := CALL.fullmatch(query):
-        arguments = parsed(f"SELECT {call['arguments']}", connection) if call["arguments"].strip() else None
-        values = [argument_value(one, parameters) for one in arguments.expressions] if arguments else []
-        return Call(re.sub(r'[`"]', "", call["name"]), tuple(values))
+        # Only a function's arguments may be named, so a function stands for the procedure here.
+        arguments = parsed(f"SELECT procedure_({call['arguments']})", connection).expressions[0].expressions
+        plain = [argument_value(one, parameters) for one in arguments if not isinstance(one, exp.Kwarg)]
+        named = {
+            one.this.name.lower(): argument_value(one.expression, parameters)
+            for one in arguments
+            if isinstance(one, exp.Kwarg)
+        }
+        if named and (plain or connection.provider_id == "bigquery"):
+            raise SqlError("Syntax error: Named arguments are not supported in this CALL")
+        return Call(re.sub(r'[`"]', "", call["name"]), tuple(plain), named)
     tree = parsed(query, connection)
     if not isinstance(tree, UNDERSTOOD):
         raise SqlError(f"Syntax error: Statement not supported by the sandbox: {query.split(maxsplit=1)[0]}")
+    schemas = list_parameters(tree, connection)
     for place in list(tree.find_all(exp.Parameter, exp.Placeholder)):
         place.replace(exp.convert(parameter_value(place, parameters)))
     hash_rows(tree)
     if shuffled and isinstance(tree, exp.Select) and not tree.args.get("order") and not tree.args.get("distinct"):
         tree = tree.order_by("random()")
-    tables = tuple(table_name(table) for table in tree.find_all(exp.Table) if table.args.get("db"))
+    tables = (*schemas, *(table_name(table) for table in tree.find_all(exp.Table) if table.args.get("db")))
     return Statement(tree.sql("duckdb", unsupported_level=ErrorLevel.IGNORE), isinstance(tree, exp.Query), tables)
+
+
+def list_parameters(tree: exp.Expr, connection: Connection) -> list[str]:
+    """Put the parameters of procedures where BigQuery's ``INFORMATION_SCHEMA.PARAMETERS`` stands; give its names.
+
+    Columns as https://cloud.google.com/bigquery/docs/information-schema-parameters documents them. That CARTO's SQL
+    API answers for it is unverified.
+    """
+    found = []
+    for table in list(tree.find_all(exp.Table)):
+        if table.name.upper() != PARAMETERS or connection.provider_id != "bigquery":
+            continue
+        found.append(table_name(table))
+        place = f"{table.catalog}.{table.db}."
+        rows: list[tuple[str | int | None, ...]] = [
+            (
+                table.catalog,
+                table.db,
+                one.procedure.removeprefix(place),
+                number,
+                "IN",
+                "NO",
+                variable.name,
+                variable.sql_type,
+            )
+            for one in WORKFLOWS
+            if one.procedure.startswith(place)
+            for number, variable in enumerate(one.variables, 1)
+        ]
+        shown = rows or [tuple(None for _ in PARAMETER_COLUMNS)]
+        values = ", ".join(f"({', '.join(exp.convert(cell).sql('duckdb') for cell in row)})" for row in shown)
+        columns = ", ".join(PARAMETER_COLUMNS)
+        where = "" if rows else " WHERE false"
+        text = f"SELECT * FROM (VALUES {values}) AS t({columns}){where}"  # literals of the catalog
+        listed = sqlglot.parse_one(text, dialect="duckdb")
+        table.replace(exp.Subquery(this=listed, alias=exp.TableAlias(this=exp.to_identifier("parameters"))))
+    return found
 
 
 def parsed(query: str, connection: Connection) -> exp.Expr:

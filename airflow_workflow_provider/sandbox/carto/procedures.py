@@ -38,15 +38,27 @@ def workflow_of(call: Call, connection: Connection) -> Workflow:
 def invocation(call: Call, connection: Connection, settings: CartoSettings) -> Invocation:
     """Bind the arguments to the workflow's variables, in their order; raises :class:`SqlError`."""
     workflow = workflow_of(call, connection)
-    if len(call.arguments) != len(workflow.variables):
+    arguments = in_order(call, workflow)
+    if len(arguments) != len(workflow.variables):
         raise SqlError(
             f"Number of arguments does not match for procedure `{call.procedure}`: "
-            f"expected {len(workflow.variables)}, got {len(call.arguments)}"
+            f"expected {len(workflow.variables)}, got {len(arguments)}"
         )
-    bound = zip(workflow.variables, call.arguments, strict=True)
+    bound = zip(workflow.variables, arguments, strict=True)
     values = {variable.name: checked(variable, given) for variable, given in bound}
     table = output_table(workflow.procedure, values) if workflow.output or settings.dummy_output else None
     return Invocation(workflow, values, table)
+
+
+def in_order(call: Call, workflow: Workflow) -> tuple[object, ...]:
+    """The arguments in the order of the procedure's variables; a name that it does not have is refused (inferred)."""
+    if not call.named:
+        return call.arguments
+    known = [variable.name.lower() for variable in workflow.variables]
+    if set(call.named) != set(known):
+        odd = min(set(call.named) ^ set(known))
+        raise SqlError(f"SQL compilation error: Unknown or missing argument {odd.upper()} of {call.procedure}")
+    return tuple(call.named[name] for name in known)
 
 
 def checked(variable: Variable, given: object) -> float | str:

@@ -13,7 +13,7 @@ import duckdb
 from ..data_files import data_file
 from . import rows
 from .catalog import CONNECTIONS, Connection
-from .dialect import ROW_HASH, Statement
+from .dialect import PARAMETERS, ROW_HASH, Statement
 from .errors import SqlError
 
 T = TypeVar("T")
@@ -110,7 +110,8 @@ class Warehouse:
             if not statement.reads:
                 cursor.execute(statement.sql)
                 return rows.EMPTY
-            require_tables(cursor, statement.tables, connection)
+            tables = tuple(table for table in statement.tables if not table.endswith(PARAMETERS))
+            require_tables(cursor, tables, connection)
             return rows.fetched(cursor, statement.sql, limit, time_style)
 
         return await self.run(work)

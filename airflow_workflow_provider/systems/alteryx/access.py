@@ -17,15 +17,18 @@ from airflow_workflow_provider.protocol.oauth2 import client_credentials
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.systems.alteryx import jobs
 
+LABEL = "Alteryx Server"
+FIELDS = "fields 'login' and 'password'"
 TOKEN = "/oauth2/token"  # noqa: S105  # a path
 LIFETIME = 3_600.0  # seconds; a token lasts an hour
 
 
 @dataclass(frozen=True)
 class Generation:
-    """The paths of one generation of the API, below the connection's host."""
+    """The paths of one generation of the API, below the connection's host; empty where it has no such call."""
 
     workflows: str
+    workflow: str
     search: str
     questions: str
     jobs: str
@@ -39,6 +42,7 @@ GENERATIONS: Mapping[str, Generation] = {
     # [v3]; it has no download, so the output comes from V1 with the same token
     "oauth2": Generation(
         "/v3/workflows",
+        "/v3/workflows/{workflow}",
         "name",
         "/v3/workflows/{workflow}/questions",
         "/v3/workflows/{workflow}/jobs",
@@ -50,6 +54,7 @@ GENERATIONS: Mapping[str, Generation] = {
     # [v1]; its clients write the slash at the end, which is part of what is signed
     "oauth1": Generation(
         "/api/v1/workflows/subscription/",
+        "",
         "search",
         "/api/v1/workflows/{workflow}/questions/",
         "/api/v1/workflows/{workflow}/jobs/",
@@ -88,7 +93,11 @@ def oauth2(conn_id: str, base_url: str, key: str, secrets: tuple[str, ...]) -> A
         "POST", base_url + TOKEN, form={"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {basic}"}
     )
     return client_credentials(
-        Api(conn_id, base_url, NoAuth(), jobs.said, secrets), request, lifetime=LIFETIME, early=60.0, field="host"
+        Api(conn_id, base_url, NoAuth(), jobs.said, secrets, LABEL, FIELDS),
+        request,
+        lifetime=LIFETIME,
+        early=60.0,
+        field="host",
     )
 
 

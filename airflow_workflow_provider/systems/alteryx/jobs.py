@@ -55,10 +55,15 @@ def answers(parameters: Parameters) -> list[dict[str, str]]:
             raise InvalidArgument("query_parameters: Alteryx takes a mapping from question to answer")
         return []
     return [
-        {"name": name, "value": as_text(spelled(value, key=f"query_parameters[{name!r}]", moment=_moment))}
+        {"name": name, "value": _answer(spelled(value, key=f"query_parameters[{name!r}]", moment=_moment))}
         for name, value in parameters.items()
         if value is not None
     ]
+
+
+def _answer(value: Any) -> str:
+    """Spell an answer as text. A check box is answered with ``True`` or ``False``, as real servers show it."""
+    return str(value) if isinstance(value, bool) else as_text(value)
 
 
 def _moment(value: datetime) -> str:
@@ -163,6 +168,26 @@ def best_format(offered: Sequence[str], name: str) -> tuple[str, str]:
             return by_word.get(word.lower(), word), kind
     extension = next((kind for ending, kind in EXTENSIONS.items() if name.lower().endswith(ending)), "raw")
     return by_word.get(RAW.lower(), RAW), extension
+
+
+def job_id(document: Any) -> Any:
+    """Give the id from the answer to a start."""
+    return document.get("id") if isinstance(document, Mapping) else None
+
+
+def package_type(document: Any) -> str:
+    """Give what a workflow is: ``App``, ``Module`` or ``Macro`` [v3]; empty where the answer does not say.
+
+    The published version decides, since the versions of a workflow may be of different types.
+    """
+    body = document if isinstance(document, Mapping) else {}
+    versions = body.get("versions")
+    published = [
+        row
+        for row in (versions if isinstance(versions, list) else ())
+        if isinstance(row, Mapping) and row.get("versionId") == body.get("publishedVersionId") is not None
+    ]
+    return first_text(row.get("packageWorkflowType") for row in (*published, body))
 
 
 def name_of(row: Mapping[str, Any]) -> str:

@@ -7,48 +7,50 @@ to 2021.4 take OAuth 1.0a and V1. Sources: [v3] the server's own Swagger page of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
     CancelNotSupported,
     InvalidArgument,
+    ProtocolError,
     RequestRejected,
+    WorkflowError,
     WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, Shown
+from airflow_workflow_provider.protocol.effects import Flow, Request, Response, RunList, Shown
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
+from airflow_workflow_provider.protocol.paging import OffsetPages, Row, read_pages
 from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.system import WorkflowSystem
-from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.alteryx import jobs
-from airflow_workflow_provider.systems.alteryx.access import AUTHS, FORM, GENERATIONS
+from airflow_workflow_provider.systems.alteryx.access import AUTHS, FIELDS, FORM, GENERATIONS, LABEL
 from airflow_workflow_provider.systems.alteryx.run_list import dated, is_past, jobs_of, rows_of, shown
 
 PAGE = 100  # jobs asked for at once; the server's own limit is unverified
-MAX_PAGES = 50
 
 
 class AlteryxSystem(WorkflowSystem):
     """Alteryx Server's API under one Airflow connection."""
 
     key = "alteryx"
-    label = "Alteryx Server"
+    label = LABEL
     default_conn_id = "alteryx_default"
     form = FORM
     states = jobs.STATES
     poll_interval = 10.0
     start_options = frozenset({"priority", "worker_tag", "credential_id", "check_questions"})
-    can_cancel = True
     repeats = True
-    can_list_workflows = True
-    can_find_runs = True
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)
@@ -56,43 +58,37 @@ class AlteryxSystem(WorkflowSystem):
         scheme = values.choice("auth", tuple(GENERATIONS), "oauth2")
         self.paths, self.oauth1 = GENERATIONS[scheme], scheme == "oauth1"
         self.api_version = "V1" if self.oauth1 else "V3, and V1 for outputs"
-        self.can_cancel = self.paths.can_cancel
+        if not self.paths.can_cancel:
+            self.lacks[CanCancel] = "Alteryx V1 has no API call that cancels a job; the job goes on"
         gallery = values.text("gallery_url")
         self.gallery_url = values.checked_url("gallery_url", gallery) if gallery else ""
         self.secrets = (values.secret("password", values.password),)
         key = values.secret("login", values.login)
         self.auth = AUTHS[scheme](values.conn_id, base_url, key, self.secrets)
-        self.api = Api(self.conn_id, base_url, self.auth, jobs.said, self.secrets)
+        self.api = Api(self.conn_id, base_url, self.auth, jobs.said, self.secrets, LABEL, FIELDS)
         self._order: Mapping[str, str] = self.paths.newest_first
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
-        """Enqueue a job, after a look at the app's questions: the server may ignore names that it does not know."""
+        """Enqueue a job.
+
+        Before that ``check_questions`` reads what would be an error too late: whether the workflow is an app, and
+        whether the app has these questions, since the server may ignore names that it does not know.
+        """
         questions = jobs.answers(parameters)
         if options.get("credential_id") and self.oauth1:
             raise InvalidArgument("credential_id: Alteryx takes it with OAuth 2 only")
         body = jobs.contract(questions, options, oauth1=self.oauth1)
-        if questions and options.get("check_questions", True):
-            yield from self._check(workflow, questions)
+        if options.get("check_questions", True):
+            yield from self._check_app(workflow)
+            if questions:
+                yield from self._check(workflow, questions)
         request = Request("POST", self.api.url(self.paths.jobs, workflow=workflow), json=body)
-        doing = f"starting workflow {workflow}"
-        now = yield Now()
-
-        def started(response: Response) -> Run:
-            document = self.api.document(request, response, doing)
-            run_id = document.get("id") if isinstance(document, Mapping) else None
-            if not isinstance(run_id, (str, int)) or not str(run_id):
-                raise self.api.unreadable(request, response, doing, "the answer has no job id")
-            run = Run("alteryx", self.conn_id, workflow, str(run_id), started_at=from_epoch(now))
-            return self._seen(run, document)
-
-        return (yield from self.api.start(request, doing, started))
+        return (yield from self.send_start(self.api, request, workflow, jobs.job_id, self._seen))
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the job."""
         document = yield from self._job(run)
-        word = str(document.get("status") or "").lower()
-        if word not in jobs.STATES:
-            yield Note(f"Alteryx gave job {run.run_id} the unknown status {word!r}; it is taken for running", "warning")
+        yield from self.state_of(run, document.get("status"))
         return self._seen(run, {"disposition": None, **document})  # only lists may leave it out
 
     def run_list(self, run: Run) -> RunList | None:
@@ -109,29 +105,23 @@ class AlteryxSystem(WorkflowSystem):
 
     def cancel(self, run: Run) -> Flow[None]:
         """Delete the job, which stops it: servers since 2025.1 can [help], others answer 404 or 405 (unverified)."""
-        if not self.paths.can_cancel:
-            raise CancelNotSupported(f"Alteryx V1 has no API call that cancels a job; job {run.run_id} goes on")
-        request = Request("DELETE", self._job_url(run))
-        try:
-            yield from self.api.call(request, f"cancelling job {run.run_id}")
-        except (WorkflowNotFound, RequestRejected) as error:
-            # A server that lacks the call and a job that is gone answer alike: only the job itself can tell.
-            try:
-                now = yield from self.get_run(run)
-            except WorkflowNotFound:
-                yield Note(f"Job {run.run_id} was not cancelled, it is gone")
-                return
-            if not now.state.is_terminal:
-                raise CancelNotSupported(
-                    f"this Alteryx Server cannot cancel (2025.1 and newer can); job {run.run_id} goes on: {error}"
-                ) from error
-            yield Note(f"Job {run.run_id} was not cancelled, it had ended")
+        request = Request("DELETE", self.run_url(run))
+        yield from self.send_cancel(self.api, request, run, f"cancelling job {run.run_id}")
+
+    def cancel_refused(self, run: Run, error: WorkflowError) -> WorkflowError:
+        """A server that lacks the call answers as for a job that is gone, but this job goes on."""
+        if error.status not in (404, 405):
+            return super().cancel_refused(run, error)
+        return CancelNotSupported(
+            f"this Alteryx Server cannot cancel (2025.1 and newer can); job {run.run_id} goes on: {error}",
+            status=error.status,
+        )
 
     def list_workflows(self) -> Flow[list[Workflow]]:
         """List the apps that the key may see."""
         return (yield from self._listed({}))
 
-    def named(self, name: str) -> Flow[list[Workflow]]:
+    def list_workflows_named(self, name: str) -> Flow[list[Workflow]]:
         """List the apps whose name fits; the server searches, the caller compares."""
         return (yield from self._listed({self.paths.search: name}))
 
@@ -147,24 +137,61 @@ class AlteryxSystem(WorkflowSystem):
 
     def list_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the app's jobs as the list itself shows them; with ``since`` no more pages than it takes."""
-        found: dict[str, Run] = {}  # a job that is started meanwhile moves others to the next page
-        for page in range(MAX_PAGES):
-            rows = yield from self._page(workflow, page)
-            runs = [self._seen(self._of(workflow, row), row) for row in rows if row.get("id")]
-            found |= {run.run_id: run for run in runs if since is None or not run.started_at or run.started_at >= since}
-            if len(rows) < PAGE or (since and is_past(runs, since)):
-                break
-        return sorted(
-            found.values(), key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True
-        )
+        request = Request("GET", self.api.url(self.paths.jobs, workflow=workflow), params=self._order)
+        doing, pages = f"listing the jobs of workflow {workflow}", OffsetPages(PAGE)
+
+        def until(rows: Sequence[Row]) -> bool:
+            return since is not None and is_past([self._of(workflow, row) for row in rows if row.get("id")], since)
+
+        def listed(request: Request) -> Flow[list[Row]]:
+            return read_pages(self.api, request, doing, paginator=pages, rows_of=jobs_of, until=until)
+
+        try:
+            rows = yield from listed(request)
+        except RequestRejected as error:
+            if error.status != 400 or not self._order:
+                raise
+            rows = yield from listed(request.changed(params={}))
+            self._order = {}  # this server does not know these words
+        # A job that is started meanwhile moves others to the next page, so a job may come twice.
+        found = {str(row["id"]): self._seen(self._of(workflow, row), row) for row in rows if row.get("id")}
+        kept = [run for run in found.values() if since is None or not run.started_at or run.started_at >= since]
+        return sorted(kept, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True)
 
     def read(self, run: Run, output: Output) -> FileSource:
-        """Download an output through V1, in the best of the formats that the server lists for it."""
-        file_id = unquote(output.location.rstrip("/").rpartition("/")[2])
-        kept: Mapping[str, Any] = next((item for item in run.details.get("files", ()) if item["id"] == file_id), {})
+        """Download an output through V1, in the best of the formats that the server lists for it.
+
+        The address is made from the ids of job and file: the location of a run object may lead anywhere.
+        """
+        kept = self._file(run, output)
         word, kind = jobs.best_format(kept.get("formats", ()), output.name)
-        request = Request("GET", output.location, params={"format": word}, headers={"Accept": "*/*"}, stream=True)
-        return FileSource(kind, lambda: self.api.call(request, f"reading output {output.name!r} of job {run.run_id}"))
+        url = self.api.url(self.paths.output, run_id=run.run_id, output=kept["id"])
+        request = Request("GET", url, params={"format": word}, headers={"Accept": "*/*"}, stream=True)
+        doing = f"reading output {output.name!r} of job {run.run_id}"
+        return FileSource(kind, lambda: self.api.call(request, doing, Asked.OUTPUT))
+
+    def run_url(self, run: Run) -> str:
+        """Give the address of the job."""
+        return self.api.url(self.paths.job, run_id=run.run_id)
+
+    def output_location(self, run: Run, output: Output) -> str:
+        """Give the address of an output file from the ids of job and file."""
+        try:
+            return self.api.url(self.paths.output, run_id=run.run_id, output=self._file(run, output)["id"])
+        except InvalidArgument:
+            return ""
+
+    def _file(self, run: Run, output: Output) -> Mapping[str, Any]:
+        """Give id and formats of an output file: as the job's answer had them, else the id that ends the location."""
+        told = run.details.get("files")
+        files = [item for item in told if isinstance(item, Mapping)] if isinstance(told, (list, tuple)) else []
+        file_id = unquote(urlsplit(output.location).path.rstrip("/").rpartition("/")[2])
+        found = next((item for item in files if str(item.get("id")) == file_id), None) or next(
+            (item for item in files if item.get("name") == output.name), {}
+        )
+        formats = found.get("formats")
+        words = [word for word in formats if isinstance(word, str)] if isinstance(formats, (list, tuple)) else []
+        return {"id": str(found.get("id") or file_id), "formats": words}
 
     def test(self) -> Flow[str]:
         """Look for an app of an unlikely name: it needs good credentials and moves little."""
@@ -183,7 +210,7 @@ class AlteryxSystem(WorkflowSystem):
 
     def _check(self, workflow: str, questions: list[dict[str, str]]) -> Flow[None]:
         request = Request("GET", self.api.url(self.paths.questions, workflow=workflow))
-        document = yield from self.api.read(request, f"reading the questions of workflow {workflow}")
+        document = yield from self.api.read(request, f"reading the questions of workflow {workflow}", Asked.WORKFLOW)
         known = [str(row.get("name")) for row in rows_of(document)]
         unknown = [question["name"] for question in questions if question["name"] not in known]
         if unknown:
@@ -192,10 +219,26 @@ class AlteryxSystem(WorkflowSystem):
                 f"it has: {', '.join(known) or 'none'}"
             )
 
+    def _check_app(self, workflow: str) -> Flow[None]:
+        """Refuse a workflow that is no app: only apps can be run through the API [v3]. V1 has no call that says so."""
+        if not self.paths.workflow:
+            return
+        request = Request("GET", self.api.url(self.paths.workflow, workflow=workflow))
+        try:
+            document = yield from self.api.read(request, f"reading workflow {workflow}", Asked.WORKFLOW)
+        except (AuthenticationFailed, WorkflowNotFound, RequestRejected, ProtocolError):
+            return  # the start itself will say what is wrong
+        kind = jobs.package_type(document)
+        if kind and kind.lower() != "app":
+            raise InvalidArgument(
+                f"workflow: {workflow} is of the type {kind!r}, and only apps can be run through the API; "
+                "publish it as an analytic app. check_questions=False leaves this check out."
+            )
+
     def _job(self, run: Run, params: Mapping[str, str] | None = None) -> Flow[Mapping[str, Any]]:
-        request = Request("GET", self._job_url(run), params=params)
+        request = Request("GET", self.run_url(run), params=params)
         doing = f"reading the status of job {run.run_id}"
-        document = yield from self.api.read(request, doing)
+        document = yield from self.api.read(request, doing, Asked.RUN)
         if not isinstance(document, Mapping) or "status" not in document:
             raise self.api.unreadable(request, Response(200), doing, "the answer is no job")
         return document
@@ -203,7 +246,7 @@ class AlteryxSystem(WorkflowSystem):
     def _seen(self, run: Run, document: Mapping[str, Any]) -> Run:
         # The Gallery's own address of an app's form is unverified.
         has_page = self.gallery_url and run.workflow
-        url = f"{self.gallery_url}/#!app/run/{run.workflow}" if has_page else self._job_url(run)
+        url = f"{self.gallery_url}/#!app/run/{run.workflow}" if has_page else self.run_url(run)
         files = jobs.files(document)
         outputs = [
             Output(
@@ -220,23 +263,7 @@ class AlteryxSystem(WorkflowSystem):
         created = time_or_none(row.get("createDate") or row.get("createDateTime"))
         return Run("alteryx", self.conn_id, workflow, str(row["id"]), started_at=created)
 
-    def _page(self, workflow: str, page: int) -> Flow[list[Mapping[str, Any]]]:
-        params = {"offset": str(page * PAGE), "limit": str(PAGE)}
-        doing, url = f"listing the jobs of workflow {workflow}", self.api.url(self.paths.jobs, workflow=workflow)
-        request = Request("GET", url, params={**params, **self._order})
-        try:
-            document = yield from self.api.read(request, doing)
-        except RequestRejected as error:
-            if error.status != 400 or not self._order:
-                raise
-            document = yield from self.api.read(Request("GET", url, params=params), doing)
-            self._order = {}  # this server does not know these words
-        return jobs_of(request, document)
-
     def _listed(self, params: Mapping[str, str]) -> Flow[list[Workflow]]:
         request = Request("GET", self.api.url(self.paths.workflows), params=params)
         document = yield from self.api.read(request, "listing workflows")
         return [Workflow(str(row["id"]), jobs.name_of(row), dict(row)) for row in rows_of(document) if row.get("id")]
-
-    def _job_url(self, run: Run) -> str:
-        return self.api.url(self.paths.job, run_id=run.run_id)

@@ -9,27 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
+    InvalidArgument,
+    OutputUnavailable,
+    PermissionDenied,
+    ProtocolError,
     RequestRejected,
     WorkflowError,
-    WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Auth, HeaderAuth, NoAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.documents import MAX_DATA_DEPTH, check_depth
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
-from airflow_workflow_provider.protocol.json_rows import JsonRows
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.oauth2 import client_credentials
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
-from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.systems.carto import sql
 from airflow_workflow_provider.systems.carto.answers import STATES, job_id, said, seen, status
+from airflow_workflow_provider.systems.carto.asset_uri import table_or_own_uri
+from airflow_workflow_provider.systems.carto.json_rows import JsonRows, rows_document
 
 TOKEN_URL = "https://auth.carto.com/oauth/token"  # noqa: S105 (an address) [sql-api]; self-hosted may differ: unverified
 AUDIENCE = "carto-cloud-native-api"  # "Audience is mandatory" [sql-api]
@@ -41,6 +46,7 @@ JOB_STATUS = "/v3/sql/{connection}/job/{run_id}"
 QUERY = "/v3/sql/{connection}/query"
 JOBS = "/v3/sql/jobs"
 QUERY_TIMEOUT = 90.0  # seconds; the server ends a query after 60 [sql-api]
+SIGNATURE_LIFETIME = 300.0  # seconds in which the parameters of a procedure are not asked for again
 
 FORM = Form(
     labels={"host": "API base URL", "login": "OAuth client id", "password": "Token or client secret"},
@@ -80,9 +86,10 @@ class CartoSystem(WorkflowSystem):
     states = STATES
     api_version = "SQL API v3"
     poll_interval = 15.0  # every request counts against a monthly quota
-    start_options = frozenset({"carto_connection"})
-    can_cancel = True
-    can_count_rows = True
+    start_options = frozenset({"carto_connection", "check_parameters"})
+    assets_need_extras = True
+    signatures: ClassVar[dict[tuple[str, str, str], tuple[float, tuple[str, ...]]]] = {}
+    """The parameters of procedures, by API, CARTO connection and procedure, with the time when they were read."""
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)
@@ -92,47 +99,48 @@ class CartoSystem(WorkflowSystem):
         read_token = values.header_secret("read_token", values.text("read_token")) if values.text("read_token") else ""
         self.secrets = tuple(secret for secret in (values.secret("password", values.password), read_token) if secret)
         self.auth = _auth(values, self.secrets)
-        self.api = Api(self.conn_id, base_url, self.auth, said, self.secrets)
+        self.api = Api(self.conn_id, base_url, self.auth, said, self.secrets, self.label)
         bearer = HeaderAuth("Authorization", f"Bearer {read_token}")
         self.reading = replace(self.api, auth=bearer) if read_token else self.api
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
-        """Create a job that CALLs the procedure."""
-        connection = options.get("carto_connection") or self.carto_connection
-        body: dict[str, Any] = {"query": sql.call(workflow, parameters, self.warehouse)}
-        if parameters:
-            body["queryParameters"] = spelled(parameters)
-        request = Request("POST", self.api.url(JOB, connection=connection), json=body)
-        now = yield Now()
+        """Create a job that CALLs the procedure.
 
-        def started(response: Response) -> Run:
-            document = self.api.document(request, response, "reading the answer to the start")
-            run_id = job_id(document)
-            if not run_id:
-                raise self.api.unreadable(request, response, "reading the answer to the start", "it has no externalId")
-            run = Run("carto", self.conn_id, workflow, run_id, started_at=from_epoch(now))
+        A procedure takes its parameters by position. They are bound by name where the warehouse's CALL can. Else their
+        names are compared with the procedure's signature, and passed in its order (``check_parameters``).
+        """
+        connection = str(options.get("carto_connection") or self.carto_connection)
+        wanted = spelled(parameters)  # a value that cannot be sent is refused before anything is asked
+        signature = yield from self._signature(workflow, wanted, options, connection)
+        text, bound = sql.call(workflow, wanted, self.warehouse, signature)
+        body: dict[str, Any] = {"query": text}
+        if bound:
+            body["queryParameters"] = bound
+        yield Note(f"CARTO gets the statement: {text}")
+        request = Request("POST", self.api.url(JOB, connection=connection), json=body)
+
+        def seen_first(run: Run, document: Any) -> Run:
             return self._seen(replace(run, details={"carto_connection": connection}), document)
 
-        return (yield from self.api.start(request, f"starting workflow {workflow}", started))
+        return (yield from self.send_start(self.api, request, workflow, job_id, seen_first))
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the status of the job."""
-        request = Request("GET", self._job_url(run))
+        request = Request("GET", self.run_url(run))
         doing = f"reading the status of run {run.run_id}"
-        document = yield from self.api.read(request, doing)
+        document = yield from self.api.read(request, doing, Asked.RUN)
         if not isinstance(document, Mapping):
             raise self.api.unreadable(request, Response(200), doing, "the answer is no job")
-        word, _ = status(document)
-        if word not in STATES:
-            yield Note(f"CARTO gave run {run.run_id} the unknown status {word!r}; it is taken for running", "warning")
+        yield from self.state_of(run, status(document)[0])
         return self._seen(run, document)
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Warn when a run that succeeded has no output of its own."""
         if run.state is not RunState.SUCCEEDED or not run.outputs or run.message:
             return run
+        table = run.outputs[0].location
         try:
-            page = yield from self._query(run, sql.sample(run.outputs[0].location, self._dialect(run)))
+            page = yield from self._query(self._connection(run), sql.sample(table, self._dialect(run)))
         except WorkflowError:
             return run  # a token that may not read the table is no reason to doubt the run
         # A workflow without an Output component leaves a table with the one column ``dummy`` (exported procedures).
@@ -140,29 +148,41 @@ class CartoSystem(WorkflowSystem):
         if [name for name, _ in columns] != ["dummy"]:
             told = {run.outputs[0].name: [[name, kind] for name, kind in columns]}
             return replace(run, details={**run.details, "columns": told})
-        table = run.outputs[0].location
         warning = f"Output table {table} holds only the column 'dummy': the workflow has no Output component"
         yield Note(warning, "warning")
         return replace(run, message=warning)
 
     def cancel(self, run: Run) -> Flow[None]:
-        """Cancel the job [sql-api]. What a finished job answers is unverified: 4xx is taken for "nothing to cancel"."""
-        request = Request("DELETE", self._job_url(run))
-        try:
-            yield from self.api.call(request, f"cancelling run {run.run_id}")
-        except AuthenticationFailed:
-            raise
-        except (RequestRejected, WorkflowNotFound) as error:
-            yield Note(f"Run {run.run_id} was not cancelled, it had ended or is gone: {error}")
+        """Cancel the job [sql-api]. What a job that has ended answers is unverified: its state is read then."""
+        request = Request("DELETE", self.run_url(run))
+        yield from self.send_cancel(self.api, request, run)
 
     def read(self, run: Run, output: Output) -> RowSource:
         """Read the output table by POST: the answers to GET are cached for a year [sql-api]."""
-        dialect = self._dialect(run)
-        return RowSource(lambda: sql.pages(output.location, dialect, lambda text: self._query(run, text)))
+        dialect, connection = self._dialect(run), self._connection(run)
+        table = output.location
+        sql.table_name(table, dialect)  # a run object may come from anybody
+        return RowSource(lambda: sql.pages(table, dialect, lambda text: self._query(connection, text)))
 
     def count_rows(self, run: Run, output: Output) -> Flow[int]:
         """Count the rows of the output table, with one query more."""
-        return (yield from sql.counted(output.location, self._dialect(run), lambda text: self._query(run, text)))
+        connection = self._connection(run)
+        return (yield from sql.counted(output.location, self._dialect(run), lambda text: self._query(connection, text)))
+
+    def run_url(self, run: Run) -> str:
+        """Give the address of the job."""
+        return self.api.url(JOB_STATUS, connection=self._connection(run), run_id=run.run_id)
+
+    def output_location(self, run: Run, output: Output) -> str:
+        """Give the full name of the output table, if it is one."""
+        return output.location if sql.is_table_name(output.location, self._dialect(run)) else ""
+
+    @classmethod
+    def asset_uri(cls, run: Run, output: Output | None, extra: Mapping[str, Any]) -> str:
+        """Give a table's URI as its warehouse's own operators do."""
+        if output is None or not output.location:
+            return super().asset_uri(run, output, extra)
+        return table_or_own_uri(run, output, extra)
 
     def test(self) -> Flow[str]:
         """List jobs: it needs good credentials, and no right to any table."""
@@ -173,35 +193,74 @@ class CartoSystem(WorkflowSystem):
         may_not = "" if status < 400 else f"; they may not list jobs (HTTP {status}), which is not needed"
         return f"CARTO accepts the credentials{may_not}"
 
-    def _query(self, run: Run, text: str) -> Flow[Mapping[str, Any]]:
-        url = self.reading.url(QUERY, connection=self._connection(run))
-        request = Request("POST", url, json={"q": text}, timeout=QUERY_TIMEOUT)
-        doing = f"reading the output of run {run.run_id}"
+    def _signature(
+        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], connection: str
+    ) -> Flow[tuple[str, ...] | None]:
+        """Read the procedure's parameters where they would be bound by position; None where that is not needed."""
+        if not sql.needs_signature(workflow, parameters, self.warehouse):
+            return None
+        if not options.get("check_parameters", True):
+            yield Note("check_parameters is off: query_parameters are passed in the order given", "warning")
+            return None
+        place, now = (self.api.base_url, connection, workflow.strip()), (yield Now())
+        read_at, known = self.signatures.get(place, (float("-inf"), ()))
+        if (
+            known
+            and 0 <= now - read_at < SIGNATURE_LIFETIME
+            and set(map(str.lower, known)) == set(map(str.lower, map(str, parameters)))
+        ):
+            return known
+        query, reason = sql.signature_query(workflow), "it lists no parameters"
         try:
-            document = yield from self.reading.read_rows(request, doing, sql.TYPES)
+            found = sql.signature_of((yield from self._query(connection, query, "the procedure's parameters"))["rows"])
+        except (PermissionDenied, RequestRejected, OutputUnavailable, ProtocolError) as error:
+            found, reason = None, error.summary
+        if found:
+            self.signatures[place] = now, found
+            return found
+        if len(parameters) == 1:  # its place is certain, only its name is not
+            yield Note(f"The name of the procedure's parameter is not checked: {reason}", "warning")
+            return None
+        names = ", ".join(f"@{name}" for name in parameters)
+        quoted = sql.full_name(workflow, sql.DEFAULT, "workflow")
+        raise InvalidArgument(
+            "workflow: the order of the procedure's parameters is not known, so its bare name is not enough. Give the "
+            f"whole CALL as CARTO's dialog shows it, such as CALL {quoted}({names}); or set check_parameters=False, "
+            f"which passes query_parameters in the order given. INFORMATION_SCHEMA.PARAMETERS: {reason}"
+        )
+
+    def _query(self, connection: str, text: str, what: str = "the output table") -> Flow[Mapping[str, Any]]:
+        url = self.reading.url(QUERY, connection=connection)
+        request = Request("POST", url, json={"q": text}, timeout=QUERY_TIMEOUT)
+        doing = f"reading {what}"
+        try:
+            response = yield from self.reading.call(request.changed(exact=True), doing, Asked.OUTPUT)
         except AuthenticationFailed as error:
             # The token that the workflow's dialog shows may run the procedure and nothing else [guide].
-            hint = "; a token that may SELECT from the output table goes into the field 'read_token'"
-            raise type(error)(f"{error}{hint}", status=error.status) from error
+            raise error.hinted(
+                "A token that may SELECT from the output table goes into the field 'read_token'."
+            ) from error
+        document: Any = None
+        if response.native:  # a worker asks: native parsers have no place in a triggerer
+            try:
+                check_depth(response.body, MAX_DATA_DEPTH)
+            except ValueError:
+                raise self.reading.unreadable(request, response, doing, "The answer is nested too deeply") from None
+            document = rows_document(response.body, sql.TYPES)
+        document = document or self.reading.document(request, response, doing, exact=True)
         if not isinstance(document, Mapping) or not isinstance(document.get("rows"), (list, JsonRows)):
             raise self.reading.unreadable(request, Response(200), doing, "the answer has no rows")
         return document
 
     def _dialect(self, run: Run) -> str:
-        if self.warehouse:
-            return self.warehouse
-        provider = str(run.details.get("provider") or "").lower()
-        return next((dialect for dialect in sql.DIALECTS if provider.startswith(dialect)), "bigquery")
+        return self.warehouse or sql.warehouse_of(run)
 
     def _seen(self, run: Run, document: Any) -> Run:
         details = {**run.details, "carto_connection": self._connection(run)}
-        return self.cleaned(seen(replace(run, url=self._job_url(run), details=details), document))
+        return self.cleaned(seen(replace(run, url=self.run_url(run), details=details), document))
 
     def _connection(self, run: Run) -> str:
         return str(run.details.get("carto_connection") or self.carto_connection)
-
-    def _job_url(self, run: Run) -> str:
-        return self.api.url(JOB_STATUS, connection=self._connection(run), run_id=run.run_id)
 
 
 def _auth(values: ConnectionValues, secrets: tuple[str, ...]) -> Auth:
@@ -214,5 +273,9 @@ def _auth(values: ConnectionValues, secrets: tuple[str, ...]) -> Auth:
     request = Request("POST", url, form=form)
     # CARTO advises to use a token until some five minutes before its end.
     return client_credentials(
-        Api(values.conn_id, url, NoAuth(), said, secrets), request, lifetime=LIFETIME, early=300.0, field="token_url"
+        Api(values.conn_id, url, NoAuth(), said, secrets, CartoSystem.label),
+        request,
+        lifetime=LIFETIME,
+        early=300.0,
+        field="token_url",
     )

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_workflow_provider.protocol.effects import Response
-from airflow_workflow_provider.protocol.model import RunState
+from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.protocol.api import first_text
+from airflow_workflow_provider.protocol.effects import Flow, Note, Response
+from airflow_workflow_provider.protocol.model import Run, RunState
 
 # The engine's states while a process runs, and the status of its stored results ([client], [api]); Job and workfile
 # words ([src]): ``idle`` is no success, what it stands for is found out by `chorus.jobs` and `chorus.workfiles`.
@@ -30,6 +32,36 @@ def response_of(document: Any) -> Mapping[str, Any]:
     """Give the object in Chorus's envelope, or an empty one."""
     body = document.get("response") if isinstance(document, Mapping) else None
     return body if isinstance(body, Mapping) else {}
+
+
+def process_of(document: Any) -> Any:
+    """Give the id of the process from the answer to a start; its spelling differs by version."""
+    meta = document.get("meta") if isinstance(document, Mapping) else None
+    return (meta.get("processId") or meta.get("processID")) if isinstance(meta, Mapping) else None
+
+
+def stop_of(response: Response) -> str:
+    """Give what the engine says to a stop: a sentence, or one in ``status`` [client]; empty where it says nothing."""
+    value = response.json_or_none()
+    if isinstance(value, Mapping):
+        return first_text([value.get("status"), value.get("message"), value.get("error")]).strip()
+    return sentence_of(response)
+
+
+def status_of(response: Response) -> str:
+    """Give the status in the answer to a call about a Job or a workfile, in lower case; empty where it has none."""
+    return str(response_of(response.json_or_none()).get("status") or "").strip().lower()
+
+
+def is_over(flow: Flow[Run], run: Run) -> Flow[bool]:
+    """Say whether a run is over before its Job or workfile is stopped; one that cannot be read is taken for going."""
+    try:
+        seen = yield from flow
+    except WorkflowError:
+        return False
+    if seen.state.is_terminal:
+        yield Note(f"Run {run.run_id} was not cancelled: it had ended, and is {seen.state}")
+    return seen.state.is_terminal
 
 
 def rows_of(document: Any) -> list[Mapping[str, Any]]:

@@ -10,7 +10,9 @@ from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run
+from airflow_workflow_provider.protocol.paging import NumberedPages, read_pages
 from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.system import existing, id_text
 from airflow_workflow_provider.systems.chorus import answers
 
 TABLE_PREFIX = "table:"
@@ -35,7 +37,9 @@ class Datasets:
     def source(self, run: Run, output: Output) -> FileSource:
         """Download the one dataset of the flow's workspace that has this very name; it may be ``schema.name``."""
         name = output.name.removeprefix(TABLE_PREFIX).strip()
-        return FileSource("csv", lambda: self._download(run, name), check=lambda head: _check(name, head))
+        return FileSource(
+            "csv", lambda: existing(self._download(run, name), run, output), check=lambda head: _check(name, head)
+        )
 
     def _download(self, run: Run, name: str) -> Flow[Response]:
         dataset = yield from self._find(run, name)
@@ -44,11 +48,12 @@ class Datasets:
 
     def _find(self, run: Run, name: str) -> Flow[str]:
         # A Job's number says nothing about workfiles: what it ran tells the workspace.
-        workfiles = run.details.get("workfiles", []) if run.run_id.startswith("job:") else [run.workflow]
-        if not workfiles:
+        told = run.details.get("workfiles") if run.run_id.startswith("job:") else [run.workflow]
+        workfile_id = next((text for one in told if (text := id_text(one))), "") if isinstance(told, list) else ""
+        if not workfile_id:
             raise OutputUnavailable(f"run {run.run_id}: the Job ran no workfile, so its workspace is not known")
-        request = Request("GET", self.api.url(WORKFILE, workfile=workfiles[0]))
-        workfile = answers.response_of((yield from self.api.read(request, f"reading workfile {workfiles[0]}")))
+        request = Request("GET", self.api.url(WORKFILE, workfile=workfile_id))
+        workfile = answers.response_of((yield from self.api.read(request, f"reading workfile {workfile_id}")))
         place = workfile.get("workspace")
         workspace = str(place.get("id") or "") if isinstance(place, Mapping) else ""
         if not workspace:
@@ -57,29 +62,27 @@ class Datasets:
 
     def _only(self, workspace: str, name: str) -> Flow[str]:
         """Give the id of the dataset; the schemas of a workspace may have several of one name."""
-        seen: list[str] = []
-        found: dict[str, str] = {}
-        for page in range(1, MAX_PAGES + 1):
-            document: Any = yield from self.api.read(self._page(workspace, name, page), "listing datasets")
-            for row in answers.rows_of(document):
-                short, full = str(row.get("object_name")), _full_name(row)
-                seen.append(short)
-                if name in (short, full):
-                    found[str(row.get("id"))] = full
-            if page >= answers.pages_of(document):
-                break
+        # A name may hold dots of its own, so the list is asked for what surely is no schema.
+        params = {"name_pattern": name.rpartition(".")[2]}
+        request = Request("GET", self.api.url(DATASETS, workspace=workspace), params=params)
+        rows = yield from read_pages(
+            self.api,
+            request,
+            "listing datasets",
+            paginator=NumberedPages(PAGE, total=answers.pages_of),
+            rows_of=lambda request, document: answers.rows_of(document),
+            max_pages=MAX_PAGES,
+        )
+        found = {
+            str(row.get("id")): full for row in rows if name in (str(row.get("object_name")), full := _full_name(row))
+        }
         if len(found) > 1:
             names = ", ".join(sorted(found.values()))
             raise OutputUnavailable(f"workspace {workspace} has several datasets {name!r}: {names}; name one of these")
         if not found:
-            alike = ", ".join(seen[:10]) or "none"
+            alike = ", ".join(str(row.get("object_name")) for row in rows[:10]) or "none"
             raise OutputUnavailable(f"workspace {workspace} has no dataset {name!r}; alike: {alike}")
         return next(iter(found))
-
-    def _page(self, workspace: str, name: str, page: int) -> Request:
-        # A name may hold dots of its own, so the list is asked for what surely is no schema.
-        params = {"name_pattern": name.rpartition(".")[2], "page": str(page), "per_page": str(PAGE)}
-        return Request("GET", self.api.url(DATASETS, workspace=workspace), params=params)
 
 
 def _full_name(row: Mapping[str, Any]) -> str:

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowNotFound
+from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, OutputUnavailable, WorkflowNotFound
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import redacted
-from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, Response, exact_number
+from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, exact_number
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, as_text, spelled
 from airflow_workflow_provider.protocol.results import Page
-from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.protocol.system import WorkflowSystem, existing, seconds_in
+from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.chorus import answers
 
 RUN = "/workflows/{workflow}/run"
@@ -29,13 +30,14 @@ GRACE = 30.0  # seconds that stored results may lag behind the end; the vendor's
 SAID = 500  # characters of the engine's text that a message shows
 OVER_SINCE = "over_since"  # among a run's details, while it is over and its stored results may still come
 _OVER = ("already stopped", "invalid processid")  # spelled processId or processID, by version
+_TAKEN = ("request accepted", "flow stopped")
 
 
 class Engine:
     """The engine's API."""
 
-    def __init__(self, api: Api) -> None:
-        self.api = api
+    def __init__(self, system: WorkflowSystem, api: Api) -> None:
+        self.system, self.api = system, api
 
     def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
         """Start a process. Variables must exist in the flow; their names start with ``@`` and values are text [api]."""
@@ -45,19 +47,11 @@ class Engine:
         # A JSON content type without a body is what the vendor's client sends for a flow without variables.
         headers = {} if body else {"Content-Type": "application/json"}
         request = Request("POST", url, params={"saveResult": "true"}, json=body, headers=headers)
-        doing = f"starting workflow {workflow}"
-        now = yield Now()
 
-        def started(response: Response) -> Run:
-            document = self.api.document(request, response, doing)
-            meta = document.get("meta") if isinstance(document, Mapping) else None
-            process = (meta.get("processId") or meta.get("processID")) if isinstance(meta, Mapping) else None
-            if not process:
-                raise self.api.unreadable(request, response, doing, "the answer has no processId")
-            run = Run("chorus", self.api.conn_id, workflow, str(process), RunState.RUNNING, started_at=from_epoch(now))
-            return replace(run, url=self.url(run), details={"run_mode": "engine"})
+        def seen_first(run: Run, document: Any) -> Run:
+            return replace(run, state=RunState.RUNNING, url=self.url(run), details={"run_mode": "engine"})
 
-        return (yield from self.api.start(request, doing, started))
+        return (yield from self.system.send_start(self.api, request, workflow, answers.process_of, seen_first))
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Ask for the process and, once it is over, for its stored results."""
@@ -70,22 +64,29 @@ class Engine:
         meta = document.get("meta") if isinstance(document, Mapping) else None
         if not isinstance(meta, Mapping):
             raise self.api.unreadable(request, response, doing, "the answer is no process")
-        word = str(meta.get("state") or "").lower()
-        if word not in answers.STATES:
-            yield Note(
-                f"The engine gave process {run.run_id} the unknown state {word!r}; it is taken for running", "warning"
-            )
+        yield from self.system.state_of(run, meta.get("state"))
         workflow = run.workflow or str(meta.get("workflowId") or "")
         details = {name: value for name, value in run.details.items() if name != OVER_SINCE}
         return replace(run, workflow=workflow, state=RunState.RUNNING, url=self.url(run), details=details)
 
     def cancel(self, run: Run) -> Flow[None]:
-        """Ask for a stop; there are two spellings of yes, and a process that is over gives neither [api, client]."""
-        request = Request("POST", self.api.url(STOP, process=run.run_id))
-        response = yield from self.api.call(request, f"cancelling process {run.run_id}")
-        text = response.text().lower()
-        if "accepted" not in text and "flow stopped" not in text:
-            yield Note(f"Process {run.run_id} may not have been stopped: {response.text().strip()[:200]}", "warning")
+        """Ask for a stop.
+
+        There are two spellings of yes; a process that is over has a sentence of its own, and any other answer means
+        that the stop failed [api, client].
+        """
+        request, doing = Request("POST", self.api.url(STOP, process=run.run_id)), f"cancelling process {run.run_id}"
+        response = yield from self.api.call(request, doing)
+        said = answers.stop_of(response)
+        if any(words in said.lower() for words in _TAKEN):
+            return
+        if any(words in said.lower() for words in _OVER):
+            yield Note(f"Process {run.run_id} was not cancelled: it is over. The engine says: {said[:SAID]}")
+            return
+        if not said:
+            raise self.api.unreadable(request, response, doing, "the answer does not say whether the process stops")
+        text = redacted(said, (*self.api.secrets, *self.api.auth.minted))[:SAID]
+        raise CancelRefused(f"The engine did not stop process {run.run_id}, which goes on. It says: {text}")
 
     def results(self, workflow: str, process: str) -> Flow[Mapping[str, Any]]:
         """Read the stored results of a process; empty when there are none (yet)."""
@@ -101,7 +102,7 @@ class Engine:
         state = answers.STATES.get(str(meta.get("status") or "").lower(), RunState.FAILED)
         blame = answers.failures_of(results) or f"the engine gives the status {meta.get('status')!r}"
         titles = [str(row.get("out_title") or row.get("out_id") or "") for row in _flat(answers.outputs_of(results))]
-        place = self.api.url(RESULTS, workflow=run.workflow, process=process)
+        place = self.result_url(run.workflow, process)
         return replace(
             run,
             state=state,
@@ -113,10 +114,9 @@ class Engine:
             else (),
         )
 
-    def rows(self, run: Run, output: Output) -> Flow[None]:
+    def rows(self, run: Run, output: Output, workflow: str, process: str) -> Flow[None]:
         """Read an operator's result by its title: the first of that title. The engine stores 25 rows at most."""
-        workflow, _, process = output.location.partition("/workflows/")[2].partition("/results/")
-        results = yield from self.results(workflow, process)
+        results = yield from existing(self.results(workflow, process), run, output)
         row = next((row for row in _flat(answers.outputs_of(results)) if _titled(row, output.name)), None)
         table = next(iter(_tables(row)), None) if row else None
         if table is None:
@@ -134,6 +134,10 @@ class Engine:
         """Give the address that identifies a process; it holds no session."""
         return self.api.url(QUERY, process=run.run_id)
 
+    def result_url(self, workflow: str, process: str) -> str:
+        """Give the address of the stored results of a process."""
+        return self.api.url(RESULTS, workflow=workflow, process=process)
+
     def _over(self, run: Run, said: str) -> Flow[Run]:
         if not run.workflow:
             raise InvalidArgument("workflow: the results of an engine process can be found by its workflow only")
@@ -144,7 +148,7 @@ class Engine:
         if results:
             return self.concluded(run, results, run.run_id)
         now = yield Now()
-        since = float(run.details.get(OVER_SINCE) or now)
+        since = seconds_in(run.details, OVER_SINCE) or now
         if now - since < GRACE:
             return replace(run, state=RunState.RUNNING, details={**run.details, OVER_SINCE: since})
         known = any(words in said.lower() for words in _OVER)

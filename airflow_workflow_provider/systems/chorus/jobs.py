@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, ServerUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, ServerUnavailable, WorkflowError
 from airflow_workflow_provider.protocol.api import Api
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.effects import Flow, Note, Request
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters
-from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.chorus import answers
 from airflow_workflow_provider.systems.chorus.engine import Engine
 
@@ -31,20 +32,26 @@ SUCCEEDED = {"JobSucceeded": True, "JobFailed": False}  # an activity's action [
 class Jobs:
     """Chorus's Jobs."""
 
-    def __init__(self, api: Api, engine: Engine) -> None:
-        self.api, self.engine = api, engine
+    def __init__(self, system: WorkflowSystem, api: Api, engine: Engine) -> None:
+        self.system, self.api, self.engine = system, api, engine
 
     def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
         """Run a Job. 422 NOT_RUNNABLE says that it is not idle, and is `RequestRejected`."""
         baseline = _id((yield from self._latest(workflow)))
         request = Request("POST", self.api.url(RUN, job=workflow))
-        now = yield Now()
 
-        def started(response: Response) -> Run:
-            run = Run("chorus", self.api.conn_id, workflow, f"job:{workflow}:{baseline}", started_at=from_epoch(now))
-            return replace(run, url=self.api.url(LATEST, job=workflow), details={"run_mode": "job"})
+        def run_id(document: Any) -> str:
+            return f"job:{workflow}:{baseline}"
 
-        return (yield from self.api.start(request, f"starting job {workflow}", started))
+        def seen_first(run: Run, document: Any) -> Run:
+            return replace(run, url=self.url(run), details={"run_mode": "job"})
+
+        doing = f"starting job {workflow}"
+        return (
+            yield from self.system.send_start(
+                self.api, request, workflow, run_id, seen_first, doing=doing, has_document=False
+            )
+        )
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Wait for the first result after the baseline; there is none while the Job runs."""
@@ -57,9 +64,21 @@ class Jobs:
         return (yield from self._concluded(run, result)) if _is_over(result) else run
 
     def cancel(self, run: Run) -> Flow[None]:
-        """Ask for a stop; an idle Job takes that as well and is blocked for a minute or two [src]."""
+        """Ask for a stop, unless this run is over: the call stops the Job's newest run, whoever started it.
+
+        An idle Job takes it as well and is blocked for a minute or two [src].
+        """
         job, _ = _parts(run)
-        yield from self.api.call(Request("POST", self.api.url(STOP, job=job)), f"cancelling run {run.run_id}")
+        if (yield from answers.is_over(self.get_run(run), run)):
+            return
+        request = Request("POST", self.api.url(STOP, job=job))
+        response = yield from self.system.send_cancel(self.api, request, run)
+        if response is not None and answers.status_of(response) in ("running", "enqueued"):
+            raise CancelRefused(f"Job {job} was not stopped, run {run.run_id} goes on: the Job is still running.")
+
+    def url(self, run: Run) -> str:
+        """Give the address of the Job's newest result."""
+        return self.api.url(LATEST, job=_parts(run)[0])
 
     def _latest(self, job: str) -> Flow[Mapping[str, Any]]:
         request = Request("GET", self.api.url(LATEST, job=job))

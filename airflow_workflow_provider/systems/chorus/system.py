@@ -7,14 +7,16 @@ Python client ``alpine``. ``unverified`` marks what none of them shows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from airflow_workflow_provider.exceptions import InvalidArgument, PermissionDenied, ServerUnavailable
 from airflow_workflow_provider.protocol.api import Api
-from airflow_workflow_provider.protocol.auth import NoAuth, Token, TokenAuth
+from airflow_workflow_provider.protocol.auth import Auth, NoAuth, Token, TokenAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run
@@ -34,6 +36,7 @@ LOGIN = "/sessions?session_id=NULL"
 LICENSE = "/license"
 LICENSE_EXPIRED = "LICENSE_EXPIRED"  # comes with a 503, though waiting does not mend it [src]
 DEFAULT_MODE = "engine"
+_RESULT = re.compile(r"/workflows/([^/]+)/results/([^/]+)/?$")
 
 FORM = Form(
     labels={"host": "Server URL", "login": "User", "password": "Password"},
@@ -60,7 +63,6 @@ class ChorusSystem(WorkflowSystem):
     poll_interval = 10.0
     unlisted_outputs = "table:<name> for a dataset of the workspace"
     start_options = frozenset({"run_mode"})
-    can_cancel = True
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)
@@ -70,12 +72,12 @@ class ChorusSystem(WorkflowSystem):
         api_url = base_url + _path(values.text("api_path", API_PATH))
         engine_url = base_url + _path(values.text("engine_path", ENGINE_PATH))
         self.auth = TokenAuth(lambda: self._log_in(api_url, user, password), partial(_with_session, engine_url))
-        self.api = Api(self.conn_id, api_url, self.auth, answers.said, self.secrets)
-        self.engine = Engine(Api(self.conn_id, engine_url, self.auth, answers.said, self.secrets))
+        self.api = self._api(api_url, self.auth)
+        self.engine = Engine(self, self._api(engine_url, self.auth))
         self.modes: Mapping[str, Engine | Jobs | Workfiles] = {
             "engine": self.engine,
-            "job": Jobs(self.api, self.engine),
-            "workfile": Workfiles(self.api, self.engine),
+            "job": Jobs(self, self.api, self.engine),
+            "workfile": Workfiles(self, self.api, self.engine),
         }
         self.datasets = Datasets(self.api)
 
@@ -89,11 +91,11 @@ class ChorusSystem(WorkflowSystem):
         return (yield from self.modes[mode].start(workflow, parameters))
 
     def get_run(self, run: Run) -> Flow[Run]:
-        """Look at a run; its id tells the mode."""
+        """Read the state of a run; its id says which mode it has."""
         return (yield from self.modes[self._mode(run)].get_run(run))
 
     def cancel(self, run: Run) -> Flow[None]:
-        """Ask for a stop; that it is accepted does not mean that the run will stop [api]."""
+        """Ask for a stop. That the server takes it does not mean that the run stops [api]."""
         yield from self.modes[self._mode(run)].cancel(run)
 
     def output_by_name(self, run: Run, name: str) -> Output | None:
@@ -104,7 +106,37 @@ class ChorusSystem(WorkflowSystem):
         """Read an operator's result as the run stored it, or a dataset as CSV."""
         if output.name.startswith(TABLE_PREFIX):
             return self.datasets.source(run, output)
-        return RowSource(lambda: self.engine.rows(run, output))
+        workflow, process = self._result_of(run, output)
+        return RowSource(lambda: self.engine.rows(run, output, workflow, process))
+
+    def run_url(self, run: Run) -> str | None:
+        """Give the address of a run, made from the ids in its run id."""
+        try:
+            return self.modes[self._mode(run)].url(run)
+        except InvalidArgument:
+            return None
+
+    def output_location(self, run: Run, output: Output) -> str:
+        """Give the address of the stored result that holds an output; a dataset has only its name."""
+        if output.name.startswith(TABLE_PREFIX):
+            return output.name
+        try:
+            return self.engine.result_url(*self._result_of(run, output))
+        except InvalidArgument:
+            return ""
+
+    def _result_of(self, run: Run, output: Output) -> tuple[str, str]:
+        """Give workflow and process of the stored result that holds an output.
+
+        For an engine process these are the run's own ids. A Job may have run several flows, so the ids stand in the
+        output's location, of which nothing else is used.
+        """
+        if self._mode(run) == DEFAULT_MODE:
+            return run.workflow, run.run_id
+        found = _RESULT.search(urlsplit(output.location).path)
+        if not found:
+            raise InvalidArgument(f"run: the location of output {output.name!r} names no stored result")
+        return unquote(found[1]), unquote(found[2])
 
     def test(self) -> Flow[str]:
         """Log in and read the licence."""
@@ -116,6 +148,10 @@ class ChorusSystem(WorkflowSystem):
         engine = "" if body.get("is_enabled_api", True) else "; the engine's API is not licensed, use another run_mode"
         return f"Team Studio accepts the credentials{engine}"
 
+    def _api(self, base_url: str, auth: Auth) -> Api:
+        fields = "fields 'login' and 'password'"
+        return Api(self.conn_id, base_url, auth, answers.said, self.secrets, self.label, fields)
+
     def _mode(self, run: Run) -> str:
         prefix = run.run_id.partition(":")[0]
         mode = prefix if ":" in run.run_id and prefix in self.modes else DEFAULT_MODE
@@ -125,7 +161,7 @@ class ChorusSystem(WorkflowSystem):
         return mode
 
     def _log_in(self, api_url: str, user: str, password: str) -> Flow[Token]:
-        api = Api(self.conn_id, api_url, NoAuth(), answers.said, self.secrets)
+        api = self._api(api_url, NoAuth())
         request = Request("POST", api_url + LOGIN, form={"username": user, "password": password})
         try:
             body = answers.response_of((yield from api.read(request, "logging in")))

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, RequestRejected, WorkflowError
+from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, RequestRejected, WorkflowError
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.system import WorkflowSystem, seconds_in
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.systems.chorus import answers
 from airflow_workflow_provider.systems.chorus.engine import Engine
@@ -31,8 +32,8 @@ IDLE_SINCE = "idle_since"  # among a run's details, while its result may still c
 class Workfiles:
     """Chorus's workfiles."""
 
-    def __init__(self, api: Api, engine: Engine) -> None:
-        self.api, self.engine = api, engine
+    def __init__(self, system: WorkflowSystem, api: Api, engine: Engine) -> None:
+        self.system, self.api, self.engine = system, api, engine
 
     def start(self, workflow: str, parameters: Parameters) -> Flow[Run]:
         """Run an idle workflow. The server would start a second run beside a first one, and lose that one's track."""
@@ -46,25 +47,25 @@ class Workfiles:
         now = yield Now()
         request = Request("POST", self.api.url(RUN, workfile=workflow))
 
-        def started(response: Response) -> Run:
-            run_id = f"workfile:{workflow}:{baseline}:{int(now)}"
-            run = Run("chorus", self.api.conn_id, workflow, run_id, RunState.RUNNING, started_at=from_epoch(now))
-            body = answers.response_of(response.json() if response.text().strip() else {})
-            seen = body.get("status") == "running"
-            return replace(run, url=self._url(workflow), details={"run_mode": "workfile", "seen_running": seen})
+        def run_id(document: Any) -> str:
+            return f"workfile:{workflow}:{baseline}:{int(now)}"
 
-        def parsed(response: Response) -> Run:
-            try:
-                return started(response)
-            except ValueError:
-                raise self.api.unreadable(request, response, f"starting workfile {workflow}") from None
+        def seen_first(run: Run, document: Any) -> Run:
+            is_running = answers.response_of(document).get("status") == "running"
+            details = {"run_mode": "workfile", "seen_running": is_running}
+            return replace(run, state=RunState.RUNNING, url=self.url(run), details=details)
 
-        return (yield from self.api.start(request, f"starting workfile {workflow}", parsed))
+        doing = f"starting workfile {workflow}"
+        return (
+            yield from self.system.send_start(
+                self.api, request, workflow, run_id, seen_first, doing=doing, has_document=False
+            )
+        )
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Look whether the workfile is idle again, and which result came since."""
         workfile, baseline, requested_at = _parts(run)
-        run = replace(run, workflow=run.workflow or workfile, url=self._url(workfile))
+        run = replace(run, workflow=run.workflow or workfile, url=self.url(run))
         status = (yield from self._workfile(workfile)).get("status")
         if status != "idle":
             known = {name: value for name, value in run.details.items() if name != IDLE_SINCE}
@@ -75,7 +76,7 @@ class Workfiles:
         if new:
             return (yield from self._concluded(run, new[0]))
         now = yield Now()
-        idle_since = float(run.details.get(IDLE_SINCE) or now)
+        idle_since = seconds_in(run.details, IDLE_SINCE) or now
         if now - max(idle_since, requested_at) < GRACE:
             return replace(run, state=RunState.RUNNING, details={**run.details, IDLE_SINCE: idle_since})
         if run.details.get("seen_running"):
@@ -83,10 +84,21 @@ class Workfiles:
         return _ambiguous(run, "the workfile never showed that it ran")
 
     def cancel(self, run: Run) -> Flow[None]:
-        """Stop the workfile's newest run."""
+        """Stop the workfile, unless this run is over: the call stops the newest run, whoever started it.
+
+        The answer shows the workfile as idle; where it is still running the engine has refused [src].
+        """
         workfile, _, _ = _parts(run)
+        if (yield from answers.is_over(self.get_run(run), run)):
+            return
         request = Request("POST", self.api.url(STOP, workfile=workfile))
-        yield from self.api.call(request, f"cancelling run {run.run_id}")
+        response = yield from self.system.send_cancel(self.api, request, run)
+        if response is not None and answers.status_of(response) == "running":
+            raise CancelRefused(f"Workfile {workfile} was not stopped, run {run.run_id} goes on: it is still running.")
+
+    def url(self, run: Run) -> str:
+        """Give the address of the workfile."""
+        return self._url(_parts(run)[0])
 
     def _concluded(self, run: Run, activity: Mapping[str, Any]) -> Flow[Run]:
         """Take the result's word where the engine gives it; the activity itself tells no success."""

@@ -30,6 +30,11 @@ def lowered(document: Any) -> dict[str, Any]:
     return {str(key).lower(): value for key, value in document.items()} if isinstance(document, Mapping) else {}
 
 
+def run_id(document: Any) -> Any:
+    """Give the id from the answer to a start."""
+    return lowered(document).get("runid")
+
+
 def blame(api: Api, path: str, run: Run, since: datetime, until: datetime) -> Flow[str]:
     """Give what the monitoring log says of a failed run, best effort: it has no run ids of its own."""
     params = {

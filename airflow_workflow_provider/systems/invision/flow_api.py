@@ -14,10 +14,11 @@ from airflow_workflow_provider.exceptions import InvalidConnection, NotSupported
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
-from airflow_workflow_provider.protocol.times import from_epoch, time_or_none
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.invision import answers
 
 BASE = "/corellia/api/v1/tenants/{tenant}/workspaces/{workspace}/flows/{flow}"
@@ -43,22 +44,24 @@ WARNING = 3
 class FlowApi:
     """The flows of one workspace; without its fields in the connection every call names the field that lacks."""
 
-    conn_id: str
+    system: WorkflowSystem
     api: Api | None
     tenant: str
     workspace: str
     environment: str
 
     @classmethod
-    def of(cls, values: ConnectionValues, base_url: str, secrets: tuple[str, ...]) -> FlowApi:
+    def of(cls, system: WorkflowSystem, values: ConnectionValues, base_url: str) -> FlowApi:
         """Read the connection's fields for Flow; they may be absent as long as nobody uses it."""
         host = values.text("flow_host")
         url = values.checked_url("flow_host", host) if host else base_url
         key = values.text("flow_api_key")
         auth = HeaderAuth("x-api-key", values.header_secret("flow_api_key", key)) if key else None
         return cls(
-            values.conn_id,
-            Api(values.conn_id, url, auth, answers.said, secrets) if auth else None,
+            system,
+            Api(values.conn_id, url, auth, answers.said, system.secrets, "Profitbase Flow", "field 'flow_api_key'")
+            if auth
+            else None,
             values.text("tenant_id"),
             values.text("workspace_id"),
             values.choice("environment", ENVIRONMENTS, "production").capitalize(),
@@ -74,17 +77,15 @@ class FlowApi:
         api = self._ready()
         payload = spelled(parameters) if parameters else {}
         request = Request("POST", self._url(workflow, SUBMIT), params={"env": self.environment}, json=payload)
-        doing = f"starting flow {workflow}"
-        now = yield Now()
 
-        def started(response: Response) -> Run:
-            job = answers.lowered(api.document(request, response, doing)).get("jobid")
-            if not job:
-                raise api.unreadable(request, response, doing, "the answer has no jobId")
-            run = Run("invision", self.conn_id, workflow, str(job), started_at=from_epoch(now))
+        def job_id(document: Any) -> Any:
+            return answers.lowered(document).get("jobid")
+
+        def seen_first(run: Run, document: Any) -> Run:
             return replace(run, url=self._poll_url(run), details={"workflow_api": "flow"})
 
-        return (yield from api.start(request, doing, started))
+        doing = f"starting flow {workflow}"
+        return (yield from self.system.send_start(api, request, workflow, job_id, seen_first, doing=doing))
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Poll an execution with its log."""
@@ -117,8 +118,12 @@ class FlowApi:
             raise NotSupported("Profitbase Flow's list does not tell when each execution began")
         return [run for run in runs if run.started_at and run.started_at >= since]
 
+    def run_url(self, run: Run) -> str | None:
+        """Give the address of an execution; None where the connection has no fields for Flow."""
+        return self._poll_url(run) if self.is_there and run.workflow else None
+
     def _listed(self, workflow: str, row: Mapping[str, Any]) -> Run:
-        run = Run("invision", self.conn_id, workflow, str(row["jobid"]), details={"workflow_api": "flow"})
+        run = Run("invision", self.system.conn_id, workflow, str(row["jobid"]), details={"workflow_api": "flow"})
         return replace(
             run,
             state=STATES.get(_code(row.get("state")) or 0, RunState.RUNNING),
@@ -132,7 +137,7 @@ class FlowApi:
         for name, value in (("flow_api_key", self.api), ("tenant_id", self.tenant), ("workspace_id", self.workspace)):
             if not value:
                 raise InvalidConnection(
-                    f"connection {self.conn_id!r}, field {name!r}: is empty; Profitbase Flow needs it"
+                    f"connection {self.system.conn_id!r}, field {name!r}: is empty; Profitbase Flow needs it"
                 )
         return self.api  # type: ignore[return-value]  # checked above
 

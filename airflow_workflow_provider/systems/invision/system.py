@@ -15,9 +15,10 @@ from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavaila
 from airflow_workflow_provider.protocol.api import Api, is_page
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response
+from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
@@ -81,7 +82,7 @@ class InvisionSystem(WorkflowSystem):
         self.monitoring = (
             self._area(base_url, values, "monitoring_api_key", keys) if keys["monitoring_api_key"] else None
         )
-        self.flow = FlowApi.of(values, base_url, self.secrets)
+        self.flow = FlowApi.of(self, values, base_url)
         if self.flow.is_there:
             self.lost_starts = "is found again with workflow_api='flow' only, else see on_unknown_start"
 
@@ -99,8 +100,8 @@ class InvisionSystem(WorkflowSystem):
         except RequestRejected as error:
             if error.status not in (400, 415):
                 raise
-            hint = "; the field 'start_body' of the connection (json or none) tells what is sent with a start"
-            raise RequestRejected(f"{error}{hint}", status=error.status) from error
+            hint = "The field 'start_body' of the connection (json or none) says what is sent with a start."
+            raise error.hinted(hint) from error
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the status; data flow and run id together are the identity."""
@@ -108,17 +109,13 @@ class InvisionSystem(WorkflowSystem):
             return (yield from self.flow.get_run(run))
         if not run.workflow:
             raise InvalidArgument("workflow: InVision knows a run by its data flow and its run id")
-        request = Request("GET", self._url(run))
+        request = Request("GET", self.api.url(STATUS, flow=run.workflow, run_id=run.run_id))
         doing = f"reading the status of run {run.run_id}"
-        document = answers.lowered((yield from self.api.read(request, doing)))
+        document = answers.lowered((yield from self.api.read(request, doing, Asked.RUN)))
         if "status" not in document:
             raise self.api.unreadable(request, Response(200), doing, "the answer has no status")
-        word = str(document["status"]).lower()
-        if word not in answers.STATES:
-            yield Note(
-                f"InVision gave run {run.run_id} the unknown status {word!r}; it is taken for running", "warning"
-            )
-        return replace(run, state=answers.STATES.get(word, RunState.RUNNING), url=self._url(run))
+        state = yield from self.state_of(run, document["status"])
+        return replace(run, state=state, url=self.run_url(run))
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Add, after a failure, what the monitoring log says of that time."""
@@ -136,7 +133,7 @@ class InvisionSystem(WorkflowSystem):
         """List runs where an API does: Flow's can, the data flows' cannot."""
         if options.get("workflow_api") == "flow":
             return (yield from self.flow.find_runs(workflow, since))
-        return (yield from self.find_runs(workflow, since))
+        return (yield from super().find_started(workflow, parameters, options, since))
 
     def output_by_name(self, run: Run, name: str) -> Output | None:
         """Give a solution object or ``table:<name>`` of the solution's database; no run lists them.
@@ -155,7 +152,18 @@ class InvisionSystem(WorkflowSystem):
         path, name = (TABLE, name.removeprefix(TABLE_PREFIX)) if name.startswith(TABLE_PREFIX) else (OBJECT, name)
         api, url = self.data, self.data.url(path, name=name.strip())
         request = Request("GET", url, params={"q": query} if query else None, stream=True)
-        return FileSource("json", lambda: api.call(request, f"reading output {output.name!r} of run {run.run_id}"))
+        doing = f"reading output {output.name!r} of run {run.run_id}"
+        return FileSource("json", lambda: api.call(request, doing, Asked.OUTPUT))
+
+    def run_url(self, run: Run) -> str | None:
+        """Give the address of the run's status; a data flow's needs the data flow beside the run id."""
+        if run.details.get("workflow_api") == "flow":
+            return self.flow.run_url(run)
+        return self.api.url(STATUS, flow=run.workflow, run_id=run.run_id) if run.workflow else None
+
+    def output_location(self, run: Run, output: Output) -> str:
+        """An output is known by its name alone."""
+        return output.name
 
     def test(self) -> Flow[str]:
         """Ask for the status of a run that cannot be: no call without side effects tells more."""
@@ -177,26 +185,19 @@ class InvisionSystem(WorkflowSystem):
             json=body if body or self.start_body == "json" else None,
             timeout=AWAIT_TIMEOUT if waits else None,
         )
+
+        def seen_first(run: Run, document: Any) -> Run:
+            word = str(answers.lowered(document).get("status") or "").lower()
+            state = answers.STATES.get(word, RunState.QUEUED)
+            return replace(run, state=state, url=self.run_url(run), details={"workflow_api": "dataflow"})
+
         doing = f"starting data flow {workflow}"
-        now = yield Now()
-
-        def started(response: Response) -> Run:
-            document = answers.lowered(self.api.document(request, response, doing))
-            if not document.get("runid"):
-                raise self.api.unreadable(request, response, doing, "the answer has no runId")
-            state = answers.STATES.get(str(document.get("status") or "").lower(), RunState.QUEUED)
-            run = Run("invision", self.conn_id, workflow, str(document["runid"]), state, started_at=from_epoch(now))
-            return replace(run, url=self._url(run), details={"workflow_api": "dataflow"})
-
-        run = yield from self.api.start(request, doing, started)
+        run = yield from self.send_start(self.api, request, workflow, answers.run_id, seen_first, doing=doing)
         return (yield from self.conclude(run)) if run.state.is_terminal else run
 
     def _area(self, base_url: str, values: ConnectionValues, name: str, keys: Mapping[str, str]) -> Api:
         auth = HeaderAuth(KEY_HEADER, values.header_secret(name, keys[name]))
-        return Api(self.conn_id, base_url, auth, answers.said, self.secrets)
-
-    def _url(self, run: Run) -> str:
-        return self.api.url(STATUS, flow=run.workflow, run_id=run.run_id)
+        return Api(self.conn_id, base_url, auth, answers.said, self.secrets, self.label, f"field {name!r}")
 
 
 def _body(parameters: Parameters, extra: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -15,6 +15,7 @@ from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.api import first_text
 from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.system import seconds_in
 from airflow_workflow_provider.protocol.times import time_or_none
 
 # The API has no word for a state. These are what `seen` derives it from; only the first three are documented, the
@@ -62,6 +63,11 @@ def one(document: Any) -> Mapping[str, Any]:
     """Give the object of an answer, from its envelope or bare; an empty one if there is none."""
     body = document.get("object", document) if isinstance(document, Mapping) else {}
     return body if isinstance(body, Mapping) else {}
+
+
+def execution_id(document: Any) -> Any:
+    """Give the id from the answer to a start."""
+    return one(document).get("id")
 
 
 def many(document: Any) -> list[Mapping[str, Any]]:
@@ -140,8 +146,8 @@ def _words(execution: Mapping[str, Any]) -> set[str]:
 def _empty(run: Run, execution: Mapping[str, Any], now: datetime) -> tuple[RunState, str]:
     """Judge an execution that is over and has no results (yet)."""
     completed = time_or_none(execution.get("completed_at")) or now
-    grace = run.details.get("results_grace")
-    if now < completed + timedelta(seconds=GRACE if grace is None else float(grace)):
+    grace = seconds_in(run.details, "results_grace")
+    if (now - completed).total_seconds() < (GRACE if grace is None else grace):
         return RunState.RUNNING, ""
     if run.details.get("fail_on_empty_results", True):
         return RunState.FAILED, "the execution completed without results (fail_on_empty_results)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from airflow_workflow_provider.exceptions import (
@@ -16,7 +17,6 @@ from airflow_workflow_provider.exceptions import (
     OutputUnavailable,
     PermissionDenied,
     WorkflowError,
-    WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth, NoAuth
@@ -24,9 +24,11 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, Shown
 from airflow_workflow_provider.protocol.model import Output, Run, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters, epoch_seconds, spelled
+from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
-from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem, existing
 from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.protocol.uris import file_uri
 from airflow_workflow_provider.systems.stevesie import executions
 
 HOST = "https://stevesie.com/cloud/api/v1"
@@ -69,8 +71,6 @@ class StevesieSystem(WorkflowSystem):
         {"proxy", "maximum_requests_count", "output_aggregation_format", "do_proxy_hot_swap", *executions.WATCH_OPTIONS}
     )
     repeats = True
-    can_list_workflows = True
-    can_find_runs = True
     lists_parameters = True
 
     def __init__(self, values: ConnectionValues) -> None:
@@ -82,26 +82,21 @@ class StevesieSystem(WorkflowSystem):
             raise values.invalid("proxy", "holds a URL, which is a secret; put it into the field proxy_url")
         self.secrets = tuple(secret for secret in (token, self.proxy_url) if secret)
         self.auth = HeaderAuth("Token", token)  # literally this header, without a scheme [docs]
-        self.api = Api(self.conn_id, base_url, self.auth, executions.said, self.secrets)
+        self.api = Api(self.conn_id, base_url, self.auth, executions.said, self.secrets, self.label)
         # Results lie on another host, which must not see the token: unverified, but no harm if it is not so.
-        self.files = Api(self.conn_id, "", NoAuth(), secrets=self.secrets)
+        self.files = Api(self.conn_id, "", NoAuth(), secrets=self.secrets, label="the host of the result")
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         """Execute a workflow."""
         body = self._body(parameters, options)
         watch = {name: options[name] for name in executions.WATCH_OPTIONS if name in options}
         request = Request("POST", self.api.url(EXECUTIONS, workflow=workflow), json=body)
-        doing = f"starting workflow {workflow}"
         now = yield Now()
 
-        def started(response: Response) -> Run:
-            execution = executions.one(self.api.document(request, response, doing))
-            if not execution.get("id"):
-                raise self.api.unreadable(request, response, doing, "the answer has no execution id")
-            run = Run("stevesie", self.conn_id, workflow, str(execution["id"]), started_at=from_epoch(now))
-            return self._seen(self.with_options(run, watch), execution, now)
+        def seen_first(run: Run, document: Any) -> Run:
+            return self._seen(self.with_options(run, watch), executions.one(document), now)
 
-        return (yield from self.api.start(request, doing, started))
+        return (yield from self.send_start(self.api, request, workflow, executions.execution_id, seen_first))
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the execution. There is no status: it is derived from ``completed_at`` and ``results``."""
@@ -160,7 +155,16 @@ class StevesieSystem(WorkflowSystem):
 
     def read(self, run: Run, output: Output) -> FileSource:
         """Download a result from its host. The address expires, so it is asked for right before."""
-        return FileSource(output.formats[0] if output.formats else "raw", lambda: self._download(run, output))
+        kind = executions.EXTENSIONS.get(PurePosixPath(output.name.lower().removesuffix(".gz")).suffix, "raw")
+        return FileSource(output.formats[0] if output.formats else kind, lambda: self._download(run, output))
+
+    def run_url(self, run: Run) -> str:
+        """Give the address of the execution."""
+        return self.api.url(EXECUTION, run_id=run.run_id)
+
+    def output_location(self, run: Run, output: Output) -> str:
+        """Give the address as it was: results lie at other hosts. It is for people; a read asks for a fresh one."""
+        return file_uri(output.location) or ""
 
     def test(self) -> Flow[str]:
         """List workflows."""
@@ -171,15 +175,15 @@ class StevesieSystem(WorkflowSystem):
         doing = f"reading output {output.name!r} of run {run.run_id}"
         last: WorkflowError | None = None
         for _ in range(REFRESHES):
-            address = executions.address((yield from self._execution(run)), output)
+            address = executions.address((yield from existing(self._execution(run), run, output)), output)
             if not address:
                 raise OutputUnavailable(f"run {run.run_id} has no result {output.name!r} any more")
             try:
                 request = Request("GET", address, headers={"Accept": "*/*"}, stream=True)
                 return (yield from self.files.download(request, doing))
-            except (PermissionDenied, WorkflowNotFound) as error:
+            except (PermissionDenied, OutputUnavailable) as error:
                 last = error  # 403, 404 or 410: the address has expired
-        raise OutputUnavailable(f"{last}; {REFRESHES} fresh addresses were refused") from last
+        raise OutputUnavailable(f"{REFRESHES} fresh addresses of output {output.name!r} were refused. {last}") from last
 
     def _body(self, parameters: Parameters, options: Mapping[str, Any]) -> dict[str, Any]:
         body: dict[str, Any] = {}
@@ -201,9 +205,9 @@ class StevesieSystem(WorkflowSystem):
         return block
 
     def _execution(self, run: Run) -> Flow[Mapping[str, Any]]:
-        request = Request("GET", self._url(run))
+        request = Request("GET", self.run_url(run))
         doing = f"reading the status of run {run.run_id}"
-        execution = executions.one((yield from self.api.read(request, doing)))
+        execution = executions.one((yield from self.api.read(request, doing, Asked.RUN)))
         if "completed_at" not in execution and "id" not in execution:
             raise self.api.unreadable(request, Response(200), doing, "the answer is no execution")
         return execution
@@ -231,10 +235,7 @@ class StevesieSystem(WorkflowSystem):
         return rows
 
     def _seen(self, run: Run, execution: Mapping[str, Any], now: float) -> Run:
-        return executions.seen(run, execution, self._url(run), from_epoch(now))
-
-    def _url(self, run: Run) -> str:
-        return self.api.url(EXECUTION, run_id=run.run_id)
+        return executions.seen(run, execution, self.run_url(run), from_epoch(now))
 
 
 def _spelled(parameters: Parameters) -> dict[str, Any]:
