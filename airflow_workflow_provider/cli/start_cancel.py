@@ -27,7 +27,7 @@ def start(options: Namespace, terminal: Terminal) -> Result:
             "Interrupted before the start was answered: a run may have been started, look for it"
         ) from None
     if options.wait:
-        return awaited(hook, run, options, terminal)
+        return awaited(hook, run, options, terminal, log=True)
     if run.state.is_terminal:
         return results.ended(run)
     return results.one(run, code=exit_codes.DONE)

@@ -129,6 +129,26 @@ COMMANDS = (
         "Look at a run. The exit code tells its state: 0 succeeded, 1 failed, 3 cancelled, 4 still going.",
     ),
     Command(
+        "logs",
+        "Show the log of a run, and follow it if asked to",
+        f"{PACKAGE}.logs.logs",
+        (
+            CONN,
+            RUN,
+            _argument("-f", "--follow", action="store_true", help="show lines as they come, until the run has ended"),
+            _argument(
+                "--since", metavar="TIME", type=values.since, help="lines since then: 10m, 2h, or 2026-01-31T08:00"
+            ),
+            _argument(
+                "--poll-interval", metavar="TIME", type=values.seconds, help="time between two requests; default 5s"
+            ),
+            OF_WORKFLOW,
+            OPTION,
+            *COMMON,
+        ),
+        "Show the log of a run. With --follow the exit code tells the state of the run, as that of status does.",
+    ),
+    Command(
         "cancel",
         "Cancel a run",
         f"{PACKAGE}.start_cancel.cancel",

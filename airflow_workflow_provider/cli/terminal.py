@@ -40,10 +40,14 @@ class Terminal:
     def __init__(self, program: str, output: str = "table") -> None:
         self.program, self.output = program, output
         self.stdout, self.stderr = sys.stdout, sys.stderr
+        self._console: Any = None
 
     def say(self, text: str) -> None:
         """Tell the user something that is no result."""
-        print(text, file=self.stderr, flush=True)
+        if self._console is not None:  # a line that changes is below
+            self._console.print(text, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=self.stderr, flush=True)
 
     def show(self, result: Result) -> None:
         """Print a result in the format that was asked for."""
@@ -87,7 +91,11 @@ class Terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as shown:
             task = shown.add_task(text, total=None)
-            yield lambda now: shown.update(task, description=now)
+            self._console = console
+            try:
+                yield lambda now: shown.update(task, description=now)
+            finally:
+                self._console = None
 
 
 def _console() -> Any:

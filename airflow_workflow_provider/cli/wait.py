@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 
 from airflow_workflow_provider.cli import exit_codes, results
+from airflow_workflow_provider.cli.logs import text_of
 from airflow_workflow_provider.cli.results import how_to_go_on
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.exceptions import RunTimedOut
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.effects import Flow
+from airflow_workflow_provider.protocol.follow_log import INTERVAL, LogFollower, writing
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.poll import wait
+from airflow_workflow_provider.protocol.run_log import LogLine
 
 
-def awaited(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal) -> Result:
-    """Wait until a run has ended and show it, or how it stood when the time was up. Raises `Interrupted`."""
+def awaited(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal, *, log: bool = False) -> Result:
+    """Wait until a run has ended and show it, or how it stood when the time was up. Raises `Interrupted`.
+
+    With ``log`` the lines of the run's log are shown as they come.
+    """
     try:
-        return results.ended(run if run.state.is_terminal else _ended(hook, run, options, terminal))
+        return results.ended(run if run.state.is_terminal else _ended(hook, run, options, terminal, log=log))
     except KeyboardInterrupt:
         raise Interrupted(f"Run {run.run_id} goes on; {how_to_go_on(hook, run, terminal)}") from None
     except RunTimedOut as error:
@@ -25,7 +32,7 @@ def awaited(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal
         return results.one(seen, code=exit_codes.GOING, note=f"{error}; {how_to_go_on(hook, seen, terminal)}")
 
 
-def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal) -> Run:
+def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal, *, log: bool) -> Run:
     interval = options.poll_interval or hook.system.poll_interval
     deadline = hook.client.now() + options.timeout if options.timeout else None
     with terminal.progress(_said(run)) as change:
@@ -36,7 +43,18 @@ def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal)
             change(_said(seen))
             return seen
 
-        return hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline))
+        if not log:
+            return hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline))
+        follower = LogFollower.of(hook.system, run, interval=min(interval, INTERVAL))
+
+        def write(lines: Sequence[LogLine]) -> None:
+            for line in lines:
+                terminal.say(text_of(line))
+
+        flow = wait(look, run, poll_interval=interval, deadline=deadline, log=follower)
+        ended = hook.client.run(writing(flow, write))
+        hook.client.run(writing(follower.finish(ended), write))
+        return ended
 
 
 def _said(run: Run) -> str:

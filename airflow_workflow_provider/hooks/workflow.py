@@ -25,7 +25,9 @@ from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
 from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.retry import guarded_start, persist
+from airflow_workflow_provider.protocol.run_log import LogPage, read_page
 from airflow_workflow_provider.protocol.system import WorkflowSystem, choose
+from airflow_workflow_provider.protocol.times import as_utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,6 +122,24 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
             moment = self.client.now() + limit
             deadline = moment if deadline is None else min(moment, deadline)
         return self.client.run(wait(self.system.look, known, poll_interval=interval, deadline=deadline))
+
+    def read_log(self, run: RunLike, since: Any = None) -> LogPage:
+        """Read the log of a run: lines with time, level and text, oldest first. Raises `NotSupported` without a log.
+
+        Lines are cleaned and hold no secret of the connection.
+
+        :param since: where to begin: a datetime (lines without a time are kept, a naive one is UTC), an earlier page or
+            its ``cursor`` for the lines that follow it; None reads from the beginning.
+        """
+        known = self._parsed(run)
+        if getattr(self.system, "log_from_run", False):
+            known = self._run(lambda: self.system.look(known))
+        moment = as_utc(since) if isinstance(since, datetime) else None
+        cursor = since.cursor if isinstance(since, LogPage) else None if moment else since
+        page = self._run(lambda: read_page(self.system, known, cursor))
+        if moment is None:
+            return page
+        return replace(page, lines=[line for line in page if line.time is None or line.time >= moment])
 
     def cancel_run(self, run: RunLike) -> None:
         """Ask the system to stop a run; raises `CancelNotSupported` where its API cannot."""

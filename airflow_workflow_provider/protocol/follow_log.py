@@ -8,7 +8,7 @@ log is a line in the log and never an error of the wait. The log has an interval
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
     WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Sleep, T, TransportError
+from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Sleep, T, intercept
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.run_log import (
     MOST_PAGES,
@@ -93,14 +93,17 @@ class WriteLog:
     state: LogState
 
 
+Store = Callable[[LogState], None]
+
+
 @dataclass(frozen=True, slots=True)
 class LogTurn:
-    """Effect: ask for a turn to read a log; the answer is the seconds to wait until then, 0 for now.
+    """Effect: ask when a log may be read, not before ``due``; the answer is a moment in seconds since 1970.
 
-    A driver that serves many runs gives few turns a second.
+    A driver that serves many runs gives few such turns a second, each to one of them.
     """
 
-    run_id: str
+    due: float
 
 
 @dataclass(slots=True)
@@ -128,18 +131,18 @@ class _Minute:
 class LogFollower:
     """Follows the log of one run.
 
-    ``due`` is the moment (seconds since 1970) of its next request. ``interval`` is in seconds; ``phase`` (0 to 1)
-    shifts the first request, so that many followers that begin together do not ask together.
+    ``due`` is the moment (seconds since 1970) of its next request, once there was a first step. ``interval`` is in
+    seconds; ``phase`` (0 to 1) shifts the first request, so that those that begin together do not ask together.
     """
 
     system: Any
     state: LogState
     interval: float = INTERVAL
     phase: float = 0.0
-    due: float = float("-inf")
+    due: float | None = None
     failures: int = 0
     refusals: int = 0
-    minute: _Minute = field(default_factory=_Minute)
+    minute: _Minute | None = None
 
     @classmethod
     def of(
@@ -154,25 +157,23 @@ class LogFollower:
         return self.state.is_over
 
     def left(self, now: float) -> float | None:
-        """Give the seconds until the log is to be asked for; None where it never is."""
-        if self.is_over or self._is_free:
-            return None
-        if self.due == float("-inf"):
-            self.due = now + self.phase * self.interval
-        return max(self.due - now, 0.0)
+        """Give the seconds until the log is to be read; None where it takes no moment of its own."""
+        return None if self.is_over or self.due is None else max(self.due - now, 0.0)
 
     def step(self, run: Run) -> Flow[None]:
         """Write what is new, if the log is due. Raises nothing but `TaskStopped`."""
         if self.is_over:
             return
-        now = yield Now()
-        if not self._is_free and (self.left(now) or 0.0) > 0:
+        if self._is_free:
+            yield from self._read(run)
             return
-        if not self._is_free and (wait := (yield LogTurn(run.run_id))):
-            self.due = now + wait
+        now = yield Now()
+        if self.due is None:
+            self.due = yield LogTurn(now + self.phase * self.interval)
+        if now < self.due:
             return
         yield from self._read(run)
-        self.due = (yield Now()) + self._pause()
+        self.due = yield LogTurn((yield Now()) + self._pause())
 
     def finish(self, run: Run) -> Flow[None]:
         """Write what is new, due or not: the run is over. Raises nothing but `TaskStopped`."""
@@ -248,13 +249,14 @@ class LogFollower:
         return page
 
     def _write(self, page: LogPage) -> Flow[None]:
-        self.minute.begin((yield Now()))
+        self.minute = minute = self.minute or _Minute()  # a thousand runs without a line need no thousand of these
+        minute.begin((yield Now()))
         lines = iter(page)
         skipped = sum(1 for _ in islice(lines, self.state.skip))
         base = self.state.skip if skipped == self.state.skip else 0
         left_out = written = 0
         while batch := list(islice(lines, BATCH)):
-            kept = [line for line in batch if self.minute.takes(line)]
+            kept = [line for line in batch if minute.takes(line)]
             left_out += len(batch) - len(kept)
             written += len(batch)
             if kept:
@@ -286,31 +288,32 @@ class LogFollower:
 
 
 def briefly(flow: Flow[T]) -> Flow[T]:
-    """Drive a flow whose requests nobody depends on: each may take a few seconds only, and may fail."""
-    reply: Any = None
-    error: Exception | None = None
-    try:
-        while True:
-            effect = flow.throw(error) if error else flow.send(reply)
-            reply = error = None
-            if isinstance(effect, Request):
-                limit = min(effect.timeout or REQUEST_TIMEOUT, REQUEST_TIMEOUT)
-                effect = effect.changed(timeout=limit)
-            try:
-                reply = yield effect
-            except (TransportError, WorkflowError) as failure:
-                error = failure
-    except StopIteration as end:
-        value: T = end.value
-        return value
-    finally:
-        flow.close()
+    """Drive a flow whose requests nobody depends on: each may take a few seconds only."""
+
+    def on_effect(effect: Any) -> Flow[Any]:
+        if isinstance(effect, Request):
+            effect = effect.changed(timeout=min(effect.timeout or REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        return (yield effect)
+
+    return intercept(flow, on_effect)
 
 
-Writer = Callable[[Sequence[LogLine]], None]
+def writing(flow: Flow[T], write: Callable[[Sequence[LogLine]], None], store: Store = lambda state: None) -> Flow[T]:
+    """Drive a flow that follows a log on a worker: lines are written and states stored at once, turns are free."""
+
+    def on_effect(effect: Any) -> Flow[Any]:
+        if isinstance(effect, LogTurn):
+            return effect.due
+        if isinstance(effect, WriteLog):
+            write(effect.lines)
+            store(effect.state)
+            return None
+        return (yield effect)
+
+    return intercept(flow, on_effect)
 
 
-def writer(log: Any) -> Writer:
+def to_log(log: Any) -> Callable[[Sequence[LogLine]], None]:
     """Give a function that writes lines to a logger, each at its level; debug lines count as information."""
 
     def write(lines: Sequence[LogLine]) -> None:

@@ -28,6 +28,7 @@ from airflow_workflow_provider.protocol.effects import (
     Sleep,
     TransportError,
 )
+from airflow_workflow_provider.protocol.follow_log import LogFollower
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace, Steady
 from airflow_workflow_provider.protocol.retry import Retry, understood, urgently
@@ -131,6 +132,7 @@ def wait(
     pace: Pace | Steady | None = None,
     run_list: RunList | None = None,
     repeats: bool = False,
+    log: LogFollower | None = None,
 ) -> Flow[Run]:
     """Poll a run until it has ended, and give the ended run, whatever its state.
 
@@ -139,6 +141,7 @@ def wait(
     `WorkflowNotFound` where all say that the run is unknown, else in `ServerUnavailable`, so that Airflow's next try
     attaches to the run again. With a ``pace`` the interval adapts; with a ``run_list`` the driver may let one call
     answer for many waits. ``repeats`` says that an answer equal to the last one means an unchanged run.
+    A ``log`` is followed meanwhile, at its own interval; what is left of it at the end is for the caller to read.
     """
     trouble, last = FINE, ""
     echo = Echo() if repeats else None
@@ -163,12 +166,31 @@ def wait(
         now = yield Now()
         if at_last:
             raise _timed_out(run, last)
+        if log and not trouble.failures:
+            yield from log.step(run)
+            now = yield Now()
         left = _left(deadline, now)
         if run_list and not trouble.failures:
-            yield _rest(run, run_list, pace.pause(run, now), left, pace.change(run, now))
+            limits = [limit for limit in (pace.change(run, now), log.left(now) if log else None) if limit is not None]
+            yield _rest(run, run_list, pace.pause(run, now), left, min(limits, default=None))
             continue
         pause = pace.after(back_off, run, now) if trouble.failures else pace.pause(run, now)[0]
-        yield Sleep(pause if left is None else min(pause, left))
+        yield from _sleep(pause if left is None else min(pause, left), None if trouble.failures else log, run)
+
+
+def _sleep(seconds: float, log: LogFollower | None, run: Run) -> Flow[None]:
+    """Sleep until the next poll; a log that is due before is read in between."""
+    while log:
+        now = yield Now()
+        left = log.left(now)
+        if left is None or left >= seconds:
+            break
+        yield Sleep(left)
+        yield from log.step(run)
+        seconds -= (yield Now()) - now
+        if seconds <= 0:
+            return
+    yield Sleep(seconds)
 
 
 def _borne(error: WorkflowError, trouble: Trouble, run: Run) -> Trouble:

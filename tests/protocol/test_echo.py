@@ -14,7 +14,7 @@ from tests.protocol.playing import EPOCH, Player, answer
 
 RUN = Run("alteryx", "c", "wf", "62d470d411030000e0004177", RunState.RUNNING)
 GOING = {"id": RUN.run_id, "status": "Running", "disposition": "None"}
-DONE = {**GOING, "status": "Completed", "disposition": "Success"}
+DONE = {**GOING, "status": "Completed", "disposition": "Success", "outputs": []}
 
 
 def system(**extra):

@@ -25,7 +25,8 @@ from airflow_workflow_provider.protocol.follow_log import (
     LogState,
     LogTurn,
     WriteLog,
-    writer,
+    to_log,
+    writing,
 )
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.run_log import MOST_PAGES, CursorLost, LogLine, LogPage
@@ -63,9 +64,9 @@ class Server:
 class Task(Player):
     """A task's log: it performs what a follower asks for. After ``dies_after`` effects the process dies."""
 
-    def __init__(self, turns=0.0, dies_after=None):
+    def __init__(self, wait=0.0, dies_after=None):
         super().__init__()
-        self.written, self.stored, self.turns, self.dies_after = [], None, turns, dies_after
+        self.written, self.stored, self.wait, self.dies_after = [], None, wait, dies_after
 
     def perform(self, effect):
         if self.dies_after is not None:
@@ -73,7 +74,7 @@ class Task(Player):
             if self.dies_after < 0:
                 raise KeyboardInterrupt
         if isinstance(effect, LogTurn):
-            return self.turns
+            return effect.due + self.wait
         if isinstance(effect, WriteLog):
             self.written += [line.text for line in effect.lines]
             self.stored = json.loads(json.dumps(effect.state.to_json()))
@@ -115,19 +116,22 @@ def test_an_endless_log_is_left_at_some_point_and_says_so():
 
 def test_the_first_request_is_shifted_by_the_phase():
     task, following = Task(), follower(Server(log=[1]), interval=30, phase=0.5)
-    assert following.left(task.now) == 15
     task.play(following.step(RUN))
     assert task.written == []
+    assert following.left(task.now) == 15
     task.now += 15
     task.play(following.step(RUN))
     assert task.written == ["1"]
 
 
-def test_without_a_turn_it_waits_for_one_and_asks_nothing():
-    server, task = Server(log=[1]), Task(turns=200.0)
+def test_it_waits_for_its_turn_and_asks_nothing_before():
+    server, task = Server(log=[1]), Task(wait=200.0)
     following = follower(server)
     task.play(following.step(RUN))
     assert (server.reads, following.left(task.now)) == (0, 200)
+    task.now += 200
+    task.play(following.step(RUN))
+    assert (server.reads, following.left(task.now)) == (1, 230)
 
 
 def test_another_process_continues_behind_the_last_line_that_was_stored():
@@ -308,13 +312,13 @@ def test_lines_that_come_with_the_run_cost_no_request_and_need_no_turn():
     class Free(Server):
         log_from_run = True
 
-    server, task = Free(log=[1]), Task(turns=99.0)
+    server, task = Free(log=[1]), Task(wait=99.0)
     following = follower(server)
-    assert following.left(task.now) is None
     for _ in range(3):
         task.play(following.step(RUN))
         server.log.append(len(server.log) + 1)
     assert task.written == ["1", "2", "3"]
+    assert following.left(task.now) is None
 
 
 def test_a_writer_gives_each_line_its_level():
@@ -329,10 +333,21 @@ def test_a_writer_gives_each_line_its_level():
             self.said.append(("error", text % values))
 
     log = Log()
-    writer(log)([LogLine(None, "error", "100 % wrong"), LogLine(None, "debug", "x")])
+    to_log(log)([LogLine(None, "error", "100 % wrong"), LogLine(None, "debug", "x")])
     assert log.said == [("error", "[run log] 100 % wrong"), ("info", "[run log] DEBUG x")]
 
 
 def test_a_state_survives_json():
     state = LogState("7", {"id": 3}, 2, 5, "25 %", is_over=True)
     assert LogState.from_json(json.loads(json.dumps(state.to_json())), "7") == state
+
+
+def test_on_a_worker_lines_are_written_before_their_state_is_stored():
+    happened, server = [], Server(log=list(range(150)))
+    flow = writing(
+        follower(server).finish(RUN),
+        lambda lines: happened.append(("written", len(lines))),
+        lambda state: happened.append(("stored", state.lines)),
+    )
+    Player().play(flow)
+    assert happened[:4] == [("written", 100), ("stored", 100), ("written", 50), ("stored", 150)]

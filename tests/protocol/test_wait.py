@@ -18,7 +18,7 @@ from airflow_workflow_provider.exceptions import (
     ServerUnavailable,
     WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.effects import Now, RunList
+from airflow_workflow_provider.protocol.effects import Now, Rest, RunList
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.protocol.poll import REFUSALS, WATCH, wait
@@ -223,3 +223,66 @@ def test_a_run_in_a_list_gets_its_new_interval_when_it_is_due():
     assert isinstance(flow.send(EPOCH + 541), Now)
     second = flow.send(EPOCH + 541)
     assert (second.interval, second.longest) == (2.5, 179.0)
+
+
+class Reading:
+    """A log that is due every 30 seconds; it keeps the moments at which it was read."""
+
+    is_over, due = False, None
+
+    def __init__(self):
+        self.moments = []
+
+    def left(self, now):
+        return None if self.due is None else max(self.due - now, 0.0)
+
+    def step(self, run):
+        now = yield Now()
+        if self.due is None or now >= self.due:
+            self.moments.append(now - EPOCH)
+            self.due = now + 30
+
+
+def test_a_log_is_read_at_its_own_interval_also_between_two_polls():
+    looks, log = Looks(*[RUNNING] * 3, RunState.SUCCEEDED), Reading()
+    looks.wait(poll_interval=100.0, log=log)
+    assert log.moments == [0, 30, 60, 90, 120, 150, 180, 210, 240, 270]
+    assert looks.count == 4
+    assert looks.player.now - EPOCH == 300
+
+
+def test_a_log_is_not_asked_for_once_per_poll():
+    looks, log = Looks(*[RUNNING] * 60, RunState.SUCCEEDED), Reading()
+    looks.wait(poll_interval=1.0, log=log)
+    assert log.moments == [0, 30]
+
+
+def test_a_log_is_left_alone_while_the_run_cannot_be_polled():
+    looks, log = Looks(RUNNING, *[ServerUnavailable("down")] * 8, RunState.SUCCEEDED), Reading()
+    looks.wait(log=log)
+    assert log.moments == [0]
+
+
+def test_a_deadline_is_kept_whatever_the_log_does():
+    looks, log = Looks(RUNNING), Reading()
+    with pytest.raises(RunTimedOut):
+        looks.wait(poll_interval=100.0, deadline=EPOCH + 70, log=log)
+    assert looks.player.now - EPOCH == 70
+    assert log.moments == [0, 30, 60]
+
+
+def test_one_who_waits_in_a_list_is_woken_for_the_log_and_not_later():
+    player = Player()
+    looks, log = Looks(*[RUNNING] * 20, RunState.SUCCEEDED, player=player), Reading()
+    longest = []
+
+    class Watching(Player):
+        def perform(self, effect):
+            if isinstance(effect, Rest):
+                longest.append(effect.longest)
+            return super().perform(effect)
+
+    looks.player = Watching()
+    looks.wait(run_list=RunList("wf", lambda workflow, wanted: iter(())), log=log)
+    assert longest[0] is None  # there was no step yet
+    assert all(limit is not None and limit <= 30 for limit in longest[1:])

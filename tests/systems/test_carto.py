@@ -20,7 +20,7 @@ from airflow_workflow_provider.exceptions import (
     UnknownStart,
     WorkflowError,
 )
-from airflow_workflow_provider.protocol.capabilities import CanListRuns, CanListWorkflows, HasLog
+from airflow_workflow_provider.protocol.capabilities import CanListRuns, CanListWorkflows
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.times import from_epoch
 from tests.protocol.playing import EPOCH, Player, answer
@@ -319,7 +319,7 @@ def test_the_connection_test_does_not_take_any_web_server_for_carto(carto, given
 
 def test_what_carto_cannot_do_says_so(carto):
     """No list of workflows or runs is documented."""
-    for capability in (CanListWorkflows, CanListRuns, HasLog):
+    for capability in (CanListWorkflows, CanListRuns):
         assert not carto().supports(capability)
         with pytest.raises(NotSupported, match="CARTO has no API call"):
             carto().require(capability)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from .catalog import App, Question
-from .jobs import Job
+from .jobs import ENDED, Job
 from .settings import AlteryxSettings, World
 from .users import ARTISAN
 
@@ -38,9 +38,11 @@ def disposition(job: Job, settings: AlteryxSettings) -> str:
     return (words | {"cancelled": settings.cancelled_disposition}).get(job.state, "None")
 
 
-def messages(job: Job) -> list[dict[str, Any]]:
+def messages(job: Job, settings: AlteryxSettings) -> list[dict[str, Any]]:
     """All messages, which are the same in both versions."""
-    return [{"status": kind, "text": text, "toolId": tool} for kind, text, tool in job.messages]
+    if job.state not in ENDED and not settings.messages_while_running:
+        return []
+    return [{"status": kind, "text": text, "toolId": tool} for kind, text, tool in settings.kept(job.messages)]
 
 
 def v1_priority(job: Job, settings: AlteryxSettings, world: World) -> int | str:
@@ -59,7 +61,7 @@ def v1_job(job: Job, settings: AlteryxSettings, world: World, *, started: bool, 
         "status": status(job, settings),
         "disposition": disposition(job, settings),
         "outputs": outputs,
-        "messages": messages(job) if with_messages else [],
+        "messages": messages(job, settings) if with_messages else [],
         "priority": v1_priority(job, settings, world),
         # Recorded: an empty text after the start, null later.
         "workerTag": job.wanted.worker_tag or ("" if started else None),
@@ -86,7 +88,7 @@ def v3_job(job: Job, settings: AlteryxSettings, *, started: bool, with_messages:
         "status": status(job, settings),
         "disposition": disposition(job, settings),
         "outputs": outputs,
-        "messages": messages(job) if with_messages else [],
+        "messages": messages(job, settings) if with_messages else [],
         "priority": job.wanted.priority,
         "workerTag": job.wanted.worker_tag,
         "runWithE2": job.app.amp,

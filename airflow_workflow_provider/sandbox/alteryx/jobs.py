@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from airflow_workflow_provider.sandbox.run_log import play
 from airflow_workflow_provider.sandbox.system import ServedRun, now
 
 from .catalog import ENGINE, ERROR, INFO, App, Message
@@ -48,6 +49,11 @@ class Job:
     messages: list[Message] = field(default_factory=list)
     deleted: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    log: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def write(self, text: str, at: datetime) -> None:
+        """Add a message; messages have no times."""
+        self.messages.append((INFO, text, ENGINE))
 
     def end(self, state: State, messages: Sequence[Message] = ()) -> None:
         """Enter a final state."""
@@ -88,7 +94,9 @@ class Jobs:
         if len(self.known) > FINISHED_JOBS_KEPT:
             oldest = next((one for one in self.known.values() if one.state in ENDED), None)
             self.known.pop(oldest.id if oldest else "", None)
-        job.task = asyncio.get_running_loop().create_task(self.proceed(job))
+        loop = asyncio.get_running_loop()
+        job.task = loop.create_task(self.proceed(job))
+        job.log = loop.create_task(play(self.settings, job.write, lambda: job.state in ENDED))
         return job
 
     def find(self, job_id: str) -> Job | None:
@@ -167,8 +175,9 @@ class Jobs:
     def clear(self) -> None:
         """Stop and forget all jobs."""
         for job in self.known.values():
-            if job.task:
-                job.task.cancel()
+            for task in (job.task, job.log):
+                if task:
+                    task.cancel()
         self.known.clear()
         self.engine.close()
         self.engine = Engine()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_workflow_provider.sandbox.settings import Settings
+from airflow_workflow_provider.sandbox.run_log import LogSettings
 
 Version = Literal["2021.3", "2021.4", "2022.1", "2023.1", "2024.2", "2025.1", "2025.2"]
 World = Literal["webapi", "gallery"]
 
 
 @dataclass
-class AlteryxSettings(Settings):
+class AlteryxSettings(LogSettings):
     """The switches of ``/alteryx``; the comments say what each one decides."""
 
     # How long a job stays in each state; running time comes on top of what the app itself takes.
@@ -42,6 +42,8 @@ class AlteryxSettings(Settings):
     error_disposition: str = "Error"
     cancelled_disposition: str = "None"
 
+    # Whether a job shows messages before it has ended, which is not known.
+    messages_while_running: bool = True
     # Which answers of V1 begin with a byte order mark: seen with OAuth 1, unknown for the web API.
     v1_bom: Literal["never", "gallery", "always"] = "gallery"
     webapi_v1_priority: Literal["name", "number"] = "name"

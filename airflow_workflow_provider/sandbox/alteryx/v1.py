@@ -99,8 +99,11 @@ class V1:
     async def job(self, request: Request) -> Response:
         """``GET /v1/jobs/{jobId}``, with messages unless ``includeMessages`` is false."""
         await self.access.user(request)
-        with_messages = request.query_params.get("includeMessages", "true").lower() != "false"
-        return self.answer(self.shown(job_of(request, self.jobs), with_messages=with_messages))
+        asked = request.query_params.get("includeMessages", "").lower()
+        job = job_of(request, self.jobs)
+        if asked == "true" and self.settings.log_status:
+            return Response(status_code=self.settings.log_status)
+        return self.answer(self.shown(job, with_messages=asked != "false"))
 
     async def output(self, request: Request) -> Response:
         """``GET /v1/jobs/{jobId}/output/{outputId}?format=``: a file in one of its formats; headers are inferred."""

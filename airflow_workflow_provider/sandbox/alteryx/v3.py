@@ -104,9 +104,12 @@ class V3:
     async def job(self, request: Request) -> Response:
         """``GET /v3/jobs/{jobId}``; ``includeMessages`` is taken for true, as in V1 (inferred)."""
         await self.access.user(request, v3=True)
-        with_messages = request.query_params.get("includeMessages", "true").lower() != "false"
+        asked = request.query_params.get("includeMessages", "").lower()
         job = job_of(request, self.jobs)
-        return JSONResponse(answers.v3_job(job, self.settings, started=False, with_messages=with_messages))
+        if asked == "true" and self.settings.log_status:
+            return Response(status_code=self.settings.log_status)
+        shown = answers.v3_job(job, self.settings, started=False, with_messages=asked != "false")
+        return Response(self.settings.spoiled(bytes(JSONResponse(shown).body)), media_type="application/json")
 
     async def cancel(self, request: Request) -> Response:
         """``DELETE /v3/jobs/{jobId}`` since 2025.1: 200 without a body; curators any job, others their own.
@@ -132,7 +135,7 @@ class V3:
             raise no_route(str(request.url))
         if not user.curator:
             raise denied()
-        found = answers.messages(job_of(request, self.jobs))
+        found = answers.messages(job_of(request, self.jobs), self.settings)
         if self.settings.messages_style == "list":
             return JSONResponse(found)
         return JSONResponse(found[0] if found else None)

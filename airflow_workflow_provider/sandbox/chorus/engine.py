@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from airflow_workflow_provider.sandbox.run_log import play
 from airflow_workflow_provider.sandbox.system import ServedRun, now
 
 from .catalog import SCHEMA, File, Flow, Operator, User
@@ -72,6 +73,12 @@ class Process:
     results_at: float = 0.0
     started: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    log: asyncio.Task[None] | None = field(default=None, repr=False)
+    said: str = ""
+
+    def write(self, text: str, at: datetime) -> None:
+        """Say something; a query shows only what was said last."""
+        self.said = text
 
     def text(self, template: str) -> str:
         """A text with the variables' values put in as they are, as the engine does it."""
@@ -114,7 +121,9 @@ class Engine:
         if len(self.processes) > ENDED_KEPT:
             oldest = next((one.id for one in self.processes.values() if one.outcome), "")
             self.processes.pop(oldest, None)
-        process.task = asyncio.get_running_loop().create_task(self.proceed(process))
+        loop = asyncio.get_running_loop()
+        process.task = loop.create_task(self.proceed(process))
+        process.log = loop.create_task(play(self.settings, process.write, lambda: process.outcome is not None))
         return process
 
     async def proceed(self, process: Process) -> None:
@@ -187,6 +196,7 @@ class Engine:
         """Stop and forget all processes, without a report."""
         for process in self.processes.values():
             process.outcome = process.outcome or "STOPPED"
-            if process.task:
-                process.task.cancel()
+            for task in (process.task, process.log):
+                if task:
+                    task.cancel()
         self.processes.clear()

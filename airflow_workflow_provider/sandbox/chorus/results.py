@@ -122,7 +122,7 @@ def note(process: Process) -> str:
             "analyticNodeName": operator.name,
             "messageType": "Info",
             "timeStamp": clock(now()),
-            "props": {},
+            "props": {"message": process.said} if process.said else {},
         },
         separators=(",", ":"),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_workflow_provider.sandbox.settings import Settings
+from airflow_workflow_provider.sandbox.run_log import LogSettings
 
 
 @dataclass
-class ChorusSettings(Settings):
+class ChorusSettings(LogSettings):
     """The switches of ``/chorus``; the comments say what each one decides."""
 
     # Life of a session since it was last touched; a call touches it only when the last touch is `touch_seconds` old.

@@ -66,13 +66,14 @@ class DataApi:
         except (KeyError, ValueError) as error:
             raise answers.error(self.settings, 400) from error
         event, level = asked.get("logEventType"), asked.get("logLevel")
-        return JSONResponse(
-            [
-                one
-                for at, one in self.entries()
-                if begin <= at <= end and event in (None, one["logevent"]) and level in (None, one["level"])
-            ]
-        )
+        if self.settings.log_status:
+            return Response(status_code=self.settings.log_status)
+        found = [
+            one
+            for at, one in self.entries()
+            if begin <= at <= end and event in (None, one["logevent"]) and level in (None, one["level"])
+        ]
+        return Response(self.settings.spoiled(bytes(JSONResponse(found).body)), media_type="application/json")
 
     def entries(self) -> list[tuple[datetime, dict[str, str]]]:
         """The log of all data flows, oldest first (how ids and times are spelled is inferred)."""
@@ -88,7 +89,7 @@ class DataApi:
                     "logevent": "DataFlowExecution",
                 },
             )
-            for line in sorted(lines, key=lambda line: line.number)
+            for line in self.settings.kept(sorted(lines, key=lambda line: line.number))
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +77,23 @@ class FlowApi:
             after = int(request.query_params.get("logItemId", "0"))
         except ValueError as error:
             raise answers.problem(400) from error
-        items = [item(run, line) for line in run.lines if line.number > after]
-        return JSONResponse({"executionState": state(run), "logItems": items})
+        lines = [line for line in self.settings.kept(run.lines) if line.number > after]
+        newest = run.lines[-1].number if run.lines else 0
+        if self.settings.log_forgets and 0 < after < newest:
+            raise answers.problem(400)
+        return self.logged({"executionState": state(run), "logItems": [item(run, line) for line in lines]}, lines)
 
     async def log(self, request: Request) -> Response:
         """``GET …/{job}/log``."""
         run = self.find(request)
-        return JSONResponse([item(run, line) for line in run.lines])
+        lines = self.settings.kept(run.lines)
+        return self.logged([item(run, line) for line in lines], lines)
+
+    def logged(self, content: Any, lines: Sequence[LogLine]) -> Response:
+        """An answer that holds log items, as the switches have it; one without any is spared."""
+        if lines and self.settings.log_status:
+            return Response(status_code=self.settings.log_status)
+        return Response(self.settings.spoiled(bytes(JSONResponse(content).body)), media_type="application/json")
 
     async def start(self, request: Request) -> Run:
         """Start a run of the Flow in the path with a JSON object as its arguments; a binary payload has none."""

@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
+from airflow_workflow_provider.sandbox.run_log import play
 from airflow_workflow_provider.sandbox.system import ServedRun, now
 
 from .catalog import ENVIRONMENTS, Routine
@@ -46,6 +48,7 @@ class Run:
     error: str | None = None
     lines: list[LogLine] = field(default_factory=list)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    log: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
     def ended(self) -> bool:
@@ -77,7 +80,9 @@ class Runs:
         self.known[run.id] = run
         if len(self.known) > ENDED_KEPT:
             self.known.pop(next((one.id for one in self.known.values() if one.ended), ""), None)
-        run.task = asyncio.get_running_loop().create_task(self.proceed(run))
+        loop = asyncio.get_running_loop()
+        run.task = loop.create_task(self.proceed(run))
+        run.log = loop.create_task(play(self.settings, partial(self.write, run), lambda: run.ended))
         return run
 
     async def proceed(self, run: Run) -> None:
@@ -116,11 +121,15 @@ class Runs:
         if routine.ends == "warning":
             self.say(run, "Warning", "some items were skipped")
 
-    def say(self, run: Run, level: Level, text: str) -> None:
+    def write(self, run: Run, text: str, at: datetime) -> None:
+        """Add a line of a certain time to the log of a run."""
+        self.say(run, "Information", text, at)
+
+    def say(self, run: Run, level: Level, text: str, at: datetime | None = None) -> None:
         """Add a line to the log of a run."""
         kind = "Data Flow" if run.environment is None else "Flow"
         line = f"{kind} '{run.routine.name}' ({run.flow_id}), TaskId {run.id}: {text}"
-        run.lines.append(LogLine(next(self.numbers), now(), level, line))
+        run.lines.append(LogLine(next(self.numbers), at or now(), level, line))
 
     def end(self, run: Run, status: str) -> None:
         """Enter a final state."""
@@ -138,6 +147,7 @@ class Runs:
     def clear(self) -> None:
         """Stop and forget all runs."""
         for run in self.known.values():
-            if run.task:
-                run.task.cancel()
+            for task in (run.task, run.log):
+                if task:
+                    task.cancel()
         self.known.clear()

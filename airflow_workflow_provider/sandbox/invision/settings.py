@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_workflow_provider.sandbox.settings import Settings
+from airflow_workflow_provider.sandbox.run_log import LogSettings
 
 
 @dataclass
-class InvisionSettings(Settings):
+class InvisionSettings(LogSettings):
     """The switches of ``/invision``; the comments say what each one decides."""
 
     # How long a run stays in each state; a throttled site leaves runs pending for long.
@@ -37,6 +37,9 @@ class InvisionSettings(Settings):
     login_redirect: Literal["never", "missing", "refused"] = "never"
     # The page of IIS while the application pool is recycled.
     recycling: bool = False
+
+    # Whether Flow refuses a log item id that is not the newest one, as after a loss of its log.
+    log_forgets: bool = False
 
     # The limit of a synchronous run of a Flow.
     flow_run_seconds: float = 300.0

@@ -31,12 +31,14 @@ from airflow_workflow_provider.protocol.paging import OffsetPages, Row, read_pag
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import time_or_none
-from airflow_workflow_provider.systems.alteryx import jobs
+from airflow_workflow_provider.systems.alteryx import jobs, log
 from airflow_workflow_provider.systems.alteryx.access import AUTHS, FIELDS, FORM, GENERATIONS, LABEL
 from airflow_workflow_provider.systems.alteryx.run_list import dated, is_past, jobs_of, rows_of, shown
 
+WITH_MESSAGES, WITHOUT_MESSAGES = {"includeMessages": "true"}, {"includeMessages": "false"}  # [v1, v3]
 PAGE = 100  # jobs asked for at once; the server's own limit is unverified
 
 
@@ -87,7 +89,7 @@ class AlteryxSystem(WorkflowSystem):
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the job."""
-        document = yield from self._job(run)
+        document = yield from self._polled(run)
         yield from self.state_of(run, document.get("status"))
         return self._seen(run, {"disposition": None, **document})  # only lists may leave it out
 
@@ -99,9 +101,13 @@ class AlteryxSystem(WorkflowSystem):
         """Ask for the messages of a job that failed, where the server leaves them out unless asked."""
         if run.state is not RunState.FAILED or run.message:
             return run
-        asked = self._seen(run, (yield from self._job(run, {"includeMessages": "true"})))
+        asked = self._seen(run, (yield from self._job(run, WITH_MESSAGES)))
         nothing = f"Alteryx gives the disposition {run.details.get('disposition')!r} and no message"
         return replace(asked, message=asked.message or nothing)
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Read the messages of the job; a job's answer holds all of them each time."""
+        return log.page((yield from self._job(run, WITH_MESSAGES)), cursor)
 
     def cancel(self, run: Run) -> Flow[None]:
         """Delete the job, which stops it: servers since 2025.1 can [help], others answer 404 or 405 (unverified)."""
@@ -234,6 +240,15 @@ class AlteryxSystem(WorkflowSystem):
                 f"workflow: {workflow} is of the type {kind!r}, and only apps can be run through the API; "
                 "publish it as an analytic app. check_questions=False leaves this check out."
             )
+
+    def _polled(self, run: Run) -> Flow[Mapping[str, Any]]:
+        """Read the job without its messages; as a whole if it is over and something else lacks as well.
+
+        Without messages the server gives a reduced object [help]; which fields it keeps is unverified.
+        """
+        document = yield from self._job(run, WITHOUT_MESSAGES)
+        is_enough = jobs.goes_on(document) or document.keys() >= {"disposition", "outputs"}
+        return document if is_enough else (yield from self._job(run, WITH_MESSAGES))
 
     def _job(self, run: Run, params: Mapping[str, str] | None = None) -> Flow[Mapping[str, Any]]:
         request = Request("GET", self.run_url(run), params=params)

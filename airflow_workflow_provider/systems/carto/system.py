@@ -30,8 +30,9 @@ from airflow_workflow_provider.protocol.oauth2 import client_credentials
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import RowSource
+from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
-from airflow_workflow_provider.systems.carto import sql
+from airflow_workflow_provider.systems.carto import log, sql
 from airflow_workflow_provider.systems.carto.answers import STATES, job_id, said, seen, status
 from airflow_workflow_provider.systems.carto.asset_uri import table_or_own_uri
 from airflow_workflow_provider.systems.carto.json_rows import JsonRows, rows_document
@@ -88,6 +89,7 @@ class CartoSystem(WorkflowSystem):
     poll_interval = 15.0  # every request counts against a monthly quota
     start_options = frozenset({"carto_connection", "check_parameters"})
     assets_need_extras = True
+    log_from_run = True
     signatures: ClassVar[dict[tuple[str, str, str], tuple[float, tuple[str, ...]]]] = {}
     """The parameters of procedures, by API, CARTO connection and procedure, with the time when they were read."""
 
@@ -151,6 +153,11 @@ class CartoSystem(WorkflowSystem):
         warning = f"Output table {table} holds only the column 'dummy': the workflow has no Output component"
         yield Note(warning, "warning")
         return replace(run, message=warning)
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Give the changes of the job's state that the last poll saw; the API has no other log."""
+        return log.page(run, cursor)
+        yield
 
     def cancel(self, run: Run) -> Flow[None]:
         """Cancel the job [sql-api]. What a job that has ended answers is unverified: its state is read then."""

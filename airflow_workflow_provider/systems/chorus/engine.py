@@ -12,15 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, OutputUnavailable, WorkflowNotFound
-from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.api import Api, first_text
 from airflow_workflow_provider.protocol.auth import redacted
 from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, exact_number
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, as_text, spelled
 from airflow_workflow_provider.protocol.results import Page
+from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem, existing, seconds_in
 from airflow_workflow_provider.protocol.times import time_or_none
-from airflow_workflow_provider.systems.chorus import answers
+from airflow_workflow_provider.systems.chorus import answers, log
 
 RUN = "/workflows/{workflow}/run"
 QUERY = "/processes/{process}/query"
@@ -66,8 +67,16 @@ class Engine:
             raise self.api.unreadable(request, response, doing, "the answer is no process")
         yield from self.system.state_of(run, meta.get("state"))
         workflow = run.workflow or str(meta.get("workflowId") or "")
-        details = {name: value for name, value in run.details.items() if name != OVER_SINCE}
+        details = {name: value for name, value in run.details.items() if name not in (OVER_SINCE, log.STATUS_TEXT)}
+        if text := first_text([document.get("message")]):
+            details[log.STATUS_TEXT] = text[: log.LONGEST]
         return replace(run, workflow=workflow, state=RunState.RUNNING, url=self.url(run), details=details)
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Give what the last poll saw of a running process, and the notes of its results once it is over."""
+        if not run.state.is_terminal:
+            return log.running_page(run, cursor)
+        return log.results_page((yield from self.results(run.workflow, run.run_id)) if run.workflow else {}, cursor)
 
     def cancel(self, run: Run) -> Flow[None]:
         """Ask for a stop.
@@ -103,9 +112,11 @@ class Engine:
         blame = answers.failures_of(results) or f"the engine gives the status {meta.get('status')!r}"
         titles = [str(row.get("out_title") or row.get("out_id") or "") for row in _flat(answers.outputs_of(results))]
         place = self.result_url(run.workflow, process)
+        details = {name: value for name, value in run.details.items() if name != log.STATUS_TEXT}
         return replace(
             run,
             state=state,
+            details=details,
             message=blame if state is RunState.FAILED else "",
             started_at=time_or_none(meta.get("startTime")) or run.started_at,
             ended_at=time_or_none(meta.get("endTime")) or run.ended_at,

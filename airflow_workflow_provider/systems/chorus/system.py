@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_workflow_provider.exceptions import InvalidArgument, PermissionDenied, ServerUnavailable
+from airflow_workflow_provider.exceptions import InvalidArgument, NotSupported, PermissionDenied, ServerUnavailable
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Auth, NoAuth, Token, TokenAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
@@ -22,6 +22,7 @@ from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import FileSource, RowSource
+from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
 from airflow_workflow_provider.systems.chorus import answers
 from airflow_workflow_provider.systems.chorus.datasets import TABLE_PREFIX, Datasets
@@ -63,6 +64,7 @@ class ChorusSystem(WorkflowSystem):
     poll_interval = 10.0
     unlisted_outputs = "table:<name> for a dataset of the workspace"
     start_options = frozenset({"run_mode"})
+    log_from_run = True
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)
@@ -97,6 +99,12 @@ class ChorusSystem(WorkflowSystem):
     def cancel(self, run: Run) -> Flow[None]:
         """Ask for a stop. That the server takes it does not mean that the run stops [api]."""
         yield from self.modes[self._mode(run)].cancel(run)
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Follow an engine process; the other modes show nothing of a run while it goes on."""
+        if self._mode(run) != DEFAULT_MODE:
+            raise NotSupported(f"Team Studio shows a log only of runs with run_mode={DEFAULT_MODE!r}")
+        return (yield from self.engine.read_log(run, cursor))
 
     def output_by_name(self, run: Run, name: str) -> Output | None:
         """Give a dataset of the flow's workspace, which no run lists."""

@@ -10,22 +10,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidConnection, NotSupported
+from airflow_workflow_provider.exceptions import InvalidConnection, NotSupported, RequestRejected
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.policy import Asked
+from airflow_workflow_provider.protocol.run_log import Cursor, CursorLost, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import time_or_none
-from airflow_workflow_provider.systems.invision import answers
+from airflow_workflow_provider.systems.invision import answers, log
 
 BASE = "/corellia/api/v1/tenants/{tenant}/workspaces/{workspace}/flows/{flow}"
 SUBMIT = "/submit"
 POLL = "/diagnostics/executions/{run_id}/poll"
 EXECUTIONS = "/diagnostics/executions"
 ENVIRONMENTS = ("development", "test", "production")
+NO_ITEMS = 2**31 - 1  # a log item id beyond all
 ERROR_LEVEL = 5  # of log items: 1 debug to 5 error
 SHOWN = 10
 
@@ -37,10 +40,10 @@ STATES: Mapping[int, RunState] = {
     3: RunState.SUCCEEDED,
     4: RunState.FAILED,
 }
-WARNING = 3
+WARNING, FAILED = 3, 4
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class FlowApi:
     """The flows of one workspace; without its fields in the connection every call names the field that lacks."""
 
@@ -49,6 +52,8 @@ class FlowApi:
     tenant: str
     workspace: str
     environment: str
+    gives_all_items: bool = False
+    """Whether the server has refused `NO_ITEMS`."""
 
     @classmethod
     def of(cls, system: WorkflowSystem, values: ConnectionValues, base_url: str) -> FlowApi:
@@ -88,11 +93,12 @@ class FlowApi:
         return (yield from self.system.send_start(api, request, workflow, job_id, seen_first, doing=doing))
 
     def get_run(self, run: Run) -> Flow[Run]:
-        """Poll an execution with its log."""
+        """Poll an execution; its log is read only where it tells why the execution failed, or what it warns of."""
         api = self._ready()
-        request = Request("GET", self._poll_url(run), params={"logItemId": "0"})
-        doing = f"reading the status of run {run.run_id}"
-        document = answers.lowered((yield from api.read(request, doing)))
+        document = yield from self._polled(run, NO_ITEMS)
+        if _code(document.get("executionstate")) in (WARNING, FAILED):
+            document = yield from self._polled(run, 0)
+        request, doing = Request("GET", self._poll_url(run)), f"reading the status of run {run.run_id}"
         code = _code(document.get("executionstate"))
         if code is None:
             raise api.unreadable(request, Response(200), doing, "the answer has no executionState")
@@ -102,6 +108,33 @@ class FlowApi:
         told = _told(document.get("logitems"), errors_only=state is RunState.FAILED)
         message = told if state is RunState.FAILED or code == WARNING else ""
         return replace(run, state=state, message=message, url=self._poll_url(run))
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Read the log items behind a cursor."""
+        after = log.flow_cursor(cursor)
+        try:
+            document = yield from self._polled(run, after, "reading the log of run")
+        except RequestRejected as error:
+            if after and error.status == 400:
+                raise CursorLost from error
+            raise
+        return log.flow_page(document.get("logitems"), cursor)
+
+    def _polled(self, run: Run, after: int, doing: str = "reading the status of run") -> Flow[dict[str, Any]]:
+        """Poll with the log items after one: 0 gives all, the largest id that was seen gives the new ones [docs].
+
+        That an id beyond all gives none is unverified; a server that refuses it is asked for all.
+        """
+        api = self._ready()
+        wanted = 0 if after == NO_ITEMS and self.gives_all_items else after
+        request = Request("GET", self._poll_url(run), params={"logItemId": str(wanted)})
+        try:
+            return answers.lowered((yield from api.read(request, f"{doing} {run.run_id}", Asked.RUN)))
+        except RequestRejected as error:
+            if wanted != NO_ITEMS or error.status != 400:
+                raise
+        self.gives_all_items = True
+        return (yield from self._polled(run, after, doing))
 
     def find_runs(self, workflow: str, since: datetime | None) -> Flow[list[Run]]:
         """List the executions of a flow; raises `NotSupported` where that, or ``since`` when, cannot be told."""

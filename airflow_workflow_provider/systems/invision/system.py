@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, RequestRejected
+from airflow_workflow_provider.exceptions import InvalidArgument, NotSupported, OutputUnavailable, RequestRejected
 from airflow_workflow_provider.protocol.api import Api, is_page
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
@@ -20,9 +20,10 @@ from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
-from airflow_workflow_provider.systems.invision import answers
+from airflow_workflow_provider.systems.invision import answers, log
 from airflow_workflow_provider.systems.invision.flow_api import ENVIRONMENTS, FlowApi
 
 START = "/api/pub/v1/dataflows/{flow}/start"
@@ -116,6 +117,15 @@ class InvisionSystem(WorkflowSystem):
             raise self.api.unreadable(request, Response(200), doing, "the answer has no status")
         state = yield from self.state_of(run, document["status"])
         return replace(run, state=state, url=self.run_url(run))
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Read Flow's log, or what the monitoring log of InVision says of the run."""
+        if run.details.get("workflow_api") == "flow":
+            return (yield from self.flow.read_log(run, cursor))
+        if self.monitoring is None:
+            raise NotSupported(f"connection {self.conn_id!r}, field 'monitoring_api_key': is empty; the log needs it")
+        now = from_epoch((yield Now()))
+        return (yield from log.monitoring_page(self.monitoring, MONITORING, run, cursor, now))
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Add, after a failure, what the monitoring log says of that time."""

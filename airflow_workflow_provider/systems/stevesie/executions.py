@@ -17,6 +17,7 @@ from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.system import seconds_in
 from airflow_workflow_provider.protocol.times import time_or_none
+from airflow_workflow_provider.systems.stevesie.log import RESULTS
 
 # The API has no word for a state. These are what `seen` derives it from; only the first three are documented, the
 # others unverified.
@@ -121,6 +122,9 @@ def seen(run: Run, execution: Mapping[str, Any], url: str, now: datetime) -> Run
         started_at=time_or_none(execution.get("created_at")) or run.started_at,
         ended_at=completed or time_or_none(next((execution[k] for k in CANCEL_KEYS if execution.get(k)), None)),
         outputs=tuple(found) if state is RunState.SUCCEEDED else (),
+        details={**run.details, RESULTS: len(rows)}
+        if isinstance(rows := execution.get("results"), list)
+        else run.details,
     )
 
 

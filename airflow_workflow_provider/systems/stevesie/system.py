@@ -26,10 +26,11 @@ from airflow_workflow_provider.protocol.model import Output, Run, Workflow
 from airflow_workflow_provider.protocol.parameters import Parameters, epoch_seconds, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
+from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem, existing
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri
-from airflow_workflow_provider.systems.stevesie import executions
+from airflow_workflow_provider.systems.stevesie import executions, log
 
 HOST = "https://stevesie.com/cloud/api/v1"
 WORKFLOWS = "/workflows"
@@ -71,6 +72,7 @@ class StevesieSystem(WorkflowSystem):
         {"proxy", "maximum_requests_count", "output_aggregation_format", "do_proxy_hot_swap", *executions.WATCH_OPTIONS}
     )
     repeats = True
+    log_from_run = True
     lists_parameters = True
 
     def __init__(self, values: ConnectionValues) -> None:
@@ -124,6 +126,11 @@ class StevesieSystem(WorkflowSystem):
         if any(run.started_at is None or given is None for run, given in found):
             raise NotSupported("Stevesie's list of executions does not tell when each began, and with which parameters")
         return [run for run, given in found if given == wanted]
+
+    def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Give the number of results that the last poll saw; the API has no other log."""
+        return log.page(run, cursor)
+        yield
 
     def list_workflows(self) -> Flow[list[Workflow]]:
         """List the account's workflows."""
