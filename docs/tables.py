@@ -64,8 +64,9 @@ def systems() -> Iterator[str]:
     rows = []
     for key in SYSTEMS:
         product, run = PRODUCTS[key]
-        rows.append([product, code(key), run, *abilities(key)])
-    yield from grid(["System", "`conn_type`", "A run is", *ABILITIES], rows)
+        can = [name.lower() for name, answer in zip(ABILITIES, abilities(key), strict=True) if answer == "yes"]
+        rows.append([product, code(key), run, ", ".join(can) or "neither cancel nor list"])
+    yield from grid(["System", "`conn_type`", "A run is", "The API can"], rows)
 
 
 def capabilities() -> Iterator[str]:
