@@ -21,6 +21,7 @@ from airflow_workflow_provider.client.tls import tls_context
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
+    Call,
     Flow,
     NoAnswer,
     Note,
@@ -149,6 +150,8 @@ class TriggererClient:
                 return await self._mask(value) if self._mask else None
             case Note(text=text, level=level):
                 return self._note(text, level)
+            case Call(function=function):
+                return await function()
         raise TypeError(f"a flow yielded {effect!r}, which is no effect here")
 
     def _note(self, text: str, level: str = "warning") -> None:
@@ -191,13 +194,15 @@ class TriggererClient:
             response = await self._sent(request, server, urgent)
         except TransportError:
             self.meter.retries += 1
-            breaker.failed(self._now(), None, known)
+            if not request.optional:
+                breaker.failed(self._now(), None, known)
             raise
         if is_transient(response.status):
             now = self._now()
             asked = retry_after_seconds(response.headers.get("retry-after"), from_epoch(now))
             self.meter.retries += 1
-            breaker.failed(now, asked, known)
+            if not request.optional:
+                breaker.failed(now, asked, known)
         else:
             breaker.answered(closed_until)
         return response

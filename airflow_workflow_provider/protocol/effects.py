@@ -9,12 +9,13 @@ A flow yields one of these and is sent the result:
 * `Shared`   -> the value of a flow that all who ask for it at the same time share
 * `Secret`   -> None; the driver has masked the value in the logs
 * `Note`     -> None; the driver has logged the sentence
+* `Call`     -> what a coroutine function gives; only a driver in an event loop can ask it
 * `Chunk`    -> None; a part of a result, handed to whoever reads the stream
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -31,6 +32,7 @@ from airflow_workflow_provider.protocol.text import clean_text
 __all__ = [
     "SAFE_DIGITS",
     "BadAnswer",
+    "Call",
     "Chunk",
     "Flow",
     "NoAnswer",
@@ -65,6 +67,7 @@ class Request:
     made of it the first time. ``signed_for`` is the address of the API whose credentials the request carries: the
     client sends it to no other origin. A ``foreign`` one goes without credentials to an address that a server gave.
     ``starts`` marks the request that starts a run, ``exact`` one whose answer holds the rows of a table.
+    Nothing depends on an ``optional`` one: its failure says nothing about the server's health.
     """
 
     method: str
@@ -82,6 +85,7 @@ class Request:
     signed_for: str = ""
     foreign: bool = False
     starts: bool = False
+    optional: bool = False
     exact: bool = False
 
     def with_headers(self, **headers: str) -> Request:
@@ -224,6 +228,13 @@ class Note:
 
     text: str
     level: str = "info"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Call:
+    """Call a coroutine function and await it."""
+
+    function: Callable[[], Awaitable[Any]]
 
 
 @dataclass(frozen=True, eq=False)

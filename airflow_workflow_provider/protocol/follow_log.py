@@ -97,6 +97,11 @@ Store = Callable[[LogState], None]
 
 
 @dataclass(frozen=True, slots=True)
+class RecallLog:
+    """Effect: give the `LogState` as JSON that another process of the same try has stored last, or None."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogTurn:
     """Effect: ask when a log may be read, not before ``due``; the answer is a moment in seconds since 1970.
 
@@ -140,6 +145,7 @@ class LogFollower:
     interval: float = INTERVAL
     phase: float = 0.0
     due: float | None = None
+    is_recalled: bool = False
     failures: int = 0
     refusals: int = 0
     minute: _Minute | None = None
@@ -158,13 +164,15 @@ class LogFollower:
 
     def left(self, now: float) -> float | None:
         """Give the seconds until the log is to be read; None where it takes no moment of its own."""
-        return None if self.is_over or self.due is None else max(self.due - now, 0.0)
+        if self.is_over or self.due is None or self._is_free:
+            return None
+        return max(self.due - now, 0.0)
 
     def step(self, run: Run) -> Flow[None]:
         """Write what is new, if the log is due. Raises nothing but `TaskStopped`."""
         if self.is_over:
             return
-        if self._is_free:
+        if self._is_free and self.is_recalled:
             yield from self._read(run)
             return
         now = yield Now()
@@ -173,6 +181,8 @@ class LogFollower:
         if now < self.due:
             return
         yield from self._read(run)
+        if self._is_free:
+            return
         self.due = yield LogTurn((yield Now()) + self._pause())
 
     def finish(self, run: Run) -> Flow[None]:
@@ -198,6 +208,13 @@ class LogFollower:
         return min(self.interval * 2.0 ** min(self.failures, 16), max(LONGEST, self.interval))
 
     def _read(self, run: Run, *, is_last: bool = False) -> Flow[None]:
+        if not self.is_recalled:
+            self.is_recalled = True
+            stored = LogState.from_json((yield RecallLog()), self.state.run_id)
+            if stored != LogState(self.state.run_id) and stored.lines >= self.state.lines:
+                self.state = stored
+            if self.is_over:
+                return
         try:
             is_whole = yield from self._pages(run)
             if is_last and not is_whole:
@@ -288,11 +305,12 @@ class LogFollower:
 
 
 def briefly(flow: Flow[T]) -> Flow[T]:
-    """Drive a flow whose requests nobody depends on: each may take a few seconds only."""
+    """Drive a flow whose requests nothing depends on: each may take a few seconds only, and may fail."""
 
     def on_effect(effect: Any) -> Flow[Any]:
         if isinstance(effect, Request):
-            effect = effect.changed(timeout=min(effect.timeout or REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+            limit = min(effect.timeout or REQUEST_TIMEOUT, REQUEST_TIMEOUT)
+            effect = effect.changed(timeout=limit, optional=True)
         return (yield effect)
 
     return intercept(flow, on_effect)
@@ -304,6 +322,8 @@ def writing(flow: Flow[T], write: Callable[[Sequence[LogLine]], None], store: St
     def on_effect(effect: Any) -> Flow[Any]:
         if isinstance(effect, LogTurn):
             return effect.due
+        if isinstance(effect, RecallLog):
+            return None
         if isinstance(effect, WriteLog):
             write(effect.lines)
             store(effect.state)

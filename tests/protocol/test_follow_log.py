@@ -24,6 +24,7 @@ from airflow_workflow_provider.protocol.follow_log import (
     LogFollower,
     LogState,
     LogTurn,
+    RecallLog,
     WriteLog,
     to_log,
     writing,
@@ -64,6 +65,8 @@ class Server:
 class Task(Player):
     """A task's log: it performs what a follower asks for. After ``dies_after`` effects the process dies."""
 
+    recalls, stored_elsewhere = 0, None
+
     def __init__(self, wait=0.0, dies_after=None):
         super().__init__()
         self.written, self.stored, self.wait, self.dies_after = [], None, wait, dies_after
@@ -73,6 +76,9 @@ class Task(Player):
             self.dies_after -= 1
             if self.dies_after < 0:
                 raise KeyboardInterrupt
+        if isinstance(effect, RecallLog):
+            self.recalls += 1
+            return self.stored_elsewhere
         if isinstance(effect, LogTurn):
             return effect.due + self.wait
         if isinstance(effect, WriteLog):
@@ -154,6 +160,24 @@ def test_a_process_that_dies_between_two_effects_neither_repeats_nor_loses_a_lin
             task.play(follower(server, state).finish(RUN))
         written, state = written + task.written, task.stored or state
     assert written == [str(number) for number in range(len(server.log))]
+
+
+def test_what_another_process_of_the_try_has_stored_counts_if_it_is_further():
+    server, first = Server(log=[1, 2, 3]), Task()
+    given = LogState("7", 1, 0, 1).to_json()
+    first.play(follower(server, given).step(RUN))
+    again = Task()
+    again.stored_elsewhere = first.stored
+    server.log.append(4)
+    following = follower(server, given)
+    for _ in range(3):
+        again.play(following.step(RUN))
+        again.now += 30
+    assert (first.written, again.written, again.recalls) == (["2", "3"], ["4"], 1)
+    later = Task()
+    later.stored_elsewhere = given
+    later.play(follower(server, again.stored).finish(RUN))
+    assert later.written == []
 
 
 @pytest.mark.parametrize(
@@ -314,6 +338,9 @@ def test_lines_that_come_with_the_run_cost_no_request_and_need_no_turn():
 
     server, task = Free(log=[1]), Task(wait=99.0)
     following = follower(server)
+    task.play(following.step(RUN))
+    assert task.written == []  # it waits for its first turn, at which it is asked what was stored
+    task.now += 99
     for _ in range(3):
         task.play(following.step(RUN))
         server.log.append(len(server.log) + 1)

@@ -1,0 +1,149 @@
+"""The log of a run in the log of a deferred task: turns for reading, and an XCom that survives the triggerer.
+
+A triggerer that starts again knows only a trigger's keywords. So the state of the log is kept in an XCom of the task
+instance: it is written after each batch of lines, a few milliseconds later. A triggerer that is killed within these
+milliseconds repeats that batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from math import floor
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from airflow_workflow_provider.protocol.effects import Call, Flow
+from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, to_log
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.pace import Pace
+
+KEY = "_workflow_log"
+TURNS = 10  # logs that a triggerer reads within a second
+PATIENCE = 10.0  # seconds that Airflow may take to read or write an XCom
+REMEMBERED = 50_000  # turns that are remembered, most of them long over
+log = logging.getLogger(__name__)
+
+
+class Turns:
+    """Moments at which logs are read: ten a second, one for each."""
+
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}  # of a turn that is taken: one that may be free
+
+    def take(self, due: float) -> float:
+        """Give the first free moment from ``due`` on (seconds since 1970)."""
+        wanted = floor(due * TURNS)
+        free, passed = wanted, []
+        while free in self._next:
+            passed.append(free)
+            free = self._next[free]
+        for turn in passed:
+            self._next[turn] = free + 1
+        if len(self._next) > REMEMBERED:
+            self._next = {turn: after for turn, after in self._next.items() if turn > wanted - REMEMBERED // 2}
+        self._next[free] = free + 1
+        return max(due, free / TURNS)
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+
+class TaskLog:
+    """Writes the log of a run into the log of one deferred task."""
+
+    def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run) -> None:
+        interval = given.get("interval")
+        seconds = interval if isinstance(interval, (int, float)) and not isinstance(interval, bool) else None
+        self.follower = LogFollower.of(
+            None,
+            run,
+            given.get("state"),
+            **({} if seconds is None else {"interval": float(seconds)}),
+            phase=Pace.of(run, 1.0).phase,
+        )
+        self._write = to_log(trigger.log)
+        self._ti = getattr(trigger, "task_instance", None)
+        self._unsaved: LogState | None = None
+        self._saving: asyncio.Task[None] | None = None
+
+    def answer(self, effect: Any) -> Flow[Any]:
+        """Answer the effects of following a log; pass all others on."""
+        kind = type(effect)
+        if kind is LogTurn:
+            return _turns.setdefault(asyncio.get_running_loop(), Turns()).take(effect.due)
+        if kind is RecallLog:
+            return (yield Call(self.recalled))
+        if kind is WriteLog:
+            self._write(effect.lines)
+            self._save(effect.state)
+            return None
+        return (yield effect)
+
+    async def recalled(self) -> Any:
+        """Give what an earlier process has saved."""
+        return await _quietly(lambda: get_xcom(self._ti), "read") if self._ti is not None else None
+
+    def _save(self, state: LogState) -> None:
+        self._unsaved = state
+        if self._ti is not None and (self._saving is None or self._saving.done()):
+            # A task of its own: the wait for the run goes on, and what comes meanwhile is saved at once.
+            self._saving = asyncio.get_running_loop().create_task(self._saved())
+
+    async def _saved(self) -> None:
+        while (state := self._unsaved) is not None:
+            self._unsaved = None
+            value = state.to_json()
+            await _quietly(lambda value=value: set_xcom(self._ti, value), "written")  # type: ignore[misc]  # as ruff has it
+
+
+async def _quietly(call: Callable[[], Any], what: str) -> Any:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await call()
+    except Exception as error:  # noqa: BLE001  # the wait for the run does not depend on it
+        log.warning("How far the log of a run is written cannot be %s; lines may be repeated: %s", what, error)
+        return None
+
+
+def _place(ti: Any) -> dict[str, Any]:
+    index = getattr(ti, "map_index", -1)
+    return {
+        "dag_id": ti.dag_id,
+        "task_id": ti.task_id,
+        "run_id": ti.run_id,
+        "map_index": -1 if index is None else index,
+    }
+
+
+async def get_xcom(ti: Any) -> Any:
+    """Read the XCom of a task instance in the triggerer."""
+    try:
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        from airflow.models.xcom import XCom as Airflow2XCom
+
+        return await asyncio.to_thread(lambda: Airflow2XCom.get_one(key=KEY, **_place(ti)))
+    if hasattr(XCom, "aget_one"):
+        return await XCom.aget_one(key=KEY, **_place(ti))
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(lambda: XCom.get_one(key=KEY, **_place(ti)))()
+
+
+async def set_xcom(ti: Any, value: Any) -> None:
+    """Write the XCom of a task instance in the triggerer."""
+    try:
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        from airflow.models.xcom import XCom as Airflow2XCom
+
+        await asyncio.to_thread(lambda: Airflow2XCom.set(key=KEY, value=value, **_place(ti)))
+        return
+    if hasattr(XCom, "aset"):
+        await XCom.aset(key=KEY, value=value, **_place(ti))
+        return
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(lambda: XCom.set(key=KEY, value=value, **_place(ti)))()
