@@ -1,32 +1,56 @@
-"""Which try of which task this is: a retry of a load that was committed must not load again, a clear must."""
+"""Which load of which try this is: a retry of a load that was committed must not load again, a clear must."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+# How often each load was begun, by task instance; a worker runs one at a time, tests run several.
+_BEGUN: OrderedDict[int, tuple[Any, Counter[tuple[Any, ...]]]] = OrderedDict()
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A try of a task instance.
+    """A load in a try of a task instance.
 
     ``key`` is the same for all retries of one series, and another one after a clear: that raises ``ti.max_tries``,
-    a retry does not. ``is_retry`` is False for the very first try, which has nothing behind it. ``try_number`` tells
-    the tries of a series from each other.
+    a retry does not. A task may load several times: target, source, and how often the same try has loaded these
+    already are part of the key. ``is_retry`` is False for the very first try, which has nothing behind it.
+    ``try_number`` tells the tries of a series from each other. ``task`` is for people.
     """
 
     key: str
     is_retry: bool
     try_number: int = 1
+    task: str = ""
 
     @classmethod
-    def of(cls, context: Mapping[str, Any]) -> Attempt:
-        """Read it from a task's context."""
+    def of(cls, context: Mapping[str, Any], target: Any = None, source: Sequence[Any] = ()) -> Attempt:
+        """Read it from a task's context; ``target`` and ``source`` are anything that JSON can spell."""
         ti = context["ti"]
         names = ("dag_id", "run_id", "task_id", "map_index", "max_tries")
-        identity = json.dumps([getattr(ti, name, None) for name in names], default=str)
         number = getattr(ti, "try_number", 1) or 1
-        return cls(hashlib.sha256(identity.encode()).hexdigest()[:40], number > 1, number)
+        what = (json.dumps(target, default=str), json.dumps(source, default=str))
+        identity = json.dumps(
+            [*(getattr(ti, name, None) for name in names), *what, _times(ti, number, what)], default=str
+        )
+        task = f"{getattr(ti, 'dag_id', '')}.{getattr(ti, 'task_id', '')}"
+        return cls(hashlib.sha256(identity.encode()).hexdigest()[:40], number > 1, number, task)
+
+
+def _times(ti: Any, try_number: int, what: tuple[str, ...]) -> int:
+    """Count how often this try has begun the same load before."""
+    known, begun = _BEGUN.get(id(ti), (None, Counter()))
+    if known is not ti:
+        begun = Counter()
+        _BEGUN[id(ti)] = (ti, begun)
+        while len(_BEGUN) > _REMEMBERED:
+            _BEGUN.popitem(last=False)
+    times = begun[(try_number, *what)]
+    begun[(try_number, *what)] += 1
+    return times

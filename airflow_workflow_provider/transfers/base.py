@@ -63,6 +63,12 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
         self.sources = named_sources(found, self.conn_id, self.log)
         return found
 
+    def source_keys(self) -> list[Any]:
+        """Say what is moved, as far as the arguments do: a retry finds what an earlier try has done by it."""
+        from airflow_workflow_provider.transfers.resolve import run_keys
+
+        return [run_keys(self.run), self.output_name]
+
     def as_value(self, name: str) -> Any:
         """Give an argument that is a list or a mapping; a template may have made JSON text of it."""
         value = getattr(self, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +78,22 @@ def resolve_outputs(
     if not found:
         raise AirflowSkipException("No run has the output that was asked for, and on_missing_output='skip'")
     return found
+
+
+def run_keys(value: Any) -> list[Any]:
+    """Give what identifies the runs of an argument ``run``, whatever form it has."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return [value]
+    if isinstance(value, Run):
+        return [value.system, value.workflow, value.run_id]
+    if isinstance(value, Mapping):
+        return [value.get("system"), value.get("workflow"), value.get("run_id")]
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [value]
+    return [run_keys(item) for item in value]
 
 
 def grouped(resolved: Sequence[ResolvedOutput], pattern: str, unfit: str) -> dict[str, list[ResolvedOutput]]:

@@ -69,7 +69,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
             format=chosen,
             compression=compression,
             overwrite=self.overwrite,
-            attempt=Attempt.of(context),
+            attempt=Attempt.of(context, [self.storage_conn_id, self.path], self.source_keys()),
             store=context.get("task_state_store"),
             log=self.log,
         )

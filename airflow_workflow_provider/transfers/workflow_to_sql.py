@@ -82,7 +82,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             mode=Mode.of(self.if_exists, self.as_value("key_columns"), self.where),
             columns=self.as_value("columns"),
             column_types=self.as_value("column_types"),
-            attempt=Attempt.of(context),
+            attempt=Attempt.of(context, [self.sql_conn_id, self.table], self.source_keys()),
             log=self.log,
         )
         return self.handed_on(context, load.earlier() or load.run(self.resolve()))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
-from airflow_workflow_provider.transfers.sql.types import kind_of
+from airflow_workflow_provider.transfers.sql.types import kind_of, spelled
 
 PIECE = 1 << 20  # bytes that psycopg2 asks for at a time
 _FIRST_VERSION = 90_400  # has FORCE_NULL; Redshift calls itself 8.0.2, and copies from its own storage only
@@ -115,28 +115,27 @@ def _content(texts: pa.Array) -> memoryview:
 def _texts(column: pa.Array, dialect: SqlDialect) -> pa.Array:
     """Spell the values of a column as PostgreSQL reads them, digit by digit."""
     kind = column.type
+    if kind_of(kind, dialect) == "text":
+        return _escaped(spelled(column))
     if pa.types.is_timestamp(kind):
         return _times(column)
-    if pa.types.is_float32(kind):
-        column = pc.cast(column, pa.float64())
     if kind_of(kind, dialect) == "binary":
         return pa.array([None if value is None else "\\\\x" + value.hex() for value in column.to_pylist()], pa.string())
-    text = pc.cast(column, pa.string())
-    return _escaped(text) if kind_of(kind, dialect) == "text" else text
+    return pc.cast(column, pa.string())
 
 
 def _times(column: pa.Array) -> pa.Array:
     """Spell times to the microsecond; PostgreSQL has no nanoseconds."""
     zone = "UTC" if column.type.tz else None
     # Arrow prints a time with a zone twenty times slower than one without.
-    plain = pc.cast(pc.cast(column, pa.timestamp("us", zone), safe=False), pa.timestamp("us"))
+    plain = pc.cast(pc.cast(column, pa.timestamp("us", zone)), pa.timestamp("us"))
     text = pc.cast(plain, pa.string())
     return pc.binary_join_element_wise(text, "Z", "") if zone else text
 
 
 def _escaped(text: pa.Array) -> pa.Array:
     content = bytes(_content(text)) if len(text) else b""  # searching this is ten times as fast as each text
-    for character, spelled in _ESCAPED:
+    for character, escape in _ESCAPED:
         if character.encode() in content:
-            text = pc.replace_substring(text, character, spelled)
+            text = pc.replace_substring(text, character, escape)
     return text

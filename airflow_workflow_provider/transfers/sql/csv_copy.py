@@ -5,7 +5,6 @@ block of rows is matched with a pattern that accepts what is certain (`outputs.c
 accept is parsed and looked at as every value would be otherwise; where that changes a type, or the file is no plain
 CSV, `RestartLoad` says to begin anew.
 """
-# ruff: noqa: S608 (names are quoted, values are parameters)
 
 from __future__ import annotations
 
@@ -18,6 +17,7 @@ from itertools import chain
 from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import WorkflowError
@@ -39,8 +39,9 @@ from airflow_workflow_provider.outputs.reading import opened
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.sql.columns import ColumnType, Fitting, TargetColumn, Unfit
 from airflow_workflow_provider.transfers.sql.copying import is_unfit, placed
-from airflow_workflow_provider.transfers.sql.dialects import MARK
+from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
 from airflow_workflow_provider.transfers.sql.names import TableName
 from airflow_workflow_provider.transfers.sql.rows import RestartLoad
 from airflow_workflow_provider.transfers.sql.session import SqlSession, same_type
@@ -89,18 +90,26 @@ class CsvRows:
         self._open.close()
 
     def into(
-        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+        self,
+        session: SqlSession,
+        table: TableName,
+        columns: Mapping[str, TargetColumn],
+        progress: Progress,
+        *,
+        typed: bool,
     ) -> None:
         """Copy all files, each by a statement of its own."""
         if not session.can_copy:
             raise RestartLoad("the database has no COPY … FROM STDIN")
         if session.rows("SHOW server_encoding") == [("SQL_ASCII",)]:
             raise RestartLoad("the database does not check encodings")
-        own = dict(zip(self._chosen, names, strict=True))
+        if len(columns) != len(self._chosen):
+            raise RestartLoad("columns are left out")
+        own = {source: columns[target] for source, target in self._chosen.items()}
         checks = (
             checks_for_types(self._seen, self._types, own)
             if typed
-            else checks_for_table(session, table, self._types, own)
+            else checks_for_table(session.dialect, self._types, own)
         )
         for number, item in enumerate(self._group):
             part = self._first if number == 0 else self._opened(item)
@@ -131,9 +140,9 @@ class CsvRows:
     ) -> None:
         before = progress.rows
         # The next blocks are read and checked while the server works on the last one.
-        blocks = prefetch(_told(part.checked(checks, self._seen), progress), _PREFETCHED)
-        columns = [checks[name].column for name in part.names]
-        filled = [session.quoted(checks[name].column) for name in part.names if checks[name].empty_is_null]
+        blocks = prefetch(_told(part.checked(checks, self._seen, session.fitting([])), progress), _PREFETCHED)
+        columns = [checks[name].column.name for name in part.names]
+        filled = [session.quoted(checks[name].column.name) for name in part.names if checks[name].empty_is_null]
         options = "FORMAT csv, NULL '', ENCODING 'UTF8'" + (f", FORCE_NULL ({', '.join(filled)})" if filled else "")
         try:
             with closing(blocks):
@@ -156,15 +165,6 @@ def _told(blocks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
         progress.add(round(len(block) * rows_per_byte), len(block))
 
 
-_TYPES = (
-    "SELECT a.attname, t.typcategory, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "
-    f"JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = to_regclass({MARK}) AND a.attnum > 0"
-)
-_TEXT_CATEGORY = "S"
-# PostgreSQL silently drops the zone of a time that goes into these; Arrow gives the time in UTC.
-_WITHOUT_ZONE = ("date", "timestamp without time zone", "timestamp(")
-
-
 @dataclass(frozen=True)
 class Check:
     """One column: where it goes, and what its fields are.
@@ -173,14 +173,14 @@ class Check:
     not accept may be looked at, ``empty_is_null`` that a quoted empty field is no value either.
     """
 
-    column: str
+    column: TargetColumn
     pattern: str | None
     is_found_out: bool
     empty_is_null: bool
 
 
 def checks_for_types(
-    seen: Mapping[str, ColumnStats], types: Mapping[str, pa.DataType], own: Mapping[str, str]
+    seen: Mapping[str, ColumnStats], types: Mapping[str, pa.DataType], own: Mapping[str, TargetColumn]
 ) -> dict[str, Check]:
     """Give the checks for a table that was made for what was seen; ``own`` is its column for each source column."""
     checks = {}
@@ -197,26 +197,38 @@ def checks_for_types(
 
 
 def checks_for_table(
-    session: SqlSession, table: TableName, types: Mapping[str, pa.DataType], own: Mapping[str, str]
+    dialect: SqlDialect, types: Mapping[str, pa.DataType], own: Mapping[str, TargetColumn]
 ) -> dict[str, Check]:
-    """Give the checks for a table of somebody else: its own types say what a field means."""
-    known = {str(column): (_word(category), str(kind)) for column, category, kind in session.rows(_TYPES, [table.sql])}
+    """Give the checks for a table that was there: its columns' types say which fields they hold exactly."""
     checks = {}
     for name, column in own.items():
-        category, kind = known[column]
-        pattern = pattern_of(ColumnStats(Kind.DATETIME)) if kind.startswith(_WITHOUT_ZONE) else ANYTHING
+        pattern = field_pattern(column.type)
         settled = types.get(name)
-        if settled is not None:
+        if settled is not None and not pa.types.is_string(settled):
             pattern = pattern_of_type(settled)
-            is_same = pa.types.is_string(settled) or same_type(sql_type(settled, session.dialect), kind)
-            if pattern is None or not is_same:
+            if pattern is None or not same_type(sql_type(settled, dialect), column.declared):
                 raise RestartLoad(f"column {name!r} is to be converted to {settled}")
-        checks[name] = Check(column, pattern, False, category != _TEXT_CATEGORY)
+        checks[name] = Check(column, pattern, False, not column.type.is_text)
     return checks
 
 
-def _word(category: object) -> str:
-    return category.decode() if isinstance(category, bytes) else str(category)
+def field_pattern(kind: ColumnType) -> str | None:
+    """Give the pattern of CSV fields that a column certainly holds; None where no pattern can tell."""
+    if kind.kind in ("own", "enum", "any") or (kind.kind == "text" and kind.length is None and not kind.padded):
+        return ANYTHING
+    if kind.kind == "text":
+        return None if kind.in_bytes else _NO_BLANK_AT_END
+    if kind.kind in ("binary", "closed"):
+        return '(?:"")?'
+    values = kind.pattern
+    if values is None:
+        return None
+    # An array holds commas, so that it stands in quotes.
+    return f'(?:"(?:{values})?"|)' if kind.kind == "array" else f'(?:{values}|"(?:{values})?"|)'
+
+
+# PostgreSQL silently cuts blanks at the end of what is too long; too long without them is an error.
+_NO_BLANK_AT_END = r'(?:"(?:(?:[^"]|"")*(?:[^" ]|""))?"|(?:[^",\r\n]*[^",\r\n ])?)'
 
 
 BLOCK = 1 << 21  # bytes that are checked at a time
@@ -263,29 +275,30 @@ class CsvPart:
         texts = _texts(first, self.names)
         return {name: TEXT if name in types else _look(texts.column(name)) for name in self.names}
 
-    def checked(self, checks: Mapping[str, Check], seen: dict[str, ColumnStats]) -> Iterator[bytes]:
+    def checked(self, checks: Mapping[str, Check], seen: dict[str, ColumnStats], fitting: Fitting) -> Iterator[bytes]:
         """Give the rows as they are, block by block. Raises `RestartLoad`; ``seen`` is added to."""
         self._certain = _pattern(self.names, checks, seen)
         begun = ((block, self._certain.holds(ended(block))) for block in self._begun)
         for block, is_certain in chain(begun, self._blocks):
             if has_mark(block):
                 raise RestartLoad("a line begins with \\.")
-            if not is_certain and self._looked(block, checks, seen):
+            if not is_certain and self._looked(block, checks, seen, fitting):
                 self._certain = _pattern(self.names, checks, seen)
             yield block
 
     def _is_certain(self, rows: bytes) -> bool:
         return self._certain.holds(rows)
 
-    def _looked(self, block: bytes, checks: Mapping[str, Check], seen: dict[str, ColumnStats]) -> bool:
+    def _looked(
+        self, block: bytes, checks: Mapping[str, Check], seen: dict[str, ColumnStats], fitting: Fitting
+    ) -> bool:
         """Look at each value of a block; True if the pattern may accept more from now on."""
         whole = ended(block)
-        settled = Block(ANYTHING if checks[name].is_found_out else checks[name].pattern for name in self.names)
-        if not _ANY_ROWS.holds(whole):
-            raise RestartLoad("the file is no plain CSV")
-        if not settled.holds(whole):
-            raise RestartLoad("a value is not of its column's type, or a row has too many fields or too few")
+        if not _ANY_ROWS.holds(whole) or not Block(ANYTHING for _ in self.names).holds(whole):
+            raise RestartLoad("the file is no plain CSV, or a row has too many fields or too few")
         found = _texts(block, self.names)
+        for name in self.names:
+            _check_settled(found.column(name), checks[name], fitting)
         looked = {name: seen[name] | _look(found.column(name)) for name in self.names if checks[name].is_found_out}
         changed = [name for name, one in looked.items() if one.nanoseconds or kept_type(one) != kept_type(seen[name])]
         has_grown = any(one.kind is not seen[name].kind for name, one in looked.items())
@@ -294,6 +307,26 @@ class CsvPart:
             kinds = ", ".join(f"{name!r} is {kept_type(seen[name])}" for name in changed)
             raise RestartLoad(f"the first rows had other types: {kinds}", is_learnt=True)
         return has_grown
+
+
+def _check_settled(texts: pa.ChunkedArray, check: Check, fitting: Fitting) -> None:
+    """Refuse what the database would not read as it is spelled, where the column's type is settled."""
+    if check.is_found_out:
+        return
+    for chunk in texts.chunks:
+        if check.pattern is not None:
+            field = pc.match_substring_regex(chunk, rf"\A(?:{check.pattern})\z")
+            if pc.all(pc.fill_null(field, True)).as_py() and not check.column.type.is_text:
+                continue
+        try:
+            fitted = fitting.fitted(chunk, check.column)
+        except Unfit as unfit:
+            raise RestartLoad(f"column {check.column.name!r}: {unfit.told(check.column)}") from None
+        is_same = pa.types.is_string(fitted.type) and fitted.equals(
+            chunk if check.column.type.is_text else pc.if_else(pc.equal(chunk, ""), pa.scalar(None, pa.string()), chunk)
+        )
+        if not is_same:
+            raise RestartLoad(f"column {check.column.name!r}: a value is not spelled as the database reads it")
 
 
 def _pattern(names: list[str], checks: Mapping[str, Check], seen: Mapping[str, ColumnStats]) -> Block:

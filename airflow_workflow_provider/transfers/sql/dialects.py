@@ -1,5 +1,4 @@
 """What differs between SQL databases, as data."""
-# ruff: noqa: S608 (names are quoted, values are parameters)
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from math import isfinite
 from typing import Any
 
 # The kinds of Arrow types that databases tell apart; ``{p}`` and ``{s}`` are a decimal's precision and scale.
@@ -34,12 +32,18 @@ class SqlDialect:
 
     ``fold`` is what the database does to a name without quotes. ``sees_case`` means that two names in quotes which
     differ in case alone are two tables. ``values`` turns Python values into what the driver stores without loss, by
-    kind. ``columns`` asks for a table's columns, their types, and whether these keep text as it is, in order (no row:
-    no such table); its parameters are ``columns_of`` the schema, the table, and the whole name in quotes.
+    kind. ``longest_name`` is in bytes or in characters, as ``name_unit`` says. ``opening`` are statements for a
+    session, ``pinned`` those at the start of a transaction: settings that change the meaning of values are the same
+    everywhere. ``takes_text`` means that text which a column's type holds exactly may be sent as it is; ``takes_nan``
+    and ``takes_inf`` that a float column keeps these. ``nanoseconds`` is the type that keeps them, if there is one.
+    ``counts_many`` means that drivers count the rows of ``executemany`` rightly.
+
     ``ddl_in_transaction`` is False where CREATE and DROP commit. ``temporary`` is empty where the staging table is a
     table like any other. ``update`` updates the target ``{t}`` from the staging table ``{s}``. ``swap`` puts a filled
-    table in the place of another at once. ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it. ``one_cursor``
-    means that only the connection shares its transaction.
+    table in the place of another at once. ``indexes`` means that the staging table gets an index, without which a join
+    takes the square of the rows' number. ``differs`` is true of two texts that a collation takes for the same.
+    ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it. ``one_cursor`` means that only the connection shares
+    its transaction.
     """
 
     name: str
@@ -47,12 +51,17 @@ class SqlDialect:
     quote: str = '"'
     fold: Callable[[str], str] = str
     sees_case: bool = False
-    longest_name: int | None = None  # bytes
+    longest_name: int | None = None
+    name_unit: str = "bytes"
     most_decimal_digits: tuple[int, int] = (38, 38)
     values: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
-    columns: str | None = None
-    columns_of: Callable[[str | None, str, str], tuple[Any, ...]] = lambda schema, table, quoted: (schema, table)
     opening: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
+    takes_text: bool = False
+    takes_nan: bool = True
+    takes_inf: bool = True
+    nanoseconds: str | None = None
+    counts_many: bool = False
     begin: str | None = None
     ddl_in_transaction: bool = True
     table_options: str = ""
@@ -60,13 +69,12 @@ class SqlDialect:
     drop_temporary: str = "DROP TABLE"
     update: str = "UPDATE {t} AS t SET {set} FROM {s} AS s WHERE {on}"
     swap: str | None = None
+    indexes: bool = False
+    differs: str = ""
+    alias: str = "AS "
     takes_arrow: bool = False
     copies: bool = False
     one_cursor: bool = False
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
 
 
 def _naive_utc(value: datetime) -> datetime:
@@ -90,11 +98,10 @@ SQLITE = SqlDialect(
     # A DECIMAL column would make floats of numbers; as text they keep their digits. Times are ISO 8601 text.
     types={**ANSI, "text": "TEXT", "key": "TEXT", "decimal": "TEXT", "uint64": "TEXT", "int": "BIGINT"},
     values={"decimal": _plain, "uint64": str, "date": _iso_day, "datetime": _iso, "timestamp": _iso, "time": _iso_day},
-    # What a declared type makes of a value there is told by the letters that it contains.
-    columns="SELECT name, type, type NOT LIKE '%int%' AND (type LIKE '%char%' OR type LIKE '%clob%' OR "
-    f"type LIKE '%text%') FROM pragma_table_info({MARK}, COALESCE({MARK}, 'main'))",
-    columns_of=lambda schema, table, quoted: (table, schema),
-    opening=("PRAGMA busy_timeout = 60000",),
+    takes_nan=False,  # it stores NULL
+    counts_many=True,
+    indexes=True,
+    differs="{t} COLLATE BINARY <> {s}",
     begin="BEGIN IMMEDIATE",
     temporary="CREATE TEMP TABLE",
 )
@@ -106,30 +113,40 @@ POSTGRES = SqlDialect(
     fold=str.lower,
     sees_case=True,
     longest_name=63,
-    columns="SELECT attname, format_type(atttypid, atttypmod), typcategory IN ('S', 'E') FROM pg_attribute "
-    "JOIN pg_type ON pg_type.oid = atttypid "
-    f"WHERE attrelid = to_regclass({MARK}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-    columns_of=lambda schema, table, quoted: (quoted,),
-    opening=("SET LOCAL TimeZone TO 'UTC'",),  # for the transaction: a pool may give the connection to others
+    # For the transaction only: a pool may give the connection to others.
+    pinned=(
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",  # what another load has committed is seen after the lock
+        "SET LOCAL TimeZone TO 'UTC'",
+        "SET LOCAL DateStyle TO 'ISO, YMD'",
+        "SET LOCAL IntervalStyle TO 'postgres'",
+        "SET LOCAL standard_conforming_strings TO on",
+        "SET LOCAL array_nulls TO on",
+        "SET LOCAL lc_monetary TO 'C'",
+        "SET LOCAL transform_null_equals TO off",
+        "SET LOCAL bytea_output TO 'hex'",
+        "SET LOCAL extra_float_digits TO 1",
+        "SET LOCAL xmloption TO content",
+    ),
+    takes_text=True,
+    differs='{t}::text COLLATE "C" <> {s}::text COLLATE "C"',
     copies=True,
 )
 MYSQL = SqlDialect(
     name="MySQL",
-    # TIMESTAMP ends in 2038; DATETIME keeps the moment in UTC. NaN and infinity do not exist there.
+    # TIMESTAMP ends in 2038; DATETIME keeps the moment in UTC.
     types={**ANSI, "float": "DOUBLE", "datetime": "DATETIME(6)", "timestamp": "DATETIME(6)", "time": "TIME(6)"}
     | {"text": "LONGTEXT", "binary": "LONGBLOB", "bool": "TINYINT(1)", "uint64": "BIGINT UNSIGNED"},
     quote="`",
     longest_name=64,
+    name_unit="characters",
     most_decimal_digits=(65, 30),
-    values={"float": _finite, "timestamp": _naive_utc},
-    columns="SELECT column_name, column_type, data_type LIKE '%char' OR data_type LIKE '%text' OR data_type = 'enum' "
-    "FROM information_schema.columns "
-    f"WHERE table_schema = COALESCE({MARK}, DATABASE()) AND table_name = {MARK} ORDER BY ordinal_position",
-    opening=(
-        "SET NAMES utf8mb4",
-        "SET time_zone = '+00:00'",
-        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",  # what does not fit is an error
-    ),
+    values={"timestamp": _naive_utc},
+    takes_nan=False,  # neither exists there
+    takes_inf=False,
+    counts_many=True,
+    indexes=True,
+    differs="BINARY {t} <> BINARY {s}",
+    opening=("SET NAMES utf8mb4", "SET time_zone = '+00:00'", "SET unique_checks = 1", "SET foreign_key_checks = 1"),
     ddl_in_transaction=False,
     # Whatever the server's default is, every character has a place, and no two texts are taken for one.
     table_options=" CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
@@ -140,10 +157,8 @@ MYSQL = SqlDialect(
 DUCKDB = SqlDialect(
     name="DuckDB",
     types={**ANSI, "float": "DOUBLE", "text": "VARCHAR", "key": "VARCHAR", "uint64": "UBIGINT"},
-    columns="SELECT column_name, data_type, data_type = 'VARCHAR' OR starts_with(data_type, 'ENUM') "
-    "FROM information_schema.columns WHERE table_catalog = current_database() "
-    f"AND lower(table_schema) = lower(coalesce({MARK}, current_schema())) AND lower(table_name) = lower({MARK}) "
-    "ORDER BY ordinal_position",
+    opening=("SET TimeZone = 'UTC'",),
+    nanoseconds="TIMESTAMP_NS",
     begin="BEGIN TRANSACTION",
     temporary="CREATE TEMP TABLE",
     takes_arrow=True,
@@ -158,8 +173,8 @@ GENERIC = SqlDialect(
     update="UPDATE {t} SET {correlated} WHERE EXISTS (SELECT 1 FROM {s} WHERE {on_full})",
 )
 # unverified as well, but their manuals say so of names.
-SNOWFLAKE = replace(GENERIC, name="Snowflake", fold=str.upper, sees_case=True)
-ORACLE = replace(GENERIC, name="Oracle", fold=str.upper, sees_case=True)
+SNOWFLAKE = replace(GENERIC, name="Snowflake", fold=str.upper, sees_case=True, longest_name=255, name_unit="characters")
+ORACLE = replace(GENERIC, name="Oracle", fold=str.upper, sees_case=True, longest_name=128)
 
 # By the hook's connection type, or by its dialect's name.
 DIALECTS: Mapping[str, SqlDialect] = {

@@ -5,34 +5,34 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
+from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.reading import part_of
-from airflow_workflow_provider.outputs.table import Columns, chosen_columns, table
+from airflow_workflow_provider.outputs.table import Columns, Part, chosen_columns, table
 from airflow_workflow_provider.outputs.types import parse_types
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import PLACEHOLDER, ResolvedOutput, grouped
+from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
 from airflow_workflow_provider.transfers.sql.dialects import dialect_of
-from airflow_workflow_provider.transfers.sql.load_log import LoadLog
+from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
 from airflow_workflow_provider.transfers.sql.modes import KEEPING, WAYS, Load, Mode, check_absent
-from airflow_workflow_provider.transfers.sql.names import TableName, check_apart, parse_table
-from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, RestartLoad, Rows, is_paged
-from airflow_workflow_provider.transfers.sql.session import SqlSession, session
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
+from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, check_apart, parse_table
+from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, Places, RestartLoad, Rows, is_paged
+from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
 
 _UNFIT = r"\W"  # what cannot stand in a table's name without quotes
+_RESTARTS = 8
 
 
-@dataclass(frozen=True)
+@dataclass
 class SqlLoad:
     """What to load where, as the operator was told. ``table`` may hold placeholders for runs and outputs."""
 
@@ -44,19 +44,20 @@ class SqlLoad:
     column_types: Mapping[str, Any] | None
     attempt: Attempt
     log: logging.Logger | Any
+    lock_timeout: float = LOCK_TIMEOUT
+    _logs: tuple[TableName, ...] | None = None
 
     def earlier(self) -> dict[str, Any] | None:
         """Look at the database before anything is read; give what an earlier try returned, if it has loaded already."""
-        with self._described(), session(self.hook) as opened:
+        with self._described(), self._session() as opened:
             target = self._pattern(opened)
             load_log = self._load_log(opened)
-            load_log.ensure()
             load_log.forget()
             done = load_log.done()
             if done is not None:
                 self.log.info("An earlier try has committed this load, nothing is loaded again: %s", done)
             elif self.mode.if_exists == "fail" and not PLACEHOLDER.search(self.table):
-                check_absent(opened, load_log, target, opened.columns(target))
+                check_absent(opened, load_log, opened.look(target))
             return done
 
     def run(self, resolved: Sequence[ResolvedOutput]) -> dict[str, Any]:
@@ -64,38 +65,86 @@ class SqlLoad:
         groups = grouped(resolved, self.table, _UNFIT)
         with self._described():
             check_apart(groups, dialect_of(self.hook))
-        texts = self._texts(groups)
-        streams = Streams(groups, self.columns, self.column_types, texts)
-        while streams.may_go(self.hook):
+        streams = Streams(groups, self.columns, self.column_types)
+        for _ in range(_RESTARTS):
             try:
-                with streams.opened() as rows:
-                    return self._loaded(rows, Progress(self.log, "Wrote"))
+                if streams.may_go(self.hook):
+                    return self._streamed(streams)
+                return self._spooled(groups)
             except RestartLoad as restart:
                 self.log.info("Reading again from the beginning: %s", restart)
                 streams.learn(restart)
-        reading = Progress(self.log, "Read")
-        spooled: dict[str, Rows] = {
-            name: ArrowRows(self._reader(group, texts[name], reading)) for name, group in groups.items()
-        }
-        self.log.info("Read %s", reading)
-        return self._loaded(spooled, Progress(self.log, "Wrote"), reading.seconds)
+        with self._described():
+            raise WorkflowError("the columns of the table have changed at every attempt")
 
-    def _loaded(self, rows: Mapping[str, Rows], progress: Progress, seconds: float = 0.0) -> dict[str, Any]:
+    def _streamed(self, streams: Streams) -> dict[str, Any]:
+        """Lock the tables first, and write while the outputs are read."""
         with ExitStack() as open_until_committed:
             with self._described():
-                opened = open_until_committed.enter_context(session(self.hook))
-                result = self._written(opened, rows, progress, seconds)
-            self.log.info("Committing %s", progress)
-            with self._described("whether the rows were committed is not known, a retry finds out"):
-                opened.commit()
+                opened = open_until_committed.enter_context(self._session())
+                targets = self._locked(opened, streams.names)
+                done = self._done_meanwhile(opened)
+            if done is not None:
+                return done
+            texts = {name: self._texts(target) for name, target in targets.items()}
+            rows = open_until_committed.enter_context(streams.opened(texts))
+            return self._committed(opened, targets, rows, Progress(self.log, "Wrote"), 0.0)
+
+    def _spooled(self, groups: Mapping[str, Sequence[ResolvedOutput]]) -> dict[str, Any]:
+        """Read the outputs to their end, then lock the tables and write."""
+        with self._described(), self._session() as opened:
+            known = self._targets(opened, groups)
+            self._load_log(opened).make_locks(target.name for target in known.values())
+        reading = Progress(self.log, "Read")
+        spooled: dict[str, Rows] = {
+            name: self._arrow_rows(group, self._texts(known[name]), reading) for name, group in groups.items()
+        }
+        self.log.info("Read %s", reading)
+        with ExitStack() as open_until_committed:
+            with self._described():
+                opened = open_until_committed.enter_context(self._session())
+                targets = self._locked(opened, groups)
+                done = self._done_meanwhile(opened)
+            if done is not None:
+                return done
+            if any(targets[name].declared != known[name].declared for name in groups):
+                raise RestartLoad("another load has changed the columns of the table meanwhile", is_learnt=True)
+            return self._committed(opened, targets, spooled, Progress(self.log, "Wrote"), reading.seconds)
+
+    def _done_meanwhile(self, opened: SqlSession) -> dict[str, Any] | None:
+        """Look again under the lock: a try that was taken for dead may have committed while this one waited."""
+        done = self._load_log(opened).done()
+        if done is not None:
+            self.log.info("An earlier try has committed this load meanwhile, nothing is loaded again: %s", done)
+            opened.undo()
+        return done
+
+    def _committed(
+        self,
+        opened: SqlSession,
+        targets: Mapping[str, Target],
+        rows: Mapping[str, Rows],
+        progress: Progress,
+        seconds: float,
+    ) -> dict[str, Any]:
+        with self._described():
+            result = self._written(opened, targets, rows, progress, seconds)
+        self.log.info("Committing %s", progress)
+        with self._described("whether the rows were committed is not known, a retry finds out"):
+            opened.commit()
         self.log.info("Wrote %s to %s", progress, ", ".join(rows))
         return result
 
     def _written(
-        self, opened: SqlSession, rows: Mapping[str, Rows], progress: Progress, seconds: float
+        self,
+        opened: SqlSession,
+        targets: Mapping[str, Target],
+        rows: Mapping[str, Rows],
+        progress: Progress,
+        seconds: float,
     ) -> dict[str, Any]:
         try:
-            self._write(opened, rows, progress)
+            self._write(opened, targets, rows, progress)
             result = self._result(list(rows), progress, seconds + progress.seconds)
             self._load_log(opened).note(progress.rows, result)
         except BaseException:
@@ -103,59 +152,101 @@ class SqlLoad:
             raise
         return result
 
-    def _write(self, opened: SqlSession, rows: Mapping[str, Rows], progress: Progress) -> None:
-        opened.begin()
+    def _write(
+        self, opened: SqlSession, targets: Mapping[str, Target], rows: Mapping[str, Rows], progress: Progress
+    ) -> None:
         ways = []
+        load_log = self._load_log(opened)
         for number, (name, one) in enumerate(rows.items()):
-            target = parse_table(name, opened.dialect)
             staging_name = f"airflow_{self.attempt.key[:16]}_{number}"
-            load = Load(opened, self._load_log(opened), target, one, self.mode, progress, staging_name)
-            ways.append(WAYS[self.mode.if_exists](load, opened.columns(target)))
+            load = Load(opened, load_log, targets[name], one, self.mode, progress, staging_name, self.log)
+            ways.append(WAYS[self.mode.if_exists](load))
         for _ in range(3):
             for way in ways:
                 next(way, None)
 
-    def _texts(self, names: Iterable[str]) -> dict[str, Container[str]]:
-        """Tell which columns go into columns of text that are there, so that they keep the spelling of the source."""
-        if self.mode.if_exists not in KEEPING:
-            return dict.fromkeys(names, frozenset())
-        chosen = chosen_columns(self.columns)
-        with self._described(), session(self.hook) as opened:
-            return {name: opened.text_columns(parse_table(name, opened.dialect), chosen) for name in names}
+    def _session(self) -> AbstractContextManager[SqlSession]:
+        return session(self.hook, lock_timeout=self.lock_timeout, application=f"airflow {self.attempt.task}")
 
-    def _reader(
-        self, group: Sequence[ResolvedOutput], texts: Container[str], progress: Progress
-    ) -> pa.RecordBatchReader:
-        parts = [part_of(item.source, item.client, item.where) for item in group]
-        return table(parts, columns=self.columns, column_types=self.column_types, texts=texts, watch=progress.add)
+    def _targets(self, opened: SqlSession, names: Iterable[str]) -> dict[str, Target]:
+        """Describe the tables by their identities. Two names of one table are refused."""
+        resolved = {name: opened.resolve(parse_table(name, opened.dialect)) for name in names}
+        known: dict[TableName, str] = {}
+        for name, identity in resolved.items():
+            if (other := known.setdefault(identity, name)) != name:
+                raise InvalidArgument(f"table: {other!r} and {name!r} are one table; keep them apart with {{index}}")
+        return {name: opened.look(identity) for name, identity in resolved.items()}
+
+    def _locked(self, opened: SqlSession, names: Iterable[str]) -> dict[str, Target]:
+        """Begin the transaction, wait for other loads of the tables, and describe these."""
+        names = list(names)
+        logs = self._load_log(opened)
+        opened.begin()
+        identities = [opened.resolve(parse_table(name, opened.dialect)) for name in names]
+        opened.lock(identities)
+        logs.lock(identities)
+        return self._targets(opened, names)
+
+    def _texts(self, target: Target) -> Container[str]:
+        """Tell which columns of an output are read as the source spells them, to be compared with the table's types."""
+        if self.mode.if_exists not in KEEPING or target.columns is None:
+            return frozenset()
+        texts = [name for name, column in target.columns.items() if column.is_read_as_text]
+        return TextColumns(list(target.columns), texts, chosen_columns(self.columns))
+
+    def _arrow_rows(self, group: Sequence[ResolvedOutput], texts: Container[str], progress: Progress) -> ArrowRows:
+        places = Places()
+        parts = [counted_part(part_of(item.source, item.client, item.where), places) for item in group]
+        reader = table(parts, columns=self.columns, column_types=self.column_types, texts=texts, watch=progress.add)
+        return ArrowRows(reader, places)
 
     def _result(self, names: list[str], progress: Progress, seconds: float) -> dict[str, Any]:
         tables = names[0] if len(names) == 1 else names
         return {"table": tables, "rows": progress.rows, "bytes": progress.size, "seconds": round(seconds, 3)}
 
     def _pattern(self, opened: SqlSession) -> TableName:
-        """Read the table's name; where the load_log lies must not depend on a run."""
+        """Read the table's name; where the load log lies must not depend on a run."""
         target = parse_table(PLACEHOLDER.sub("x", self.table) if isinstance(self.table, str) else "", opened.dialect)
         if target.parts[:-1] != parse_table(PLACEHOLDER.sub("y", self.table), opened.dialect).parts[:-1]:
             raise InvalidArgument(f"table: {self.table!r} has a placeholder in its schema; only the name may have one")
-        return target
+        return opened.resolve(target)
 
     def _load_log(self, opened: SqlSession) -> LoadLog:
-        return LoadLog(opened, self._pattern(opened), self.attempt, self.log)
+        if self._logs is None:
+            self._logs = find_logs(opened, self._pattern(opened), self.log)
+        return LoadLog(opened, self._logs, self.attempt)
 
     @contextmanager
     def _described(self, outcome: str = "nothing was changed") -> Iterator[None]:
         """Say in every error which table and connection it is about; a driver's error becomes a `WorkflowError`."""
-        place = f"table {self.table!r} (connection {self.conn_id!r})"
+        place = f"loading into table {self.table!r} (connection {self.conn_id!r}); {outcome}"
         try:
             yield
         except RestartLoad:
             raise
         except Exception as error:
-            said = re.sub(r"\s+", " ", str(error)).strip()
+            said = str(error).strip()
             if isinstance(error, WorkflowError):
-                raise type(error)(f"{place}: {said}; {outcome}") from error
-            raise WorkflowError(f"{place}: {type(error).__name__}: {said}; {outcome}") from error
+                raise _told(error, f"{said}\n  while: {place}") from error
+            said = re.sub(r"\s+", " ", said)
+            raise WorkflowError(f"{type(error).__name__}: {said}\n  while: {place}") from error
+
+
+def _told(error: WorkflowError, text: str) -> WorkflowError:
+    told = copy(error)
+    told.args = (text,)
+    return told
+
+
+def counted_part(part: Part, places: Places) -> Part:
+    """Count the rows of an output while they are read, for the errors of what comes later."""
+
+    def read(wanted: Wanted) -> Iterator[Raw]:
+        for raw in part.read(wanted):
+            places.add(part.where, raw.batch.num_rows)
+            yield raw
+
+    return Part(read, part.where)
 
 
 _ATTEMPTS = 3  # at types that the first rows suggest; then everything is read before anything is written
@@ -170,9 +261,8 @@ class Streams:
         groups: Mapping[str, Sequence[ResolvedOutput]],
         columns: Columns,
         types: Mapping[str, Any] | None,
-        texts: Mapping[str, Container[str]],
     ) -> None:
-        self._groups, self._texts = groups, texts
+        self._groups = groups
         self._chosen = chosen_columns(columns)
         sources = {target: source for source, target in (self._chosen or {}).items()}
         self._types = {
@@ -187,21 +277,29 @@ class Streams:
         may_stream = all(is_csv(group) or is_paged(group) for group in self._groups.values())
         return self._attempts > 0 and dialect_of(hook).copies and may_stream
 
+    @property
+    def names(self) -> list[str]:
+        """The tables, as the user names them."""
+        return list(self._groups)
+
     @contextmanager
-    def opened(self) -> Iterator[dict[str, Rows]]:
-        """Open all sources, and look at their first rows. Raises `RestartLoad`."""
+    def opened(self, texts: Mapping[str, Container[str]]) -> Iterator[dict[str, Rows]]:
+        """Open all sources, and look at their first rows. Raises `RestartLoad`.
+
+        ``texts`` are, by table, the columns that are read as the source spells them.
+        """
         with ExitStack() as opened:
             rows: dict[str, Rows] = {}
             for name, group in self._groups.items():
-                made = self._made(name, group)
+                made = self._made(name, group, texts[name])
                 opened.callback(made.close)
                 rows[name] = made
             yield rows
 
-    def _made(self, name: str, group: Sequence[ResolvedOutput]) -> CsvRows | PagedRows:
+    def _made(self, name: str, group: Sequence[ResolvedOutput], texts: Container[str]) -> CsvRows | PagedRows:
         if is_csv(group):  # a table that is there reads the fields by itself
             return CsvRows(group, self._chosen, self._types, self._seen[name])
-        return PagedRows(group, self._chosen, self._types, self._seen[name], self._texts[name])
+        return PagedRows(group, self._chosen, self._types, self._seen[name], texts)
 
     def learn(self, restart: RestartLoad) -> None:
         """Let the next attempt know why this one failed."""

@@ -1,24 +1,28 @@
-"""What ``if_exists`` means: five ways to bring rows into a table."""
+"""What ``if_exists`` means: the ways to bring rows into a table."""
 # ruff: noqa: S608 (names are quoted; ``where`` is SQL of the DAG's author)
-# ruff: noqa: S608 (names are quoted)
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.transfers.progress import Progress
+from airflow_workflow_provider.transfers.sql.catalog import Target
+from airflow_workflow_provider.transfers.sql.columns import TargetColumn
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog
 from airflow_workflow_provider.transfers.sql.names import TableName, check_length, own_names
 from airflow_workflow_provider.transfers.sql.rows import Rows
 from airflow_workflow_provider.transfers.sql.session import SqlSession, same_type
 from airflow_workflow_provider.transfers.sql.types import sql_type
 
-KEEPING = ("append", "upsert", "replace_where")  # ways that write into a table that is there, whatever its types
-_TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+# Ways that write into a table that is there, whatever its types.
+KEEPING = ("append", "upsert", "replace_where", "truncate")
+_QUOTED_TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_NEW, _MISSING = ("fail", "add", "ignore"), ("null", "fail")
 
 
 @dataclass(frozen=True)
@@ -28,21 +32,36 @@ class Mode:
     if_exists: str
     key_columns: tuple[str, ...] = ()
     where: str = ""
+    on_new_column: str = "fail"
+    on_missing_column: str = "null"
 
     @classmethod
-    def of(cls, if_exists: Any, key_columns: Any, where: Any) -> Mode:
+    def of(
+        cls,
+        if_exists: Any,
+        key_columns: Any,
+        where: Any,
+        on_new_column: Any = "fail",
+        on_missing_column: Any = "null",
+    ) -> Mode:
         """Check what the operator was given. Raises `InvalidArgument`, which names the argument."""
-        if if_exists not in WAYS:
-            raise InvalidArgument(f"if_exists: expected one of {', '.join(map(repr, WAYS))}, not {if_exists!r}")
+        _check_choice("if_exists", if_exists, tuple(WAYS))
+        _check_choice("on_new_column", on_new_column, _NEW)
+        _check_choice("on_missing_column", on_missing_column, _MISSING)
         keys = [key_columns] if isinstance(key_columns, str) else list(key_columns or ())
         if if_exists == "upsert" and not (keys and all(isinstance(key, str) and key for key in keys)):
             raise InvalidArgument("key_columns: if_exists='upsert' needs the columns that make a row unique")
         condition = where.strip() if isinstance(where, str) else ""
         if if_exists == "replace_where" and not condition:
             raise InvalidArgument("where: if_exists='replace_where' needs the condition of the rows to replace")
-        if ";" in _TEXT.sub("", condition):
+        if ";" in _QUOTED_TEXT.sub("", condition):
             raise InvalidArgument("where: holds a semicolon; expected one condition")
-        return cls(if_exists, tuple(keys), condition)
+        return cls(if_exists, tuple(keys), condition, on_new_column, on_missing_column)
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InvalidArgument(f"{name}: expected one of {', '.join(map(repr, choices))}, not {value!r}")
 
 
 @dataclass
@@ -51,11 +70,12 @@ class Load:
 
     session: SqlSession
     load_log: LoadLog
-    target: TableName
+    target: Target
     rows: Rows
     mode: Mode
     progress: Progress
     staging_name: str
+    log: logging.Logger | Any
 
     def __post_init__(self) -> None:
         self.made = False
@@ -68,13 +88,33 @@ class Load:
             for field in self.rows.schema
         }
 
-    def insert(self, table: TableName, names: Sequence[str]) -> None:
-        """Insert all rows; names are the table's own, in the order of ours."""
+    def insert(self, table: TableName, columns: Mapping[str, TargetColumn]) -> None:
+        """Insert all rows into a table; ``columns`` gives its column for each of ours."""
         typed = self.made or self.mode.if_exists == "replace"
-        self.rows.into(self.session, table, names, self.progress, typed=typed)
+        self.rows.into(self.session, table, columns, self.progress, typed=typed)
 
-    def create(self, table: TableName) -> None:
-        """Create a table for the rows, with the key columns as its primary key."""
+    def insert_all(self, columns: Mapping[str, TargetColumn]) -> None:
+        """Insert all rows into the target, through a staging table where COPY would not do what INSERT does."""
+        if self.made or self.target.takes_copy or not self.session.can_copy or not columns:
+            self.insert(self.target.name, columns)
+            return
+        names = [column.name for column in columns.values()]
+        staging = self.session.stage(self.target, names, self.staging_name)
+        before = self.progress.rows
+        self.insert(staging, columns)
+        self.check_counted(self.session.insert_from(self.target, staging, names), self.progress.rows - before)
+        self.session.unstage(staging)
+
+    def check_counted(self, counted: int, expected: int) -> None:
+        """Refuse where the table has taken fewer rows than it was given."""
+        if counted not in (-1, expected):
+            raise WorkflowError(
+                f"the table took {counted} of {expected} rows; a trigger, a rule or a conflict clause of the table "
+                "leaves rows out"
+            )
+
+    def create(self, table: TableName) -> dict[str, TargetColumn]:
+        """Create a table for the rows, with the key columns as its primary key; give its columns."""
         self.made = True
         if not self.types:
             raise OutputUnavailable("there are neither columns nor rows, so nothing tells what the table looks like")
@@ -85,86 +125,162 @@ class Load:
             self.session.created.append(table)
         described = ", ".join(columns + primary)
         self.session.run(f"CREATE TABLE {table.sql} ({described}){self.session.dialect.table_options}")
+        found = self.session.look(table).columns or {}
+        return {name: found.get(name, TargetColumn(name)) for name in self.types}
 
-    def ready(self, existing: Mapping[str, str] | None) -> list[str]:
+    def ready(self) -> dict[str, TargetColumn]:
         """Make the target if it is not there; give its columns for ours."""
-        if existing is not None:
-            return self.matched(existing)
-        self.create(self.target)
-        return list(self.types)
+        return self.matched() if self.target.is_there else self.create(self.target.name)
 
-    def matched(self, existing: Mapping[str, str]) -> list[str]:
+    def matched(self) -> dict[str, TargetColumn]:
         """Give the target's columns for ours: of the same name, else the only one that differs in case alone."""
+        existing = self.target.columns or {}
         found = {name: own_names(name, existing) for name in self.types}
-        missing = [name for name, names in found.items() if len(names) != 1]
-        if missing:
-            raise InvalidArgument(
-                f"the table lacks {', '.join(map(repr, missing))}; it has {', '.join(map(repr, existing))}"
-            )
+        unknown = [name for name, names in found.items() if len(names) != 1]
+        added = self._unknown(unknown)
         owners: dict[str, str] = {}
-        for name, (own,) in found.items():
-            if (other := owners.setdefault(own, name)) != name:
+        for name, names in found.items():
+            if len(names) == 1 and (other := owners.setdefault(names[0], name)) != name:
                 raise InvalidArgument(
-                    f"the columns {other!r} and {name!r} would both go into {own!r}; choose one with columns={{…}}"
+                    f"the columns {other!r} and {name!r} would both go into {names[0]!r}; choose one with columns={{…}}"
                 )
-        return list(owners)
+        if self.mode.on_missing_column == "fail" and (left := [name for name in existing if name not in owners]):
+            raise InvalidArgument(
+                f"on_missing_column: the output lacks {', '.join(map(repr, left))}, which the table has; "
+                "on_missing_column='null' leaves them to their defaults"
+            )
+        columns = {name: existing[own] for own, name in owners.items()}
+        for name, column in columns.items():
+            if column.special == "generated":
+                raise InvalidArgument(
+                    f"the database computes the table's column {column.name!r}; leave {name!r} out with columns=[…]"
+                )
+        return {name: columns.get(name) or added[name] for name in self.types if name in columns or name in added}
+
+    def _unknown(self, names: Sequence[str]) -> dict[str, TargetColumn]:
+        """Do with columns that the table lacks what ``on_new_column`` says; give those that were added."""
+        if not names:
+            return {}
+        listed = ", ".join(map(repr, names))
+        if self.mode.on_new_column == "ignore":
+            self.log.info("on_new_column='ignore': the table lacks %s, which are left out", listed)
+            return {}
+        if self.mode.on_new_column == "fail":
+            known = ", ".join(map(repr, self.target.columns or {}))
+            raise InvalidArgument(
+                f"the table lacks {listed}; it has {known}. Use on_new_column='add' or 'ignore', or choose with columns"
+            )
+        for name in names:
+            self.session.run(
+                f"ALTER TABLE {self.target.name.sql} ADD COLUMN {self.session.quoted(name)} {self.types[name]}"
+            )
+        self.log.info("on_new_column='add': added %s to the table", listed)
+        found = self.session.look(self.target.name).columns or {}
+        return {name: found.get(name, TargetColumn(name)) for name in names}
+
+    def empty(self) -> None:
+        """Delete the rows that the mode replaces, and nothing but these."""
+        target, where = self.target, self.mode.where
+        reached = target.cascades
+        if reached or (where and target.cascades_within):
+            raise InvalidArgument(
+                f"deleting rows would also change {', '.join(reached) or 'other rows of the table'}, whose foreign key "
+                "has ON DELETE CASCADE, SET NULL or SET DEFAULT. Use if_exists='upsert', or change the foreign key"
+            )
+        if target.triggers:
+            self.log.info("Statements on this table run its triggers and rules: %s", ", ".join(target.triggers))
+        if self.mode.if_exists == "truncate" and not target.keeps_from_truncate and self.session.can_copy:
+            self.session.run(f"TRUNCATE {'ONLY ' if target.alone else ''}{target.name.sql}")
+            return
+        self.session.run(f"DELETE FROM {target.rows_sql}" + (f" WHERE {where}" if where else ""))
+        if target.triggers:
+            left = self.session.rows(f"SELECT COUNT(*) FROM {target.rows_sql}" + (f" WHERE {where}" if where else ""))[
+                0
+            ][0]
+            if left:
+                raise WorkflowError(
+                    f"{left} rows are still in the table after DELETE: its triggers or rules keep them "
+                    f"({', '.join(target.triggers)})"
+                )
 
 
 Steps = Generator[None]
 
 
-def _fail(load: Load, existing: Mapping[str, str] | None) -> Steps:
-    check_absent(load.session, load.load_log, load.target, existing)
-    if existing is not None:
-        load.session.run(f"DROP TABLE {load.target.sql}")
+def _fail(load: Load) -> Steps:
+    check_absent(load.session, load.load_log, load.target)
+    if load.target.is_there:
+        load.session.run(f"DROP TABLE {load.target.name.sql}")
     if not load.session.dialect.ddl_in_transaction:
         load.load_log.claim()
-    load.create(load.target)
+    columns = load.create(load.target.name)
     yield
-    load.insert(load.target, list(load.types))
+    load.insert(load.target.name, columns)
 
 
-def check_absent(session: SqlSession, load_log: LoadLog, target: TableName, existing: Mapping[str, str] | None) -> None:
+def check_absent(session: SqlSession, load_log: LoadLog, target: Target) -> None:
     """Refuse a table that is there, but for an empty one that a try made which was killed before it filled it."""
-    if existing is None or (load_log.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.sql}")[0][0]):
+    if not target.is_there:
         return
-    raise InvalidArgument(f"if_exists='fail': the table {target.sql} exists already")
+    if load_log.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.name.sql}")[0][0]:
+        return
+    raise InvalidArgument(f"if_exists='fail': the table {target.name.sql} exists already")
 
 
-def _append(load: Load, existing: Mapping[str, str] | None) -> Steps:
-    names = load.ready(existing)
+def _append(load: Load) -> Steps:
+    columns = load.ready()
     yield
-    load.insert(load.target, names)
+    load.insert_all(columns)
 
 
-def _replace(load: Load, existing: Mapping[str, str] | None) -> Steps:
-    """Empty a table of the same shape, which keeps its grants and indexes; make one of another shape anew."""
-    if existing is None or _same_shape(load, existing):
-        names = load.ready(existing)
+def _replace(load: Load) -> Steps:
+    """Empty a table of the same shape, which keeps all that belongs to it; make one of another shape anew."""
+    if not load.target.is_there or _same_shape(load):
+        columns = load.ready()
         yield
-        if existing is not None:
-            load.session.run(f"DELETE FROM {load.target.sql}")
-        load.insert(load.target, names)
-    elif load.session.dialect.ddl_in_transaction:
+        if load.target.is_there:
+            load.empty()
+        load.insert_all(columns)
+        return
+    _check_nothing_lost(load)
+    if load.session.dialect.ddl_in_transaction:
         yield from _rename(load)
     else:
-        yield from _swap(load, existing)
+        yield from _swap(load)
+
+
+def _check_nothing_lost(load: Load) -> None:
+    target = load.target
+    if target.lost:
+        raise InvalidArgument(
+            "if_exists='replace': the output has other columns or types than the table, and a table that is made for "
+            f"them would lose {'; '.join(target.lost)}. Use if_exists='truncate' to keep the table as it is, or drop it"
+        )
+    if target.indexes:
+        load.log.warning(
+            "if_exists='replace': the output has other columns or types, so the table is made for them, without its "
+            "indexes and keys: %s",
+            ", ".join(target.indexes),
+        )
 
 
 def _rename(load: Load) -> Steps:
     """Fill a new table beside the old one, which can be read until it is dropped at the end."""
-    fresh = load.target.beside(load.staging_name)
-    load.create(fresh)
+    fresh = load.target.name.beside(load.staging_name)
+    columns = load.create(fresh)
     yield
-    load.insert(fresh, list(load.types))
+    load.insert(fresh, columns)
+    for statement in load.target.restored:
+        load.session.run(statement.format(t=fresh.sql))
     yield
-    load.session.run(f"DROP TABLE {load.target.sql}")
-    load.session.run(f"ALTER TABLE {fresh.sql} RENAME TO {load.session.quoted(load.target.table)}")
+    load.session.run(f"DROP TABLE {load.target.name.sql}")
+    load.session.run(f"ALTER TABLE {fresh.sql} RENAME TO {load.session.quoted(load.target.name.table)}")
 
 
-def _same_shape(load: Load, existing: Mapping[str, str]) -> bool:
+def _same_shape(load: Load) -> bool:
     if not load.types:
         return True
+    existing = load.target.declared
     own = [own_names(name, existing) for name in load.types]
     if sorted(own) != sorted([name] for name in existing):
         return False
@@ -172,97 +288,120 @@ def _same_shape(load: Load, existing: Mapping[str, str]) -> bool:
     return all(not known or same_type(known, kind) for known, kind in kinds)
 
 
-def _swap(load: Load, existing: Mapping[str, str]) -> Steps:
+def _swap(load: Load) -> Steps:
     """Fill a new table and put it in the place of the old one, where CREATE and DROP commit."""
     swap = load.session.dialect.swap
     if swap is None:
-        load.ready(existing)
+        load.ready()
         raise InvalidArgument("the table has other columns, and this database cannot swap tables; drop it first")
-    fresh, away = load.target.beside(load.staging_name), load.target.beside(load.staging_name + "_old")
+    name = load.target.name
+    fresh, away = name.beside(load.staging_name), name.beside(load.staging_name + "_old")
     for leftover in (fresh, away):
         load.session.run(f"DROP TABLE IF EXISTS {leftover.sql}")
-    load.create(fresh)
+    columns = load.create(fresh)
     yield
-    load.insert(fresh, list(load.types))
+    load.insert(fresh, columns)
     yield
-    load.session.run(swap.format(old=load.target.sql, new=fresh.sql, away=away.sql))
+    load.session.run(swap.format(old=name.sql, new=fresh.sql, away=away.sql))
     load.session.created.remove(fresh)
     load.session.run(f"DROP TABLE {away.sql}")
 
 
-def _replace_where(load: Load, existing: Mapping[str, str] | None) -> Steps:
-    names = load.ready(existing)
+def _truncate(load: Load) -> Steps:
+    """Empty the table that is there, whatever its types, and fill it; all that belongs to it stays."""
+    columns = load.ready()
     yield
-    if existing is not None:
-        load.session.run(f"DELETE FROM {load.target.sql} WHERE {load.mode.where}")
-    load.insert(load.target, names)
+    if load.target.is_there:
+        load.empty()
+    load.insert_all(columns)
 
 
-def _upsert(load: Load, existing: Mapping[str, str] | None) -> Steps:
+def _replace_where(load: Load) -> Steps:
+    columns = load.ready()
+    yield
+    if load.target.is_there:
+        load.empty()
+    load.insert_all(columns)
+
+
+def _upsert(load: Load) -> Steps:
     """Merge through a staging table, so that it needs no unique index and leaves other columns alone."""
     unknown = [key for key in load.mode.key_columns if key not in load.types]
     if unknown and load.types:
         raise InvalidArgument(f"key_columns: there is no column {unknown[0]!r}; there are {', '.join(load.types)}")
-    names = load.ready(existing)
-    if names:
-        yield from merge(load.session, load.target, names, _keys(load, names), load.staging_name, load.insert)
-
-
-def _keys(load: Load, names: Sequence[str]) -> list[str]:
-    own = dict(zip(load.types, names, strict=True))
-    return [own[key] for key in load.mode.key_columns]
+    columns = load.ready()
+    if columns:
+        yield from _merge(load, columns)
 
 
 # Each way goes in three steps, so that where CREATE commits, no table is made after another one was written to:
 # make and check tables, write rows, put tables in place.
-WAYS: Mapping[str, Callable[[Load, Mapping[str, str] | None], Steps]] = {
+WAYS: Mapping[str, Callable[[Load], Steps]] = {
     "fail": _fail,
     "append": _append,
     "replace": _replace,
+    "truncate": _truncate,
     "upsert": _upsert,
     "replace_where": _replace_where,
 }
 
 
-def merge(
-    session: SqlSession,
-    target: TableName,
-    names: Sequence[str],
-    keys: Sequence[str],
-    staging_name: str,
-    insert: Callable[[TableName, Sequence[str]], None],
-) -> Generator[None]:
-    """Bring rows into the columns ``names`` of the target, in the three steps of a load."""
-    staging = _staging(session, target, names, staging_name)
+# --------------------------------------------------------------------------------------------------------- upsert
+
+
+def _merge(load: Load, columns: Mapping[str, TargetColumn]) -> Generator[None]:
+    """Update rows whose key the target has, and insert the others, in the three steps of a load.
+
+    The staging table refuses a key that comes twice or is null before the target is touched.
+    """
+    session, target = load.session, load.target
+    names = [column.name for column in columns.values()]
+    keys = [columns[key] for key in load.mode.key_columns if key in columns]
+    key_names = [key.name for key in keys]
+    staging = session.stage(target, names, load.staging_name, keys)
     yield
-    insert(staging, names)
-    _check_keys(session, staging, keys)
-    on = " AND ".join(f"t.{session.quoted(key)} = s.{session.quoted(key)}" for key in keys)
-    others = [name for name in names if name not in keys]
+    before = load.progress.rows
+    load.insert(staging, columns)
+    expected = load.progress.rows - before
+    session.index(staging, keys)
+    _check_keys(session, staging, key_names)
+    on = " AND ".join(f"t.{session.quoted(key)} = s.{session.quoted(key)}" for key in key_names)
+    _check_equal_keys(session, target, staging, keys, on)
+    matched = session.match(target, staging, keys, f"{load.staging_name}_matched", on)
+    others = [name for name in names if name not in key_names]
+    for column in columns.values():
+        if column.special == "identity" and column.name in others:
+            raise InvalidArgument(
+                f"the table's column {column.name!r} is an identity column, which an upsert cannot update; make it a "
+                "key, or leave it out with columns=[…]"
+            )
+    held = _matching(session, target, staging, matched, key_names)
     if others:
-        session.run(_update(session, target, staging, keys, others, on))
-    columns = ", ".join(map(session.quoted, names))
-    values = ", ".join(f"s.{session.quoted(name)}" for name in names)
-    session.run(
-        f"INSERT INTO {target.sql} ({columns}) SELECT {values} FROM {staging.sql} s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {target.sql} t WHERE {on})"
+        session.run(_update(session, target, staging, key_names, others, on))
+    source, condition = (matched, on.replace("t.", "m.")) if matched else (None, on)
+    within = f"{source.sql} m" if source else f"{target.rows_sql} t"
+    counted = session.insert_from(
+        target, staging, names, f" WHERE NOT EXISTS (SELECT 1 FROM {within} WHERE {condition})"
     )
+    if counted >= 0 and held >= 0:
+        load.check_counted(counted + held, expected)
     yield
-    if not session.dialect.temporary:
-        session.created.remove(staging)
-    session.run(f"{session.dialect.drop_temporary} {staging.sql}")
+    for table in (staging, matched):
+        if table is not None:
+            session.unstage(table)
 
 
-def _staging(session: SqlSession, target: TableName, names: Sequence[str], name: str) -> TableName:
-    """Make an empty table with the target's own columns."""
-    dialect = session.dialect
-    staging = TableName((name,), dialect) if dialect.temporary else target.beside(name)
-    columns = ", ".join(map(session.quoted, names))
-    create = dialect.temporary or "CREATE TABLE"
-    session.run(f"{create} {staging.sql} AS SELECT {columns} FROM {target.sql} WHERE 1 = 0")
-    if not dialect.temporary:
-        session.created.append(staging)
-    return staging
+def _matching(
+    session: SqlSession, target: Target, staging: TableName, matched: TableName | None, keys: Sequence[str]
+) -> int:
+    """Count the rows of the staging table whose key the target has, where the count is used."""
+    if not target.triggers and target.takes_copy:
+        return -1
+    on = " AND ".join(f"t.{session.quoted(key)} = s.{session.quoted(key)}" for key in keys)
+    where = f"{matched.sql} t" if matched else f"{target.rows_sql} t"
+    return int(
+        session.rows(f"SELECT COUNT(*) FROM {staging.sql} s WHERE EXISTS (SELECT 1 FROM {where} WHERE {on})")[0][0]
+    )
 
 
 def _check_keys(session: SqlSession, staging: TableName, keys: Sequence[str]) -> None:
@@ -280,17 +419,48 @@ def _check_keys(session: SqlSession, staging: TableName, keys: Sequence[str]) ->
         )
 
 
+def _check_equal_keys(
+    session: SqlSession, target: Target, staging: TableName, keys: Sequence[TargetColumn], on: str
+) -> None:
+    """Refuse a key that the table's collation takes for another text: the row would keep the other one's key."""
+    compared = [
+        session.dialect.differs.format(t=f"t.{session.quoted(key.name)}", s=f"s.{session.quoted(key.name)}")
+        for key in keys
+        if session.dialect.differs and key.type.is_text
+        # Everywhere else PostgreSQL's texts are the same only if their bytes are.
+        if not session.dialect.copies or "citext" in key.declared
+    ]
+    if not compared:
+        return
+    listed = ", ".join(
+        f"s.{session.quoted(key.name)}, t.{session.quoted(key.name)}" for key in keys if key.type.is_text
+    )
+    found = session.rows(
+        f"SELECT {listed} FROM {target.rows_sql} {session.dialect.alias}t JOIN {staging.sql} {session.dialect.alias}s "
+        f"ON {on} WHERE {' OR '.join(compared)} LIMIT 1"
+    )
+    if found:
+        ours, theirs = found[0][:2]
+        raise OutputUnavailable(
+            f"key_columns: the key {ours!r} is the same as {theirs!r} of the table in the column's collation, but is "
+            "another text; give the key column a binary collation"
+        )
+
+
 def _update(
-    session: SqlSession, target: TableName, staging: TableName, keys: Sequence[str], others: Sequence[str], on: str
+    session: SqlSession, target: Target, staging: TableName, keys: Sequence[str], others: Sequence[str], on: str
 ) -> str:
-    full = " AND ".join(f"{staging.sql}.{session.quoted(key)} = {target.sql}.{session.quoted(key)}" for key in keys)
+    name = target.name.sql
+    full = " AND ".join(f"{staging.sql}.{session.quoted(key)} = {name}.{session.quoted(key)}" for key in keys)
     own = "t." if session.dialect.swap else ""
-    correlated = [f"{name} = (SELECT {name} FROM {staging.sql} WHERE {full})" for name in map(session.quoted, others)]
+    correlated = [
+        f"{other} = (SELECT {other} FROM {staging.sql} WHERE {full})" for other in map(session.quoted, others)
+    ]
     return session.dialect.update.format(
-        t=target.sql,
+        t=target.rows_sql,
         s=staging.sql,
         on=on,
         on_full=full,
-        set=", ".join(f"{own}{session.quoted(name)} = s.{session.quoted(name)}" for name in others),
+        set=", ".join(f"{own}{session.quoted(other)} = s.{session.quoted(other)}" for other in others),
         correlated=", ".join(correlated),
     )

@@ -84,10 +84,10 @@ def check_length(name: str, dialect: SqlDialect, what: str, hint: str = "") -> N
     """Refuse a name that the database would cut off without a word."""
     if "\0" in name:
         raise InvalidArgument(f"{what}: the name {name!r} holds a zero byte")
-    if dialect.longest_name is not None and len(name.encode()) > dialect.longest_name:
-        raise InvalidArgument(
-            f"{what}: the name {name!r} has more than the {dialect.longest_name} bytes that {dialect.name} allows{hint}"
-        )
+    size = len(name.encode() if dialect.name_unit == "bytes" else name)
+    if dialect.longest_name is not None and size > dialect.longest_name:
+        allowed = f"{dialect.longest_name} {dialect.name_unit}"
+        raise InvalidArgument(f"{what}: the name {name!r} has more than the {allowed} that {dialect.name} allows{hint}")
 
 
 def _unquoted(part: str) -> str:

@@ -19,6 +19,7 @@ from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
 from airflow_workflow_provider.transfers.sql.copying import copy_text, placed
 from airflow_workflow_provider.transfers.sql.names import TableName
 from airflow_workflow_provider.transfers.sql.session import SqlSession
@@ -34,9 +35,15 @@ class Rows(Protocol):
         """The columns, named as the table has them or will have them."""
 
     def into(
-        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+        self,
+        session: SqlSession,
+        table: TableName,
+        columns: Mapping[str, TargetColumn],
+        progress: Progress,
+        *,
+        typed: bool,
     ) -> None:
-        """Write all rows into these columns, in the schema's order.
+        """Write all rows into these columns of a table; columns that are not among them are left out.
 
         ``typed`` says that the table was made for the schema, so that its types must hold for all rows. May raise
         `RestartLoad`; then nothing is to stay.
@@ -44,7 +51,7 @@ class Rows(Protocol):
 
 
 class RestartLoad(Exception):
-    """Rows that were written while they came are not what the first ones promised; begin anew.
+    """Rows that were written while they came are not what the first ones promised: the load starts again.
 
     ``is_learnt`` says that the next attempt knows better; otherwise only reading to the end first can help.
     """
@@ -54,11 +61,32 @@ class RestartLoad(Exception):
         self.is_learnt = is_learnt
 
 
+class Places:
+    """Which row of a load is which row of which output."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, int]] = []
+
+    def add(self, where: str, rows: int) -> None:
+        """Count rows of an output; ``where`` names it in errors."""
+        if self._parts and self._parts[-1][0] == where:
+            rows += self._parts.pop()[1]
+        self._parts.append((where, rows))
+
+    def find(self, row: int) -> tuple[str, int]:
+        """Give the output of a row, and its number there; both from 1."""
+        for where, rows in self._parts:
+            if row <= rows:
+                return where, row
+            row -= rows
+        return "", row
+
+
 class ArrowRows:
     """Rows as Arrow record batches of certain types."""
 
-    def __init__(self, reader: pa.RecordBatchReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: pa.RecordBatchReader, places: Places | None = None) -> None:
+        self._reader, self._places = reader, places or Places()
 
     @property
     def schema(self) -> pa.Schema:
@@ -66,39 +94,78 @@ class ArrowRows:
         return self._reader.schema
 
     def into(
-        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+        self,
+        session: SqlSession,
+        table: TableName,
+        columns: Mapping[str, TargetColumn],
+        progress: Progress,
+        *,
+        typed: bool,
     ) -> None:
         """Write all rows."""
+        fitting = session.fitting(list(columns.values()))
+        names = [column.name for column in columns.values()]
         if session.can_copy and names:
-            self._copy(session, table, names, progress)
+            self._copy(session, table, columns, fitting, progress)
             return
         for batch in self._reader:
             if not batch.num_rows:
                 continue
             first = progress.rows + 1
+            fitted = self._fitted(batch, columns, fitting, progress)
             try:
-                session.insert(table, names, batch)
+                counted = session.insert(table, names, fitted)
             except WorkflowError:
                 raise
             except Exception as error:
                 raise WorkflowError(f"rows {first} to {first + batch.num_rows - 1} were refused: {error}") from error
+            if counted not in (-1, batch.num_rows):
+                raise WorkflowError(
+                    f"the table took {counted} of the rows {first} to {first + batch.num_rows - 1}; a trigger or a "
+                    "conflict clause of the table leaves rows out"
+                )
             progress.add(batch.num_rows, batch.nbytes)
 
-    def _copy(self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress) -> None:
+    def _fitted(
+        self, batch: pa.RecordBatch, columns: Mapping[str, TargetColumn], fitting: Fitting, progress: Progress
+    ) -> pa.RecordBatch:
+        return fitting.fit(batch.select(list(columns)), lambda row: self._places.find(progress.rows + row))
+
+    def _copy(
+        self,
+        session: SqlSession,
+        table: TableName,
+        columns: Mapping[str, TargetColumn],
+        fitting: Fitting,
+        progress: Progress,
+    ) -> None:
+        before = progress.rows
         try:
             # The next lines are spelled while the server takes the last ones.
-            with closing(prefetch(self._lines(session, progress), _PREFETCHED)) as lines:
-                session.copy(table, names, "FORMAT text, ENCODING 'UTF8'", lines)
+            with closing(prefetch(self._lines(session, columns, fitting, progress), _PREFETCHED)) as lines:
+                names = [column.name for column in columns.values()]
+                counted = session.copy(table, names, "FORMAT text, ENCODING 'UTF8'", lines)
         except (WorkflowError, RestartLoad):
             raise
         except Exception as error:
             raise placed(error, "row", 1) or error from error
+        check_copied(counted, progress.rows - before)
 
-    def _lines(self, session: SqlSession, progress: Progress) -> Iterator[Any]:
+    def _lines(
+        self, session: SqlSession, columns: Mapping[str, TargetColumn], fitting: Fitting, progress: Progress
+    ) -> Iterator[Any]:
         for batch in self._reader:
-            yield from copy_text(batch, session.dialect)
+            yield from copy_text(self._fitted(batch, columns, fitting, progress), session.dialect)
             progress.add(batch.num_rows, batch.nbytes)
             del batch  # it must not stay while the next one is made
+
+
+def check_copied(counted: int, expected: int) -> None:
+    """Refuse where COPY has put fewer rows into the table than it was given."""
+    if counted != expected:
+        raise WorkflowError(
+            f"the table took {counted} of {expected} rows; a trigger or a rule of the table leaves rows out"
+        )
 
 
 _Page = tuple[str, int, Raw]  # how errors name the output, the number of the first row, the rows
@@ -144,13 +211,20 @@ class PagedRows:
         self._pages.close()
 
     def into(
-        self, session: SqlSession, table: TableName, names: Sequence[str], progress: Progress, *, typed: bool
+        self,
+        session: SqlSession,
+        table: TableName,
+        columns: Mapping[str, TargetColumn],
+        progress: Progress,
+        *,
+        typed: bool,
     ) -> None:
         """Write page after page."""
         if not session.can_copy:
             raise RestartLoad("the database has no COPY … FROM STDIN")
-        reader = pa.RecordBatchReader.from_batches(self.schema, self._batches(self.schema))
-        ArrowRows(reader).into(session, table, names, progress, typed=typed)
+        places = Places()
+        reader = pa.RecordBatchReader.from_batches(self.schema, self._batches(self.schema, places))
+        ArrowRows(reader, places).into(session, table, columns, progress, typed=typed)
 
     def _read(self) -> Generator[_Page]:
         for item in self._group:
@@ -161,10 +235,11 @@ class PagedRows:
                 first_row += raw.batch.num_rows
                 del raw  # it must not stay while the next one is made
 
-    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _batches(self, schema: pa.Schema, places: Places) -> Iterator[pa.RecordBatch]:
         for where, first_row, raw in chain([self._first] if self._first else [], self._pages):
             self._first = None
             self._check(raw)
+            places.add(where, raw.batch.num_rows)
             yield self._fitted(raw.batch, schema, where, first_row)
             del raw
 

@@ -4,20 +4,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
-from airflow_workflow_provider.exceptions import InvalidConnection
+from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
+from airflow_workflow_provider.transfers.sql.catalog import Target, catalog_of
+from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
 from airflow_workflow_provider.transfers.sql.copying import can_copy, copy
 from airflow_workflow_provider.transfers.sql.dialects import MARK, SqlDialect, dialect_of
-from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, quoted
+from airflow_workflow_provider.transfers.sql.names import TableName, quoted
 from airflow_workflow_provider.transfers.sql.types import python_rows
 
 ROWS = 5_000  # that are sent at a time
+LOCK_TIMEOUT = 600.0  # seconds
+_PAUSE = 0.2  # seconds between two tries at a file that another process has locked
+# What a MySQL session keeps of its own mode: the meaning of the author's SQL. All else is the same everywhere: what
+# does not fit is an error, empty text is no NULL, and 0 is no order to count on.
+_KEPT_MODES = {"ANSI_QUOTES", "PIPES_AS_CONCAT", "IGNORE_SPACE", "HIGH_NOT_PRECEDENCE", "NO_UNSIGNED_SUBTRACTION"}
+_PINNED_MODES = (
+    "STRICT_ALL_TABLES",
+    "STRICT_TRANS_TABLES",
+    "NO_ZERO_DATE",
+    "NO_ZERO_IN_DATE",
+    "ERROR_FOR_DIVISION_BY_ZERO",
+    "NO_ENGINE_SUBSTITUTION",
+    "NO_AUTO_VALUE_ON_ZERO",
+)
 
 
 class SqlSession:
@@ -26,32 +43,70 @@ class SqlSession:
     ``created`` are tables that this session made where making one commits; `undo` drops them.
     """
 
-    def __init__(self, hook: Any, connection: Any) -> None:
+    def __init__(
+        self, hook: Any, connection: Any, *, lock_timeout: float = LOCK_TIMEOUT, application: str = ""
+    ) -> None:
         self.dialect: SqlDialect = dialect_of(hook)
+        self.catalog = catalog_of(self.dialect.name)
+        self.lock_timeout, self._application = lock_timeout, application
         self._hook, self._connection = hook, connection
         self._cursor = connection if self.dialect.one_cursor else connection.cursor()
         self._placeholder = str(hook.placeholder)
+        self._unlocks: list[Callable[[], None]] = []
+        self._restores: list[tuple[str, list[Any]]] = []
         self.created: list[TableName] = []
         self.can_copy = self.dialect.copies and can_copy(connection, self._cursor)
         if hook.supports_autocommit:
             hook.set_autocommit(connection, False)
         if hasattr(connection, "set_character_set"):  # mysqlclient may speak Latin-1 otherwise
             connection.set_character_set("utf8mb4")
+        if self.dialect.name == "MySQL":
+            self._pin_modes()
+        if self.dialect.name == "SQLite":
+            self.run(f"PRAGMA busy_timeout = {round(lock_timeout * 1000)}")
         for statement in self.dialect.opening:
             self.run(statement)
+
+    def _pin_modes(self) -> None:
+        mode, zone, unique, foreign = self.rows(
+            "SELECT @@SESSION.sql_mode, @@SESSION.time_zone, @@SESSION.unique_checks, @@SESSION.foreign_key_checks"
+        )[0]
+        own = set(_text(mode).upper().split(","))
+        self.run(f"SET SESSION sql_mode = {MARK}", [",".join([*sorted(own & _KEPT_MODES), *_PINNED_MODES])])
+        self._restores = [
+            (f"SET SESSION sql_mode = {MARK}", [_text(mode)]),
+            (f"SET SESSION time_zone = {MARK}", [_text(zone)]),
+            (f"SET SESSION unique_checks = {MARK}", [unique]),
+            (f"SET SESSION foreign_key_checks = {MARK}", [foreign]),
+        ]
 
     def quoted(self, name: str) -> str:
         """Quote a column's name."""
         return quoted(name, self.dialect)
 
     def begin(self) -> None:
-        """Begin the transaction, where that does not happen by itself."""
+        """Begin the transaction, where that does not happen by itself, with settings that are the same everywhere."""
+        if self.dialect.pinned:
+            self._connection.rollback()  # the isolation level is set before anything is asked
+            for statement in self.dialect.pinned:
+                self.run(statement)
+            if self._application:
+                self.run(f"SELECT set_config('application_name', {MARK}, true)", [self._application[:63]])
         if self.dialect.begin:
-            self.run(self.dialect.begin)
+            try:
+                self.run(self.dialect.begin)
+            except Exception as error:
+                if "locked" in str(error) and self.dialect.name == "SQLite":
+                    raise WorkflowError(
+                        f"lock_timeout: another writer kept the SQLite file locked for {self.lock_timeout:g} seconds. "
+                        "Wait for it, or give lock_timeout more seconds"
+                    ) from error
+                raise
 
     def commit(self) -> None:
         """Make everything since `begin` stay."""
         self._connection.commit()
+        self._unlock()
 
     def undo(self) -> None:
         """Take everything since `begin` back."""
@@ -61,6 +116,18 @@ class SqlSession:
             with suppress(Exception):
                 self.run(f"DROP TABLE {table.sql}")
         self.created.clear()
+        self._unlock()
+
+    def close(self) -> None:
+        """Give the session its own settings back, and close it."""
+        with suppress(Exception):
+            self._connection.rollback()
+        self._unlock()
+        for statement, parameters in self._restores:
+            with suppress(Exception):
+                self.run(statement, parameters)
+        with suppress(Exception):
+            self._connection.close()
 
     def run(self, statement: str, parameters: Sequence[Any] | None = None) -> None:
         """Run one statement."""
@@ -69,39 +136,123 @@ class SqlSession:
         else:
             self._cursor.execute(self._marked(statement), tuple(parameters))
 
+    def count(self, statement: str) -> int:
+        """Run a statement that changes rows; give how many, or -1 where the driver does not count."""
+        self.run(statement)
+        if self.dialect.takes_arrow:
+            return int(self._cursor.fetchall()[0][0])
+        return int(getattr(self._cursor, "rowcount", -1))
+
     def rows(self, statement: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a query and give its rows."""
         self.run(statement, parameters)
         return [tuple(row.values() if isinstance(row, Mapping) else row) for row in self._cursor.fetchall()]
 
-    def columns(self, table: TableName) -> dict[str, str] | None:
-        """Give the columns of a table and their types in lower case, or None if there is no such table."""
-        if self.dialect.columns is None:
-            return self._columns_by_looking(table)
-        return {name: kind for name, kind, _ in self._described(table)} or None
+    def resolve(self, name: TableName) -> TableName:
+        """Give the full identity of a table: the schema that the search path leads to, and the catalog's spelling."""
+        return self.catalog.resolve(self, name)
 
-    def text_columns(self, table: TableName, chosen: Mapping[str, str] | None) -> TextColumns:
-        """Tell which columns of a table are text, by the names of the source; none where nothing tells their types."""
-        found = [] if self.dialect.columns is None else self._described(table)
-        return TextColumns([name for name, _, _ in found], [name for name, _, is_text in found if is_text], chosen)
+    def look(self, name: TableName) -> Target:
+        """Describe a table by its identity."""
+        if self.dialect.name in _KNOWN:
+            return self.catalog.look(self, name)
+        return Target(name, self._columns_by_looking(name))
 
-    def _described(self, table: TableName) -> list[tuple[str, str, bool]]:
+    def lock(self, names: Iterable[TableName]) -> None:
+        """Wait until no other load of these tables is under way, in the same order for every load."""
+        for name in sorted(names, key=lambda name: name.parts):
+            self._unlocks.append(self.catalog.lock(self, name, self.lock_timeout))
+
+    def _unlock(self) -> None:
+        for unlock in self._unlocks:
+            with suppress(Exception):  # a lost connection holds no lock
+                unlock()
+        self._unlocks.clear()
+
+    def fitting(self, columns: Sequence[TargetColumn]) -> Fitting:
+        """Give what compares values with the columns of a table."""
         dialect = self.dialect
-        found = self.rows(str(dialect.columns), dialect.columns_of(table.schema, table.table, table.sql))
-        return [(str(name), _plain_type(_text(kind)), bool(is_text)) for name, kind, is_text in found]
+        return Fitting(columns, takes_text=dialect.takes_text, takes_nan=dialect.takes_nan, takes_inf=dialect.takes_inf)
 
-    def insert(self, table: TableName, names: Sequence[str], batch: pa.RecordBatch) -> None:
-        """Insert the rows of a batch into these columns."""
+    def insert(self, table: TableName, names: Sequence[str], batch: pa.RecordBatch) -> int:
+        """Insert the rows of a batch into these columns; give how many, or -1 where the driver does not count."""
         columns = ", ".join(map(self.quoted, names))
         if self.dialect.takes_arrow:
             self._connection.register("airflow_batch", pa.Table.from_batches([batch]))
-            self.run(f"INSERT INTO {table.sql} ({columns}) SELECT * FROM airflow_batch")
-            self._connection.unregister("airflow_batch")
-            return
+            try:
+                return self.count(f"INSERT INTO {table.sql} ({columns}) SELECT * FROM airflow_batch")
+            finally:
+                self._connection.unregister("airflow_batch")
         marks = ", ".join(MARK for _ in names)
         statement = self._marked(f"INSERT INTO {table.sql} ({columns}) VALUES ({marks})")
+        counted = 0
         for start in range(0, batch.num_rows, ROWS):
-            self._cursor.executemany(statement, list(python_rows(batch.slice(start, ROWS), self.dialect)))
+            rows = list(python_rows(batch.slice(start, ROWS), self.dialect))
+            self._cursor.executemany(statement, rows)
+            counts = getattr(self._cursor, "rowcount", -1) if self.dialect.counts_many else -1
+            counted = -1 if counts is None or counts < 0 or counted < 0 else counted + counts
+        return counted
+
+    def insert_from(self, target: Target, staging: TableName, names: Sequence[str], condition: str = "") -> int:
+        """Insert the rows of a staging table ``s``; give how many."""
+        columns = ", ".join(map(self.quoted, names))
+        values = ", ".join(f"s.{self.quoted(name)}" for name in names)
+        keeps = " OVERRIDING SYSTEM VALUE" if self._has_identity(target, names) else ""
+        return self.count(
+            f"INSERT INTO {target.name.sql} ({columns}){keeps} SELECT {values} FROM {staging.sql} s{condition}"
+        )
+
+    def _has_identity(self, target: Target, names: Sequence[str]) -> bool:
+        columns = target.columns or {}
+        return any(columns[name].special == "identity" for name in names if name in columns)
+
+    def stage(self, target: Target, names: Sequence[str], name: str, keys: Sequence[TargetColumn] = ()) -> TableName:
+        """Make an empty staging table with the target's own columns; `index` it when it is filled."""
+        columns = ", ".join(map(self.quoted, names))
+        return self._temporary(name, f"SELECT {columns} FROM {target.name.sql} WHERE 1 = 0", keys, beside=target.name)
+
+    def index(self, staging: TableName, keys: Sequence[TargetColumn]) -> None:
+        """Index the keys of a staging table where a join needs it."""
+        columns = ", ".join(self.quoted(key.name) for key in keys)
+        if self.dialect.indexes and self.dialect.name != "MySQL":  # where that commits, it has the index already
+            index = TableName(("temp", f"{staging.table}_keys"), self.dialect)
+            self.run(f"CREATE INDEX {index.sql} ON {self.quoted(staging.table)} ({columns})")
+        if self.can_copy:
+            self.run(f"ANALYZE {staging.sql}")
+
+    def match(
+        self, target: Target, staging: TableName, keys: Sequence[TargetColumn], name: str, on: str
+    ) -> TableName | None:
+        """Keep the keys that both tables have, where the database would look for each of them in the whole target."""
+        if not self.dialect.indexes:
+            return None
+        columns = ", ".join(f"s.{self.quoted(key.name)}" for key in keys)
+        matched = self._temporary(
+            name, f"SELECT DISTINCT {columns} FROM {target.name.sql} AS t JOIN {staging.sql} AS s ON {on}", keys
+        )
+        self.index(matched, keys)
+        return matched
+
+    def _temporary(
+        self, name: str, query: str, keys: Sequence[TargetColumn], *, beside: TableName | None = None
+    ) -> TableName:
+        dialect = self.dialect
+        table = TableName((name,), dialect) if dialect.temporary or beside is None else beside.beside(name)
+        indexed = ""
+        if keys and dialect.indexes and dialect.name == "MySQL":
+            long = re.compile("text|blob", re.IGNORECASE)
+            columns = [self.quoted(key.name) + ("(191)" if long.search(key.declared) else "") for key in keys]
+            indexed = f" (INDEX airflow_keys ({', '.join(columns)}))"
+        self.run(f"{dialect.temporary or 'CREATE TABLE'} {table.sql}{indexed} AS {query}")
+        if not dialect.temporary:
+            self.created.append(table)
+        return table
+
+    def unstage(self, staging: TableName) -> None:
+        """Drop a staging table."""
+        if staging in self.created:
+            self.created.remove(staging)
+        self.run(f"{self.dialect.drop_temporary} {staging.sql}")
 
     def copy(self, table: TableName, names: Sequence[str], options: str, blocks: Iterable[Any]) -> int:
         """Send blocks of bytes to ``COPY … FROM STDIN``; give the number of rows."""
@@ -113,17 +264,20 @@ class SqlSession:
             statement = statement.replace("%", "%%")
         return statement.replace(MARK, self._placeholder)
 
-    def _columns_by_looking(self, table: TableName) -> dict[str, str] | None:
+    def _columns_by_looking(self, table: TableName) -> dict[str, TargetColumn] | None:
         """Ask on another connection: where there is no such table, the error would spoil a transaction."""
         connection = self._hook.get_conn()
         try:
             cursor = connection.cursor()
             cursor.execute(f"SELECT * FROM {table.sql} WHERE 1 = 0")
-            return {str(column[0]): "" for column in cursor.description}
+            return {str(column[0]): TargetColumn(str(column[0])) for column in cursor.description}
         except Exception:  # noqa: BLE001 (each driver has its own word for "no such table")
             return None
         finally:
             connection.close()
+
+
+_KNOWN = ("PostgreSQL", "MySQL", "SQLite", "DuckDB")  # whose catalogs tell the types of columns
 
 
 def _text(value: Any) -> str:
@@ -138,6 +292,14 @@ def _plain_type(kind: str) -> str:
 def same_type(one: str, other: str) -> bool:
     """True if two databases' spellings mean the same type."""
     return _plain_type(one) == _plain_type(other)
+
+
+def checked_timeout(seconds: Any) -> float:
+    """Give ``lock_timeout`` in seconds. Raises `InvalidArgument`, which names the argument."""
+    value = seconds.total_seconds() if hasattr(seconds, "total_seconds") else seconds
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 10_000_000:
+        raise InvalidArgument(f"lock_timeout: expected a number of seconds, not {seconds!r}")
+    return float(value)
 
 
 def sql_hook(conn_id: Any) -> Any:
@@ -159,11 +321,35 @@ def sql_hook(conn_id: Any) -> Any:
 
 
 @contextmanager
-def session(hook: Any) -> Iterator[SqlSession]:
+def session(hook: Any, *, lock_timeout: float = LOCK_TIMEOUT, application: str = "") -> Iterator[SqlSession]:
     """Open a session and close it again; what was not committed is taken back."""
-    connection = hook.get_conn()
+    connection = _connected(hook, lock_timeout)
     try:
-        yield SqlSession(hook, connection)
-    finally:
+        opened = SqlSession(hook, connection, lock_timeout=lock_timeout, application=application)
+    except BaseException:
         with suppress(Exception):
             connection.close()
+        raise
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _connected(hook: Any, lock_timeout: float) -> Any:
+    """Connect; wait for another process that has a DuckDB file open."""
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        try:
+            return hook.get_conn()
+        except Exception as error:
+            if "Could not set lock on file" not in str(error):
+                raise
+            if time.monotonic() >= deadline:
+                held = re.search(r"Conflicting lock is held in (.+?)\. ", str(error))
+                who = held[1] if held else "another process"
+                raise WorkflowError(
+                    f"lock_timeout: the DuckDB file was in use for {lock_timeout:g} seconds by {who}. "
+                    "Wait for it, or give lock_timeout more seconds"
+                ) from error
+            time.sleep(_PAUSE)

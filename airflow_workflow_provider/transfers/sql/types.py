@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from airflow_workflow_provider.outputs.convert import as_text
 from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
 
 _KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
@@ -24,8 +26,12 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
 
 
 def kind_of(column: pa.DataType, dialect: SqlDialect) -> str:
-    """Give the kind of an Arrow type; a decimal with more digits than the database keeps is text."""
+    """Give the kind of an Arrow type; what the database has no type for that keeps every digit is text."""
     kind = next((kind for test, kind in _KINDS if test(column)), "text")
+    if kind == "timestamp" and column.unit == "ns" and (column.tz or not dialect.nanoseconds):
+        return "text"
+    if kind == "time" and column.unit == "ns":
+        return "text"
     if kind == "timestamp" and column.tz is None:
         return "datetime"
     if kind == "decimal":
@@ -39,6 +45,8 @@ def sql_type(column: pa.DataType, dialect: SqlDialect, *, is_key: bool = False) 
     kind = kind_of(column, dialect)
     if is_key and kind == "text":
         kind = "key"
+    if kind == "datetime" and column.unit == "ns":
+        return str(dialect.nanoseconds)
     found = dialect.types[kind]
     return found.format(p=column.precision, s=column.scale) if "{p}" in found else found
 
@@ -51,11 +59,25 @@ def python_rows(batch: pa.RecordBatch, dialect: SqlDialect) -> Iterator[tuple[An
 
 def _values(column: pa.Array, dialect: SqlDialect) -> Sequence[Any]:
     kind = kind_of(column.type, dialect)
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        # Neither Python nor any of these databases has nanoseconds.
-        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    if kind == "text":
+        column = spelled(column)
     values = column.to_pylist()
-    convert = str if kind == "text" and pa.types.is_decimal(column.type) else dialect.values.get(kind)
+    convert = dialect.values.get(kind)
     if convert is None:
         return values
     return [None if value is None else convert(value) for value in values]
+
+
+def spelled(column: pa.Array) -> pa.Array:
+    """Spell values as text, digit by digit."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_null(kind):
+        return column
+    if pa.types.is_large_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return pc.cast(column, pa.string())
+    if pa.types.is_floating(kind) or pa.types.is_time(kind):
+        return pc.cast(column, pa.string())
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":  # Python has no nanoseconds
+        text = pc.cast(pc.cast(column, pa.timestamp("ns")), pa.string())
+        return pc.binary_join_element_wise(text, "Z", "") if kind.tz else text
+    return pa.array([None if value is None else as_text(value) for value in column.to_pylist()], pa.string())

@@ -1,0 +1,721 @@
+"""The columns of a table in the database, and which values each of them holds exactly.
+
+A value goes into a column only if the column gives the same value back. `fit` compares the values with what the type
+of the column holds: they pass, or the load is refused with column, row and value. No database is left to round, cut,
+pad or reinterpret a value. Whatever a database does on its own is avoided: text such as ``01234`` is no whole number,
+``1E3`` neither, a time of day does not go into a date.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.outputs.convert import converted
+from airflow_workflow_provider.transfers.sql.types import spelled
+
+_US = pa.timestamp("us")
+_US_UTC = pa.timestamp("us", "UTC")
+_YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_DAY = rf"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9]{fraction})?"
+_OFFSET = r" ?(?:Z|UTC|[-+](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
+# At most 15 digits, which a float of 64 bits keeps, however they lie around the point.
+_FLOAT64 = (
+    r"-?(?:0(?:\.[0-9]{1,15})?|[1-9][0-9]{0,3}(?:\.[0-9]{1,11})?|[1-9][0-9]{4,8}(?:\.[0-9]{1,6})?|[1-9][0-9]{9,14})"
+)
+# At most 6 digits, which a float of 32 bits keeps.
+_FLOAT32 = r"-?(?:0(?:\.[0-9]{1,6})?|[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?|[1-9][0-9]{3,5})"
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_NUMERIC_LOOK = re.compile(r"\s*[-+]?(?:[0-9]|\.[0-9]|(?i:inf|nan))")
+_ANY_CLOCK = _CLOCK.replace("{fraction}", r"(?:\.[0-9]{1,9})?")
+_MOMENT = re.compile(rf"{_DAY}(?:[ T]{_ANY_CLOCK}(?:{_OFFSET})?)?")
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """What a column holds.
+
+    ``kind`` is one of ``int``, ``decimal``, ``float``, ``bool``, ``text``, ``date``, ``datetime`` (no time zone),
+    ``timestamp`` (with a time zone), ``time``, ``binary``, ``uuid``, ``enum``, ``array``; ``own`` (the database's own
+    type whose text it checks by itself), ``any`` (nothing is known, or it takes everything), ``untyped`` (SQLite's
+    numeric affinity), or ``closed`` (a type that no text can be compared with).
+
+    ``low`` and ``high`` bound whole numbers; ``takes_bool`` means that 1 and 0 are also true and false. ``precision``
+    (None: unbounded) and ``scale`` are those of a decimal, ``bits`` those of a float. ``length`` is the most
+    characters, or bytes where ``in_bytes`` says so; ``padded`` means that blanks at the end are no part of a value.
+    ``digits`` are those of a second. ``labels`` are those of an enum.
+    ``element`` is the type of an array's elements.
+    """
+
+    kind: str
+    low: int = 0
+    high: int = 0
+    precision: int | None = None
+    scale: int = 0
+    bits: int = 64
+    length: int | None = None
+    in_bytes: bool = False
+    padded: bool = False
+    digits: int = 6
+    labels: tuple[str, ...] = ()
+    element: ColumnType | None = None
+    takes_bool: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """True if the column keeps text as it is, empty text too."""
+        return self.kind in ("text", "enum", "any", "untyped")
+
+    @property
+    def pattern(self) -> str | None:
+        """A regular expression (RE2) of texts that the column certainly holds; None where all or none are certain."""
+        make = _PATTERNS.get(self.kind)
+        return make(self) if make else None
+
+    @property
+    def holder(self) -> pa.DataType | None:
+        """The Arrow type that holds the same values; None where it is text."""
+        make = _HOLDERS.get(self.kind)
+        return make(self) if make else None
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """A column of a table: its name, its type as the database spells it, and what that type holds.
+
+    ``special`` is ``generated`` for a column that the database computes, ``identity`` or ``auto`` for one whose
+    values the database gives where there is none.
+    """
+
+    name: str
+    declared: str = ""
+    type: ColumnType = field(default_factory=lambda: ColumnType("any"))
+    nullable: bool = True
+    special: str = ""
+
+    @property
+    def is_read_as_text(self) -> bool:
+        """True if the source's own text is compared with the type; False where nothing is known of the type."""
+        return self.type.kind != "any"
+
+
+def _int_pattern(kind: ColumnType) -> str | None:
+    if kind.low > 0:
+        return None
+    sign = "-?" if kind.low < 0 else ""
+    digits = min(len(str(kind.high)), len(str(-kind.low)) if kind.low else 99) - 1
+    return rf"0|{sign}[1-9][0-9]{{0,{digits - 1}}}" if digits > 1 else r"[0-9]"
+
+
+def _decimal_pattern(kind: ColumnType) -> str | None:
+    if kind.precision is None:
+        return r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
+    if not 0 <= kind.scale <= min(kind.precision, 200) or kind.precision > 800:
+        return None
+    digits = kind.precision - kind.scale
+    fraction = rf"(?:\.[0-9]{{1,{kind.scale}}})?" if kind.scale else ""
+    return rf"-?(?:0|[1-9][0-9]{{0,{digits - 1}}}){fraction}" if digits else rf"-?0{fraction}"
+
+
+def _clock(kind: ColumnType) -> str:
+    fraction = rf"(?:\.[0-9]{{1,{kind.digits}}})?" if kind.digits else ""
+    return _CLOCK.replace("{fraction}", fraction)
+
+
+def _array_pattern(kind: ColumnType) -> str | None:
+    element = kind.element.pattern if kind.element else None
+    return rf"\{{(?:(?:{element}|NULL)(?:,(?:{element}|NULL))*)?\}}" if element else None
+
+
+_PATTERNS: Mapping[str, Callable[[ColumnType], str | None]] = {
+    "int": _int_pattern,
+    "decimal": _decimal_pattern,
+    "float": lambda kind: _FLOAT32 if kind.bits == 32 else _FLOAT64,
+    "bool": lambda kind: "(?i:true|false|t|f)",
+    "date": lambda kind: _DAY,
+    "datetime": lambda kind: rf"{_DAY}(?:[ T]{_clock(kind)})?",
+    "timestamp": lambda kind: rf"{_DAY}(?:[ T]{_clock(kind)}(?:{_OFFSET})?)?",
+    "time": _clock,
+    "uuid": lambda kind: r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+    "array": _array_pattern,
+}
+
+
+def _int_holder(kind: ColumnType) -> pa.DataType:
+    if kind.high > 2**63 - 1:
+        return pa.uint64() if kind.high < 2**64 and kind.low >= 0 else pa.decimal128(38, 0)
+    return pa.int64()
+
+
+def _decimal_holder(kind: ColumnType) -> pa.DataType | None:
+    if kind.precision is None or not 0 <= kind.scale <= kind.precision or kind.precision > 76:
+        return None
+    return (pa.decimal128 if kind.precision <= 38 else pa.decimal256)(kind.precision, kind.scale)
+
+
+_HOLDERS: Mapping[str, Callable[[ColumnType], pa.DataType | None]] = {
+    "int": _int_holder,
+    "decimal": _decimal_holder,
+    "float": lambda kind: pa.float32() if kind.bits == 32 else pa.float64(),
+    "bool": lambda kind: pa.bool_(),
+    "date": lambda kind: pa.date32(),
+    "datetime": lambda kind: pa.timestamp("ns") if kind.digits > 6 else _US,
+    "timestamp": lambda kind: _US_UTC,
+    "time": lambda kind: pa.time64("us"),
+    "binary": lambda kind: pa.binary(),
+}
+
+
+# What a text means that the pattern does not accept: the same value as the pattern would accept it, or ValueError.
+
+
+def _exact_int(text: str, kind: ColumnType) -> str:
+    if kind.takes_bool and text.lower() in ("true", "false"):
+        return "1" if text.lower() == "true" else "0"
+    if not _WHOLE.fullmatch(text) or not kind.low <= int(text) <= kind.high:
+        raise ValueError(text)
+    return text
+
+
+def _exact_decimal(text: str, kind: ColumnType) -> str:
+    if not _PLAIN_NUMBER.fullmatch(text):
+        raise ValueError(text)
+    number = Decimal(text)
+    if kind.precision is not None:
+        _, digits, exponent = number.as_tuple()
+        assert isinstance(exponent, int), "it has digits"
+        fraction = "".join(map(str, digits))[exponent:] if exponent else ""
+        needed = len(fraction.rjust(-exponent, "0").rstrip("0"))
+        whole = max(number.adjusted() + 1, 0) if number else 0
+        too_fine = kind.scale < 0 and number % (10**-kind.scale)
+        if needed > max(kind.scale, 0) or too_fine or whole > kind.precision - kind.scale:
+            raise ValueError(text)
+        if exponent and -exponent > kind.scale:
+            return f"{number:.{max(kind.scale, 0)}f}"
+    return text
+
+
+def _exact_float(text: str, kind: ColumnType) -> str:
+    if text.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
+        return text
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    kept = float(text)
+    if kind.bits == 32:
+        kept = _float32(kept)
+    if Decimal(repr(kept) if kind.bits == 64 else _shortest32(kept)) != Decimal(text):
+        raise ValueError(text)
+    return text
+
+
+def _float32(value: float) -> float:
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError as error:
+        raise ValueError(value) from error
+
+
+def _shortest32(value: float) -> str:
+    """Give the fewest digits that a float of 32 bits is known by."""
+    return next(text for digits in range(1, 18) if _float32(float(text := f"{value:.{digits}g}")) == value)
+
+
+def _exact_time(text: str, kind: ColumnType) -> str:
+    """Cut zeros behind the digits that a column keeps; give a moment in UTC where the column has no time zone."""
+    found = re.fullmatch(rf"(.*:[0-9]{{2}})\.([0-9]+)({_OFFSET})?", text)
+    if found:
+        fraction = found[2].rstrip("0")
+        if len(fraction) > kind.digits or (len(fraction) > 6 and found[3]):
+            raise ValueError(text)
+        text = f"{found[1]}{'.' if fraction else ''}{fraction}{found[3] or ''}"
+    if kind.kind == "datetime" and _MOMENT.fullmatch(text):
+        moment = datetime.fromisoformat(re.sub(" ?(?:UTC|Z)$", "Z", text))
+        if moment.tzinfo is not None:
+            text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+    if not re.fullmatch(str(kind.pattern), text):
+        raise ValueError(text)
+    if kind.kind != "time":
+        datetime.fromisoformat(re.sub(" ?(?:UTC|Z)$", "Z", text))  # the 31st of February is no day
+    return text
+
+
+def _exact_untyped(text: str, kind: ColumnType) -> str:
+    """SQLite's numeric affinity makes a number of text that looks like one, with 15 digits at most."""
+    if not _NUMERIC_LOOK.match(text):
+        return text if kind.kind == "untyped" else _refused(text, kind)
+    number = Decimal(text) if _PLAIN_NUMBER.fullmatch(text) else None
+    if number is None or (number == number.to_integral_value() and "." in text):
+        raise ValueError(text)
+    if "." in text and len(number.as_tuple().digits) > 15:
+        raise ValueError(text)
+    if "." in text and text != repr(float(text)):
+        raise ValueError(text)
+    if "." not in text and not -(2**63) <= int(text) < 2**63:
+        raise ValueError(text)
+    return text
+
+
+def _refused(text: str, kind: ColumnType) -> str:
+    raise ValueError(text)
+
+
+_EXACT: Mapping[str, Callable[[str, ColumnType], str]] = {
+    "int": _exact_int,
+    "decimal": _exact_decimal,
+    "float": _exact_float,
+    "datetime": _exact_time,
+    "timestamp": _exact_time,
+    "time": _exact_time,
+    "untyped": _exact_untyped,
+    "number": _exact_untyped,
+}
+
+
+class Fitting:
+    """Compares the batches of one load with the columns of its table.
+
+    ``takes_text`` means that the database reads the text of every type as the patterns here do, so that text that
+    was compared need not be converted. ``takes_nan`` is False where NaN is stored as something else, ``takes_inf``
+    likewise.
+    """
+
+    def __init__(
+        self, columns: Sequence[TargetColumn], *, takes_text: bool, takes_nan: bool = True, takes_inf: bool = True
+    ) -> None:
+        self.columns, self.takes_text = columns, takes_text
+        self.takes_nan, self.takes_inf = takes_nan, takes_inf
+
+    def fit(self, batch: pa.RecordBatch, place: Callable[[int], tuple[str, int]]) -> pa.RecordBatch:
+        """Give a batch whose values the columns hold. Raises `OutputUnavailable`, which names column and row.
+
+        ``place`` gives the output and the number of a row of the batch, counted from 1.
+        """
+        arrays = []
+        for array, name, column in zip(batch.columns, batch.schema.names, self.columns, strict=True):
+            try:
+                arrays.append(self.fitted(array, column))
+            except Unfit as unfit:
+                where, row = place(unfit.row + 1)
+                raise OutputUnavailable(f"{where}column {name!r}, row {row}: {unfit.told(column)}") from None
+        return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in self.columns])
+
+    def fitted(self, array: pa.Array, column: TargetColumn) -> pa.Array:
+        """Give one column's values as the database takes them."""
+        kind = column.type
+        if pa.types.is_null(array.type):
+            array = pa.nulls(len(array), kind.holder or pa.string())
+        if pa.types.is_large_string(array.type):
+            array = pc.cast(array, pa.string())
+        if pa.types.is_string(array.type):
+            if not kind.is_text and len(array) and pc.min(pc.binary_length(array)).as_py() == 0:
+                array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
+            array = self._fitted_text(array, column)
+        else:
+            array = self._fitted_values(array, column)
+        if array.null_count and not column.nullable:
+            raise Unfit(pc.index(pc.is_null(array), value=True).as_py(), None)
+        return array
+
+    def _fitted_text(self, array: pa.Array, column: TargetColumn) -> pa.Array:
+        kind = column.type
+        if kind.kind == "text":
+            _check_length(array, kind)
+            return array
+        if kind.kind in ("own", "any"):
+            return array
+        if kind.kind == "enum":
+            _refuse(array, pc.is_in(array, pa.array(kind.labels, pa.string())))
+            return array
+        if kind.kind in ("binary", "closed"):
+            _refuse(array, pc.is_null(array))
+            return array
+        array = self._certain(array, kind)
+        if kind.kind == "float":
+            self._check_finite(array)
+        holder = kind.holder
+        if self.takes_text or holder is None:
+            return array
+        try:
+            return _cast(array, holder)
+        except (pa.ArrowInvalid, OutputUnavailable):  # a day that no calendar has
+            return _refuse_casts(array, holder)
+
+    def _certain(self, array: pa.Array, kind: ColumnType) -> pa.Array:
+        """Replace text that only an exact look can tell by text of the same value that the pattern accepts."""
+        pattern = kind.pattern
+        matched = pc.match_substring_regex(array, rf"\A(?:{pattern})\z") if pattern else pc.is_null(array)
+        uncertain = pc.invert(pc.fill_null(matched, True))
+        if not pc.any(uncertain).as_py():
+            return array
+        exact = _EXACT.get(kind.kind, _refused)
+        indices = pc.indices_nonzero(uncertain)
+        found: list[str | None] = []
+        for row, text in zip(indices.to_pylist(), pc.take(array, indices).to_pylist(), strict=True):
+            if text is None:
+                found.append(None)
+                continue
+            try:
+                found.append(exact(text, kind))
+            except (ValueError, ArithmeticError, InvalidOperation) as error:
+                raise Unfit(row, text) from error
+        return pc.replace_with_mask(array, uncertain, pa.array(found, pa.string()))
+
+    def _check_finite(self, array: pa.Array) -> None:
+        if not self.takes_nan:
+            _refuse(array, pc.invert(pc.equal(pc.utf8_lower(array), "nan")))
+        if not self.takes_inf:
+            _refuse(array, pc.invert(pc.match_substring(pc.utf8_lower(array), "inf")))
+
+    def _fitted_values(self, array: pa.Array, column: TargetColumn) -> pa.Array:
+        """Compare values that have a type already."""
+        kind, holder = column.type, column.type.holder
+        if pa.types.is_floating(array.type):
+            if not self.takes_nan:
+                _refuse(array, pc.invert(pc.is_nan(array)))
+            if not self.takes_inf:
+                _refuse(array, pc.invert(pc.is_inf(array)))
+        if kind.kind == "any":
+            return array
+        if kind.kind == "binary" and pa.types.is_binary(array.type):
+            _check_length(array, kind)
+            return array
+        if holder is not None and kind.kind not in ("text", "own"):
+            fitted = _fitted_same_kind(array, holder, kind)
+            if fitted is not None:
+                return fitted
+        if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
+            _refuse(array, pc.is_null(array))
+        return self._fitted_text(spelled(array), column)
+
+
+def _fitted_same_kind(array: pa.Array, holder: pa.DataType, kind: ColumnType) -> pa.Array | None:
+    """Convert values to a type of the same kind, each exactly; None where the kinds differ."""
+    if kind.takes_bool and pa.types.is_boolean(array.type):
+        return pc.cast(array, holder)
+    if array.type == holder and kind.kind in ("bool", "float", "date", "decimal"):
+        return array
+    is_moment = pa.types.is_timestamp(array.type)
+    if kind.kind == "int" and pa.types.is_integer(array.type):
+        texts = pc.cast(array, pa.decimal128(38, 0))
+        low, high = (pa.scalar(Decimal(bound), pa.decimal128(38, 0)) for bound in (kind.low, kind.high))
+        _refuse(array, pc.and_kleene(pc.greater_equal(texts, low), pc.less_equal(texts, high)))
+        return pc.cast(array, holder)
+    if kind.kind in ("datetime", "timestamp") and (is_moment or pa.types.is_date(array.type)):
+        return _fitted_moment(array, holder, kind)
+    if kind.kind == "time" and pa.types.is_time(array.type) and kind.digits >= 6:
+        return _kept(array, holder)
+    if kind.kind == "int" and (pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)):
+        whole = _kept(array, pa.int64() if pa.types.is_floating(array.type) else pa.decimal128(38, 0))
+        return _fitted_same_kind(whole, holder, kind) if pa.types.is_integer(whole.type) else _whole(whole, kind)
+    if kind.kind == "decimal" and (pa.types.is_decimal(array.type) or pa.types.is_integer(array.type)):
+        return _kept(array, holder)
+    if kind.kind == "float" and kind.bits == 64 and pa.types.is_floating(array.type):
+        return pc.cast(array, holder)
+    return None
+
+
+def _whole(array: pa.Array, kind: ColumnType) -> pa.Array:
+    low, high = (pa.scalar(Decimal(bound), array.type) for bound in (kind.low, kind.high))
+    _refuse(array, pc.and_kleene(pc.greater_equal(array, low), pc.less_equal(array, high)))
+    return pc.cast(array, _int_holder(kind))
+
+
+def _fitted_moment(array: pa.Array, holder: pa.DataType, kind: ColumnType) -> pa.Array:
+    if pa.types.is_date(array.type):
+        array = pc.cast(array, pa.timestamp("us"))
+    zone = holder.tz
+    unit = "ns" if kind.digits > 6 else "us"
+    if array.type.unit == "ns" and unit != "ns":
+        array = _kept(array, pa.timestamp("us", array.type.tz))
+    if kind.digits < 6:
+        step = 10 ** (6 - kind.digits)
+        whole = pc.cast(array, pa.timestamp("us", array.type.tz)).view(pa.int64())
+        _refuse(array, pc.equal(pc.multiply(pc.divide(whole, step), step), whole))
+    if array.type.tz and not zone:
+        array = pc.cast(array, pa.timestamp(array.type.unit))  # the moment in UTC
+    elif zone and not array.type.tz:
+        array = pc.assume_timezone(array, "UTC")
+    return pc.cast(array, pa.timestamp(unit, zone))
+
+
+def _kept(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """Convert where every value stays the same; else tell which one does not."""
+    try:
+        return pc.cast(array, target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return _refuse_casts(array, target)
+
+
+def _refuse_casts(array: pa.Array, target: pa.DataType) -> pa.Array:
+    made = []
+    for row in range(len(array)):
+        try:
+            made.append(_cast(array.slice(row, 1), target))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OutputUnavailable) as error:
+            raise Unfit(row, array[row].as_py()) from error
+    return pa.concat_arrays(made)
+
+
+def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
+    if pa.types.is_boolean(target) and pa.types.is_string(array.type):
+        return pc.equal(pc.utf8_slice_codeunits(pc.utf8_lower(array), 0, 1), "t")
+    if pa.types.is_timestamp(target) and pa.types.is_string(array.type):
+        return converted(array, target, "")
+    return pc.cast(array, target)
+
+
+def _check_length(array: pa.Array, kind: ColumnType) -> None:
+    if kind.length is not None:
+        is_bytes = kind.in_bytes or pa.types.is_binary(array.type)
+        sizes = pc.binary_length(array) if is_bytes else pc.utf8_length(array)
+        _refuse(array, pc.less_equal(sizes, kind.length))
+    if kind.padded:
+        ends = pc.ends_with(array, pattern=b"\0" if pa.types.is_binary(array.type) else " ")
+        _refuse(array, pc.invert(ends))
+        if pa.types.is_binary(array.type):
+            _refuse(array, pc.equal(pc.binary_length(array), kind.length))
+
+
+def _refuse(array: pa.Array, is_held: pa.Array) -> None:
+    """Refuse the first value that is not held; no value is."""
+    held = pc.fill_null(pc.or_kleene(is_held, pc.is_null(array)), True)
+    if not pc.all(held).as_py():
+        row = pc.index(held, value=False).as_py()
+        raise Unfit(row, array[row].as_py())
+
+
+class Unfit(Exception):
+    """A value that its column does not hold; ``row`` counts from 0 in the array."""
+
+    def __init__(self, row: int, value: Any) -> None:
+        super().__init__(row)
+        self.row, self.value = row, value
+
+    def told(self, column: TargetColumn) -> str:
+        """Say what the column does not hold, and what to do."""
+        kind = column.declared or column.type.kind
+        own = f"the table's column {column.name!r} of type {kind}"
+        if self.value is None:
+            return f"there is no value, and {own} needs one"
+        shown = str(self.value)
+        shown = f"{shown[:77]!r}…" if len(shown) > 80 else repr(shown)
+        return (
+            f"{shown} does not fit {own} exactly. Change the type of the table's column, "
+            "or convert the output's column with column_types"
+        )
+
+
+# ---------------------------------------------------------------------------------------------- types by database
+
+INT64 = ColumnType("int", -(2**63), 2**63 - 1)
+ANY = ColumnType("any")
+OWN = ColumnType("own")
+CLOSED = ColumnType("closed")
+
+
+def _signed(bits: int) -> ColumnType:
+    return ColumnType("int", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _unsigned(bits: int) -> ColumnType:
+    return ColumnType("int", 0, 2**bits - 1)
+
+
+def _numbers(arguments: str) -> list[int]:
+    return [int(part) for part in re.findall(r"-?\d+", arguments)]
+
+
+def _decimal(arguments: str, default: tuple[int | None, int]) -> ColumnType:
+    found = _numbers(arguments)
+    precision, scale = (found[0], found[1] if len(found) > 1 else 0) if found else default
+    return ColumnType("decimal", precision=precision, scale=scale)
+
+
+def _text(arguments: str, **others: Any) -> ColumnType:
+    found = _numbers(arguments)
+    return ColumnType("text", length=found[0] if found else None, **others)
+
+
+def _digits(kind: str, arguments: str, default: int) -> ColumnType:
+    found = _numbers(arguments)
+    return ColumnType(kind, digits=found[0] if found else default)
+
+
+_POSTGRES: Mapping[str, Callable[[str], ColumnType]] = {
+    "smallint": lambda a: _signed(16),
+    "integer": lambda a: _signed(32),
+    "bigint": lambda a: INT64,
+    "oid": lambda a: _unsigned(32),
+    "numeric": lambda a: _decimal(a, (None, 0)),
+    "money": lambda a: ColumnType("decimal", precision=17, scale=2),
+    "real": lambda a: ColumnType("float", bits=32),
+    "double precision": lambda a: ColumnType("float"),
+    "boolean": lambda a: ColumnType("bool"),
+    "character varying": _text,
+    "character": lambda a: _text(a, padded=True),
+    "bpchar": lambda a: _text(a, padded=True),
+    "text": _text,
+    "citext": _text,
+    "name": lambda a: ColumnType("text", length=63, in_bytes=True),
+    '"char"': lambda a: ColumnType("text", length=1, in_bytes=True),
+    "date": lambda a: ColumnType("date"),
+    "timestamp without time zone": lambda a: _digits("datetime", a, 6),
+    "timestamp with time zone": lambda a: _digits("timestamp", a, 6),
+    "time without time zone": lambda a: _digits("time", a, 6),
+    "time with time zone": lambda a: CLOSED,
+    "bytea": lambda a: ColumnType("binary"),
+    "uuid": lambda a: ColumnType("uuid"),
+    "interval": lambda a: CLOSED if a else OWN,
+    "tsvector": lambda a: CLOSED,
+}
+
+
+def postgres_type(declared: str, category: str = "") -> ColumnType:
+    """Read a type as ``format_type`` spells it; ``category`` is the ``typcategory`` of a type not known here."""
+    declared = re.sub(r'^(?:"[^"]*"|[\w$]+)\.', "", declared)
+    if declared.endswith("[]"):
+        element = postgres_type(declared.removesuffix("[]"))
+        is_safe = element.kind in ("int", "decimal", "float", "bool", "date", "datetime", "timestamp", "uuid")
+        if element.kind == "text" and element.length is None and not element.padded:
+            return OWN
+        return ColumnType("array", element=element) if is_safe else CLOSED
+    found = re.fullmatch(r"(.+?)(?:\(([^()]*)\))?( with(?:out)? time zone)?", declared)
+    name, arguments = (found[1] + (found[3] or ""), found[2] or "") if found else (declared, "")
+    if name.startswith("interval "):
+        return CLOSED
+    make = _POSTGRES.get(name)
+    if make is not None:
+        return make(arguments)
+    return OWN if category not in ("R", "A") else CLOSED
+
+
+_MYSQL: Mapping[str, Callable[[str], ColumnType]] = {
+    "tinyint": lambda a: _signed(8),
+    "smallint": lambda a: _signed(16),
+    "mediumint": lambda a: _signed(24),
+    "int": lambda a: _signed(32),
+    "integer": lambda a: _signed(32),
+    "bigint": lambda a: INT64,
+    "decimal": lambda a: _decimal(a, (10, 0)),
+    "numeric": lambda a: _decimal(a, (10, 0)),
+    "float": lambda a: _decimal(a, (7, 0)) if a else ColumnType("float", bits=32),
+    "double": lambda a: _decimal(a, (15, 0)) if a else ColumnType("float"),
+    "char": lambda a: _text(a or "1", padded=True),
+    "varchar": _text,
+    "tinytext": lambda a: ColumnType("text", length=255, in_bytes=True),
+    "text": lambda a: ColumnType("text", length=65_535, in_bytes=True),
+    "mediumtext": lambda a: ColumnType("text", length=16_777_215, in_bytes=True),
+    "longtext": lambda a: ColumnType("text"),
+    "json": lambda a: OWN,
+    "date": lambda a: ColumnType("date"),
+    "datetime": lambda a: _digits("datetime", a, 0),
+    "timestamp": lambda a: _digits("timestamp", a, 0),
+    "time": lambda a: _digits("time", a, 0),
+    "year": lambda a: ColumnType("int", 1901, 2155),
+    "binary": lambda a: replace(_text(a or "1", padded=True), kind="binary"),
+    "varbinary": lambda a: replace(_text(a), kind="binary"),
+    "tinyblob": lambda a: ColumnType("binary", length=255),
+    "blob": lambda a: ColumnType("binary", length=65_535),
+    "mediumblob": lambda a: ColumnType("binary", length=16_777_215),
+    "longblob": lambda a: ColumnType("binary"),
+    "bit": lambda a: _unsigned((_numbers(a) or [1])[0]),
+    "uuid": lambda a: ColumnType("uuid"),
+    "inet6": lambda a: OWN,
+    "inet4": lambda a: OWN,
+}
+_LABEL = re.compile(r"'((?:[^']|'')*)'")
+
+
+def mysql_type(declared: str) -> ColumnType:
+    """Read a type as ``information_schema.columns.column_type`` spells it."""
+    found = re.fullmatch(r"(\w+)(?:\((.*)\))?((?: unsigned| zerofill)*).*", declared, re.IGNORECASE | re.DOTALL)
+    if found is None:
+        return CLOSED
+    name, arguments = found[1].lower(), found[2] or ""
+    if name == "enum":
+        return ColumnType("enum", labels=tuple(label.replace("''", "'") for label in _LABEL.findall(arguments)))
+    if name == "tinyint" and arguments == "1" and "unsigned" not in found[3].lower():
+        return ColumnType("int", -128, 127, takes_bool=True)
+    make = _MYSQL.get(name)
+    if make is None:
+        return CLOSED
+    made = make(arguments)
+    if "unsigned" in found[3].lower() and made.kind == "int":
+        return ColumnType("int", 0, made.high - made.low)
+    return made
+
+
+_DUCKDB: Mapping[str, Callable[[str], ColumnType]] = {
+    "TINYINT": lambda a: _signed(8),
+    "SMALLINT": lambda a: _signed(16),
+    "INTEGER": lambda a: _signed(32),
+    "BIGINT": lambda a: INT64,
+    "UTINYINT": lambda a: _unsigned(8),
+    "USMALLINT": lambda a: _unsigned(16),
+    "UINTEGER": lambda a: _unsigned(32),
+    "UBIGINT": lambda a: _unsigned(64),
+    # A decimal of 38 digits holds what goes over.
+    "HUGEINT": lambda a: ColumnType("int", -(10**38) + 1, 10**38 - 1),
+    "UHUGEINT": lambda a: ColumnType("int", 0, 10**38 - 1),
+    "DECIMAL": lambda a: _decimal(a, (18, 3)),
+    "FLOAT": lambda a: ColumnType("float", bits=32),
+    "DOUBLE": lambda a: ColumnType("float"),
+    "BOOLEAN": lambda a: ColumnType("bool"),
+    "VARCHAR": lambda a: ColumnType("text"),
+    "DATE": lambda a: ColumnType("date"),
+    "TIMESTAMP": lambda a: ColumnType("datetime"),
+    "TIMESTAMP_S": lambda a: ColumnType("datetime", digits=0),
+    "TIMESTAMP_MS": lambda a: ColumnType("datetime", digits=3),
+    "TIMESTAMP_NS": lambda a: ColumnType("datetime", digits=9),
+    "TIMESTAMP WITH TIME ZONE": lambda a: ColumnType("timestamp"),
+    "TIME": lambda a: ColumnType("time"),
+    "BLOB": lambda a: ColumnType("binary"),
+    "UUID": lambda a: ColumnType("uuid"),
+    "JSON": lambda a: OWN,
+    "INTERVAL": lambda a: OWN,
+    "BIT": lambda a: OWN,
+}
+
+
+def duckdb_type(declared: str) -> ColumnType:
+    """Read a type as ``information_schema.columns.data_type`` spells it."""
+    if declared.upper().startswith("ENUM("):
+        return ColumnType("enum", labels=tuple(label.replace("''", "'") for label in _LABEL.findall(declared)))
+    found = re.fullmatch(r"([\w ]+?)(?:\(([^()]*)\))?", declared.upper())
+    make = _DUCKDB.get(found[1]) if found else None
+    return make(found[2] or "") if make and found else CLOSED
+
+
+def sqlite_type(declared: str) -> ColumnType:
+    """Read a declared type by the rules of SQLite's affinity, and by what the name means where that is numeric."""
+    name = declared.upper()
+    if "INT" in name:
+        return INT64
+    if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
+        return ColumnType("text")
+    if not name or "BLOB" in name or name == "ANY":
+        return ANY
+    if any(part in name for part in ("REAL", "FLOA", "DOUB")):
+        return ColumnType("float")
+    for kind, starts in (
+        ("bool", ("BOOL",)),
+        ("timestamp", ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "TIMESTAMP WITH LOCAL")),
+        ("datetime", ("DATETIME", "TIMESTAMP")),
+        ("date", ("DATE",)),
+        ("time", ("TIME",)),
+    ):
+        if name.startswith(starts):
+            return ColumnType(kind)
+    return ColumnType("number" if name.startswith(("DEC", "NUM", "MONEY")) else "untyped")
