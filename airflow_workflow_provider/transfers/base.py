@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -67,6 +67,8 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
         """Say what is moved, as far as the arguments do: a retry finds what an earlier try has done by it."""
         from airflow_workflow_provider.transfers.resolve import run_keys
 
+        if isinstance(self.run, Iterator):  # it can be read once only
+            self.run = list(self.run)
         return [run_keys(self.run), self.output_name]
 
     def as_value(self, name: str) -> Any:

@@ -11,7 +11,7 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.resolve import resolve_outputs
-from airflow_workflow_provider.transfers.sql.dialects import DIALECTS, GENERIC, MYSQL, dialect_of
+from airflow_workflow_provider.transfers.sql.dialects import DIALECTS, GENERIC, dialect_of
 from airflow_workflow_provider.transfers.sql.load import SqlLoad
 from airflow_workflow_provider.transfers.sql.modes import Mode
 from airflow_workflow_provider.transfers.sql.types import sql_type
@@ -139,12 +139,6 @@ def test_a_name_without_quotes_is_upper_case_where_the_database_takes_it_so(tabl
         made.run(resolve_outputs(run, conn_id=None, output_name="*", on_missing_output="fail", log=made.log))
     found = sqlite.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
     assert found == [("AIRFLOW_WORKFLOW_LOADS",), ("DAILY",), ("weekly",)]
-
-
-def test_a_server_that_would_cut_what_does_not_fit_is_told_not_to():
-    """And its times are UTC, whatever its own zone is."""
-    assert "SET time_zone = '+00:00'" in MYSQL.opening
-    assert any("STRICT_ALL_TABLES" in statement for statement in MYSQL.opening)
 
 
 def test_tables_that_were_made_before_a_failure_are_dropped(tables, sqlite):

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.sql.load_log import LoadLog
+from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
 from airflow_workflow_provider.transfers.sql.names import parse_table
 from airflow_workflow_provider.transfers.sql.session import session, sql_hook
 from tests.transfers.conftest import Task, context, opened
@@ -80,8 +80,11 @@ def test_two_tries_that_live_at_once_load_once(database, order):
     assert [load.earlier() for load in loads.values()] == [None, None]
     early, late = (loads[number] for number in order)
     result = early.run(outputs)
-    with pytest.raises(WorkflowError, match=r"another try of this task has committed.*nothing was changed"):
-        late.run(outputs)
+    if order == (1, 2):  # the retry looks again when it has the lock
+        assert late.run(outputs) == result
+    else:
+        with pytest.raises(WorkflowError, match=r"(?s)another try of this task has committed.*nothing was changed"):
+            late.run(outputs)
     assert content(database) == [(1, "a")]
     assert loading(database, Task(try_number=3))[0].earlier() == result
 
@@ -92,12 +95,11 @@ def test_two_tries_at_the_same_moment_break_on_the_key_of_the_ledger(database):
         pytest.skip("SQLite: a transaction begins when the other one has ended")
     hook, attempt = sql_hook(database.conn_id), Attempt.of(context(Task()))
     with session(hook) as one, session(hook) as two:
-        target = parse_table("target", one.dialect)
-        LoadLog(one, target, attempt, Log()).ensure()
+        logs = find_logs(one, one.resolve(parse_table("target", one.dialect)), Log())
         one.begin()
         two.begin()
-        late = LoadLog(two, target, attempt, Log())
-        LoadLog(one, target, attempt, Log()).note(1, {"rows": 1})
+        late = LoadLog(two, logs, attempt)
+        LoadLog(one, logs, attempt).note(1, {"rows": 1})
         one.commit()
         with pytest.raises(Exception, match=r"(?i)another try|duplicate|conflict"):
             late.note(2, {"rows": 2})
@@ -125,7 +127,7 @@ def test_a_database_that_refuses_the_ledger_is_loaded_all_the_same(tables, postg
     allowed.export()
     load(allowed, tables.put("out", COLUMNS, [1, "a"]))
     logged = caplog.text + capsys.readouterr().out  # Airflow 2 and 3
-    assert re.search(r'airflow_workflow_loads" could not be made.*permission denied', logged)
+    assert re.search(r"No load log can be used.*permission denied", logged)
     assert content(allowed) == [(1, "a")]
     postgres.export()
     postgres.run("DROP OWNED BY loader")
@@ -145,7 +147,7 @@ KILLED = """
 import json, os, sys
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.resolve import resolve_outputs
+from airflow_workflow_provider.transfers.resolve import resolve_outputs, run_keys
 from airflow_workflow_provider.transfers.sql.load import SqlLoad
 from airflow_workflow_provider.transfers.sql.modes import Mode
 from airflow_workflow_provider.transfers.sql.session import sql_hook
@@ -160,7 +162,7 @@ class KillingLog:
 run, if_exists = json.loads(sys.argv[2]), sys.argv[3]
 log = KillingLog()
 load = SqlLoad(sql_hook("warehouse"), "warehouse", "target", Mode.of(if_exists, None, None), None, None,
-               Attempt.of(context(Task())), log)
+               Attempt.of(context(Task()), ["warehouse", "target"], [run_keys(run), None]), log)
 assert load.earlier() is None
 load.run(resolve_outputs(run, conn_id=None, output_name=None, on_missing_output="fail", log=log))
 """
@@ -200,7 +202,7 @@ def test_a_commit_that_fails_is_not_taken_for_one(tables, postgres):
         "FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
     run = tables.put("out", COLUMNS, [1, "a"])
-    with pytest.raises(WorkflowError, match=r"too late.*whether the rows were committed is not known"):
+    with pytest.raises(WorkflowError, match=r"(?s)too late.*whether the rows were committed is not known"):
         load(postgres, run)
     assert content(postgres) == []
     postgres.run("DROP TRIGGER refusing ON target")
@@ -218,7 +220,7 @@ def test_a_connection_that_drops_takes_all_back(tables, postgres):
         "CREATE TRIGGER dropping BEFORE INSERT ON target FOR EACH ROW WHEN (NEW.id = 15000) EXECUTE FUNCTION drop_it()",
     )
     run = tables.put("out", COLUMNS, *([k, "new"] for k in range(20_000)))
-    with pytest.raises(WorkflowError, match=r"table 'target' \(connection 'warehouse'\): .*nothing was changed"):
+    with pytest.raises(WorkflowError, match=r"table 'target' \(connection 'warehouse'\); nothing was changed"):
         load(postgres, run, if_exists="replace")
     assert content(postgres) == [(-1, "old")]
     postgres.run("DROP TRIGGER dropping ON target")

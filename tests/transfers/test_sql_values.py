@@ -136,7 +136,7 @@ def test_a_schema_before_the_table(tables, postgres):
     assert postgres.rows("SELECT id FROM other.target") == [(1,)]
     assert postgres.has("other.airflow_workflow_loads")
     assert not postgres.has("airflow_workflow_loads")
-    with pytest.raises(WorkflowError, match=r"table 'absent\.t'.*schema"):
+    with pytest.raises(WorkflowError, match=r"(?s)schema \"absent\".*table 'absent\.t'"):
         load(postgres, tables.put("out", {"id": "number"}, [1]), table="absent.t")
 
 
@@ -264,7 +264,7 @@ def test_a_server_that_is_not_strict_is_for_a_load(servers, tmp_path, monkeypatc
     database = opened("mariadb", servers, tmp_path, monkeypatch)
     database.run("CREATE TABLE target (id BIGINT, name VARCHAR(3))", "SET GLOBAL sql_mode = ''")
     try:
-        with pytest.raises(WorkflowError, match="Data too long"):
+        with pytest.raises(WorkflowError, match="'abcd' does not fit"):
             land(database, csv_outputs("id,name\n1,abcd\n"))
     finally:
         database.run("SET GLOBAL sql_mode = DEFAULT")

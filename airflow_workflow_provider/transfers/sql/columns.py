@@ -328,7 +328,7 @@ class Fitting:
             raise Unfit(pc.index(pc.is_null(array), value=True).as_py(), None)
         return array
 
-    def _fitted_text(self, array: pa.Array, column: TargetColumn) -> pa.Array:
+    def _fitted_text(self, array: pa.Array, column: TargetColumn) -> pa.Array:  # noqa: PLR0911 (one return a kind)
         kind = column.type
         if kind.kind == "text":
             _check_length(array, kind)
@@ -400,13 +400,17 @@ class Fitting:
         return self._fitted_text(spelled(array), column)
 
 
-def _fitted_same_kind(array: pa.Array, holder: pa.DataType, kind: ColumnType) -> pa.Array | None:
+def _fitted_same_kind(  # noqa: PLR0911 (one return a kind)
+    array: pa.Array, holder: pa.DataType, kind: ColumnType
+) -> pa.Array | None:
     """Convert values to a type of the same kind, each exactly; None where the kinds differ."""
     if kind.takes_bool and pa.types.is_boolean(array.type):
         return pc.cast(array, holder)
     if array.type == holder and kind.kind in ("bool", "float", "date", "decimal"):
         return array
     is_moment = pa.types.is_timestamp(array.type)
+    if array.type == holder == pa.int64() and (kind.low, kind.high) == (INT64.low, INT64.high):
+        return array
     if kind.kind == "int" and pa.types.is_integer(array.type):
         texts = pc.cast(array, pa.decimal128(38, 0))
         low, high = (pa.scalar(Decimal(bound), pa.decimal128(38, 0)) for bound in (kind.low, kind.high))
@@ -491,7 +495,7 @@ def _check_length(array: pa.Array, kind: ColumnType) -> None:
 def _refuse(array: pa.Array, is_held: pa.Array) -> None:
     """Refuse the first value that is not held; no value is."""
     held = pc.fill_null(pc.or_kleene(is_held, pc.is_null(array)), True)
-    if not pc.all(held).as_py():
+    if not pc.all(held, min_count=0).as_py():
         row = pc.index(held, value=False).as_py()
         raise Unfit(row, array[row].as_py())
 

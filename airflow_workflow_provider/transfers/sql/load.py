@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +62,9 @@ class SqlLoad:
     def run(self, resolved: Sequence[ResolvedOutput]) -> dict[str, Any]:
         """Read the outputs, write them, commit, and tell what was done."""
         groups = grouped(resolved, self.table, _UNFIT)
+        for name, group in groups.items():
+            for item in group:
+                self.log.info("Loading output %r of run %s into %s", item.output.name, item.run.run_id, name)
         with self._described():
             check_apart(groups, dialect_of(self.hook))
         streams = Streams(groups, self.columns, self.column_types)
@@ -225,17 +227,10 @@ class SqlLoad:
         except RestartLoad:
             raise
         except Exception as error:
-            said = str(error).strip()
             if isinstance(error, WorkflowError):
-                raise _told(error, f"{said}\n  while: {place}") from error
-            said = re.sub(r"\s+", " ", said)
-            raise WorkflowError(f"{type(error).__name__}: {said}\n  while: {place}") from error
-
-
-def _told(error: WorkflowError, text: str) -> WorkflowError:
-    told = copy(error)
-    told.args = (text,)
-    return told
+                raise error.during(place) from error.__cause__
+            said = re.sub(r"\s+", " ", str(error)).strip()
+            raise WorkflowError(f"{type(error).__name__}: {said}").during(place) from error
 
 
 def counted_part(part: Part, places: Places) -> Part:

@@ -180,7 +180,8 @@ class Load:
 
     def empty(self) -> None:
         """Delete the rows that the mode replaces, and nothing but these."""
-        target, where = self.target, self.mode.where
+        target = self.target
+        where = self.mode.where if self.mode.if_exists == "replace_where" else ""
         reached = target.cascades
         if reached or (where and target.cascades_within):
             raise InvalidArgument(

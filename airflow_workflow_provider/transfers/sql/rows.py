@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.csv_grammar import kept_type
@@ -73,8 +73,15 @@ class Places:
             rows += self._parts.pop()[1]
         self._parts.append((where, rows))
 
+    @property
+    def only(self) -> str:
+        """The name of the output, where there is but one."""
+        return self._parts[0][0] if len(self._parts) == 1 else ""
+
     def find(self, row: int) -> tuple[str, int]:
-        """Give the output of a row, and its number there; both from 1."""
+        """Give what names the output of a row, where there are several, and the row's number there, from 1."""
+        if len(self._parts) == 1:
+            return "", row
         for where, rows in self._parts:
             if row <= rows:
                 return where, row
@@ -105,7 +112,9 @@ class ArrowRows:
         """Write all rows."""
         fitting = session.fitting(list(columns.values()))
         names = [column.name for column in columns.values()]
-        if session.can_copy and names:
+        if not names:
+            return
+        if session.can_copy:
             self._copy(session, table, columns, fitting, progress)
             return
         for batch in self._reader:
@@ -129,7 +138,12 @@ class ArrowRows:
     def _fitted(
         self, batch: pa.RecordBatch, columns: Mapping[str, TargetColumn], fitting: Fitting, progress: Progress
     ) -> pa.RecordBatch:
-        return fitting.fit(batch.select(list(columns)), lambda row: self._places.find(progress.rows + row))
+        try:
+            return fitting.fit(batch.select(list(columns)), lambda row: self._places.find(progress.rows + row))
+        except OutputUnavailable as error:
+            if self._places.only:
+                error.add_note(f"It is about {self._places.only.removesuffix(': ')}")
+            raise
 
     def _copy(
         self,

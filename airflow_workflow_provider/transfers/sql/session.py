@@ -179,10 +179,9 @@ class SqlSession:
         columns = ", ".join(map(self.quoted, names))
         if self.dialect.takes_arrow:
             self._connection.register("airflow_batch", pa.Table.from_batches([batch]))
-            try:
-                return self.count(f"INSERT INTO {table.sql} ({columns}) SELECT * FROM airflow_batch")
-            finally:
-                self._connection.unregister("airflow_batch")
+            counted = self.count(f"INSERT INTO {table.sql} ({columns}) SELECT * FROM airflow_batch")
+            self._connection.unregister("airflow_batch")
+            return counted
         marks = ", ".join(MARK for _ in names)
         statement = self._marked(f"INSERT INTO {table.sql} ({columns}) VALUES ({marks})")
         counted = 0

@@ -79,5 +79,7 @@ def spelled(column: pa.Array) -> pa.Array:
         return pc.cast(column, pa.string())
     if pa.types.is_timestamp(kind) and kind.unit == "ns":  # Python has no nanoseconds
         text = pc.cast(pc.cast(column, pa.timestamp("ns")), pa.string())
+        text = pc.replace_substring_regex(text, r"(\.[0-9]*[1-9])0+$", r"\1")
+        text = pc.replace_substring_regex(text, r"\.0+$", "")
         return pc.binary_join_element_wise(text, "Z", "") if kind.tz else text
     return pa.array([None if value is None else as_text(value) for value in column.to_pylist()], pa.string())
