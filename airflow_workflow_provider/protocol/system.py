@@ -105,6 +105,8 @@ class WorkflowSystem(ABC):
     """Whether the list of runs shows their parameters, by which `find_started` tells runs apart."""
     unlisted_outputs: ClassVar[str] = ""
     """Which outputs can be named that no run lists (`CanNameUnlistedOutputs`), for people."""
+    foreign_locations: ClassVar[bool] = False
+    """Whether outputs lie at other hosts: their locations are for people then, and no request goes there."""
     assets_need_extras: ClassVar[bool] = False
     """Whether `asset_uri` reads extras of the connection."""
 

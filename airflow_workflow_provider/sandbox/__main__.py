@@ -38,6 +38,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", default=8900, type=port_number, help="port, 0 for any (default %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name under which clients reach the sandbox, such as the name of its container; may be repeated",
+    )
     parser.add_argument("--print-connections", action="store_true", help="print the Airflow connections and exit")
     options = parser.parse_args(argv)
     if options.print_connections and options.port == 0:
@@ -75,7 +82,7 @@ def serve(options: argparse.Namespace) -> None:
     from .server import base_url, listening, serving, uvicorn_server
     from .systems import systems
 
-    app = Sandbox(systems())
+    app = Sandbox(systems(), (options.host, *options.allow_host))
     if options.print_connections:
         print("\n".join(connection_lines(all_connections(app, base_url(options.host, options.port)))), flush=True)
         return

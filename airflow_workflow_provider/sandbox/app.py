@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .control import control
 from .faults import Fault, Faults
@@ -22,7 +24,12 @@ TRANSPORT = "sandbox.transport"
 class Sandbox:
     """All systems behind one port, with the control API under ``/_sandbox``."""
 
-    def __init__(self, systems: Sequence[System]) -> None:
+    def __init__(self, systems: Sequence[System], hosts: Collection[str] | None = ()) -> None:
+        """Serve these systems.
+
+        :param hosts: names under which the sandbox is reached, beside addresses and ``localhost``; None allows any.
+        """
+        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self.systems = {system.key: system for system in systems}
         self.faults = Faults(list(self.systems))
         self.journal = Journal()
@@ -48,6 +55,11 @@ class Sandbox:
         """Hand a request to the control API or to the system that owns its path."""
         if scope["type"] != "http":
             return
+        if reason := foreign(scope, self.hosts):
+            await body_of(receive)
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": reason.encode()})
+            return
         path = scope["path"]
         for prefix, key, app in self.mounts:
             if path == prefix or path.startswith(prefix + "/"):
@@ -66,6 +78,37 @@ class Sandbox:
             await app(scope, receive, sender)
         else:
             await PLAYS[fault.kind](fault, app, scope, receive, sender)
+
+
+def foreign(scope: Scope, hosts: frozenset[str] | None) -> str:
+    """Say why a request is refused that a web page may have sent; empty text for one that is served.
+
+    A page can make a browser call this machine: under a name of its own that leads here (DNS rebinding), or by a form
+    (request forgery). The first shows in ``Host``, the second in ``Origin``.
+    """
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    host, origin = headers.get("host", ""), headers.get("origin")
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+        same = origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return "The sandbox does not understand the header Host or Origin."
+    if not same:
+        return f"The sandbox does not serve web pages of another origin ({origin!r})."
+    if hosts is not None and not is_address(name) and name not in hosts:
+        return f"The sandbox is not served under the name {name!r}; start it with --allow-host for that."
+    return ""
+
+
+def is_address(name: str) -> bool:
+    """True for an IP address and for the names of this machine itself: a page cannot make these its own."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def below(scope: Scope, prefix: str) -> Scope:

@@ -154,7 +154,7 @@ class RunningSandbox:
 @contextmanager
 def run_sandbox(host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningSandbox]:
     """Serve every system from a thread, on a free loopback port unless one is given, until the block ends."""
-    app, loop = Sandbox(systems()), asyncio.new_event_loop()
+    app, loop = Sandbox(systems(), (host,)), asyncio.new_event_loop()
     server, bound = uvicorn_server(app), listening(host, port)
     thread = threading.Thread(target=serve_on, args=(loop, serving(app, server, bound)), name="sandbox", daemon=True)
     thread.start()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.hooks.connections import load_system
 from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.systems import SYSTEMS
+
+log = logging.getLogger(__name__)
 
 CONTEXTS = ("triggering_asset_events", "triggering_dataset_events")  # Airflow 3 and 2
 PAYLOAD, RUN = "payload", "run"  # where Airflow puts a watcher's event, and our operators the run object
@@ -17,18 +24,44 @@ def triggering_runs(context: Mapping[str, Any], asset: Any = None) -> list[dict[
     """Give the run objects of all runs that stand behind this DAG run, each once, in the order of their events.
 
     Made for ``expand``: a DAG run may stand for several events. It is empty for a DAG run that was started by hand.
+    Anybody who may create an asset event can write a run object into it, so the addresses in these run objects are
+    made from ids by the run's connection; where that cannot be read they are left out.
 
     :param context: the task's context.
     :param asset: only the events of this asset, asset alias or dataset: itself, its name or its URI.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    systems: dict[tuple[str, str], WorkflowSystem | None] = {}
     for event in sorted(_events(context, asset), key=_moment):
         extra = getattr(event, "extra", None)
         for value in (extra.get(PAYLOAD), extra.get(RUN)) if isinstance(extra, Mapping) else ():
             run = _run(value)
             if run:
-                found.setdefault((run.system, run.conn_id, run.run_id), run.to_json())
+                rebuilt = _rebuilt(run, systems)
+                found.setdefault((run.system, run.conn_id, run.run_id), rebuilt.to_json())
     return list(found.values())
+
+
+def _rebuilt(run: Run, systems: dict[tuple[str, str], WorkflowSystem | None]) -> Run:
+    """Give a run with its addresses made from its ids, or without addresses where its connection cannot be read."""
+    place = (run.system, run.conn_id)
+    if place not in systems:
+        try:
+            systems[place] = load_system(*place)
+        except Exception as error:  # noqa: BLE001  # one event must not stop the DAG run of many
+            log.warning("The addresses of run %s are left out: %s", run.run_id, error)
+            systems[place] = None
+    system = systems[place]
+    try:
+        if system is not None:
+            return system.rebuilt(run)
+    except WorkflowError as error:
+        log.warning("The addresses of run %s are left out: %s", run.run_id, error)
+    known = SYSTEMS.get(run.system)
+    if known is not None and known.foreign_locations:
+        return replace(run, url=None)
+    outputs = tuple(replace(output, location="") for output in run.outputs)
+    return replace(run, url=None, outputs=outputs)
 
 
 def _events(context: Mapping[str, Any], asset: Any) -> Iterator[Any]:

@@ -22,6 +22,36 @@ def test_description_names_systems_workflows_connections_and_settings(sandbox):
     assert set(found["fault_kinds"]) == {"status", "html", "reset", "lost", "slow", "late", "truncate"}
 
 
+def port_of(sandbox):
+    """Its port, as part of a Host header."""
+    return sandbox.url.rpartition(":")[2]
+
+
+@pytest.mark.parametrize("name", ["attacker.example", "attacker.example.", "127.0.0.1.attacker.example", "", "[x"])
+def test_a_foreign_host_is_refused(sandbox, name):
+    """A page can give this machine's address to a name of its own; the request then carries that name."""
+    for path in ("/_sandbox", "/carto/v3/sql/jobs"):
+        answer = requests.get(sandbox.url + path, headers={"Host": f"{name}:{port_of(sandbox)}"}, timeout=5)
+        assert answer.status_code == 403 or (not name and answer.status_code == 400)
+        assert "carto_default" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LocalHost", "[::1]", "10.0.0.7", "here.localhost"])
+def test_addresses_and_names_of_this_machine_are_served(sandbox, name):
+    answer = requests.get(f"{sandbox.url}/_sandbox", headers={"Host": f"{name}:{port_of(sandbox)}"}, timeout=5)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://attacker.example", "http://127.0.0.1", "null", "http://[x", ""])
+def test_a_page_of_another_origin_is_refused(sandbox, origin):
+    """A form of any page may post to this machine; the browser says whose page it is."""
+    headers = {"Origin": origin, "Content-Type": "text/plain"}
+    for method, path in (("POST", "/_sandbox/reset"), ("POST", "/carto/oauth/token"), ("DELETE", "/_sandbox/faults")):
+        assert requests.request(method, sandbox.url + path, headers=headers, timeout=5).status_code == 403
+    own = {"Origin": sandbox.url}
+    assert requests.post(f"{sandbox.url}/_sandbox/reset", headers=own, timeout=5).status_code == 200
+
+
 def test_settings_merge_and_come_back_with_reset(sandbox):
     """PUT changes the keys it names and no other; reset restores the defaults."""
     before = control(sandbox, "GET", "/settings/carto").json()

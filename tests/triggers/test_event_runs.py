@@ -79,6 +79,26 @@ def test_a_run_object_may_be_json_text():
     assert triggering_runs(context) == [run(1)]
 
 
+def forged(**changes: Any) -> dict[str, Any]:
+    """A run object of Alteryx as anybody who may create asset events can write it."""
+    outputs = (Output("x.csv", "file", "http://127.0.0.2:1/steal/x", ("csv",)),)
+    url = "http://127.0.0.2:1/steal"
+    return Run("alteryx", "alt", "w", "1", RunState.SUCCEEDED, url=url, outputs=outputs).to_json() | changes
+
+
+def test_addresses_in_an_event_are_made_from_ids(monkeypatch):
+    """A run object carries no authority: its addresses are those of the connection, or there are none."""
+    host = {"conn_type": "alteryx", "host": "https://alteryx/webapi", "login": "k", "password": "secret-0123"}
+    monkeypatch.setenv("AIRFLOW_CONN_ALT", json.dumps(host))
+    (found,) = triggering_runs({KEY: {asset("a"): [event({"run": forged()})]}})
+    assert found["outputs"][0]["location"] == "https://alteryx/webapi/v1/jobs/1/output/x"
+    assert found["output_location"] == "https://alteryx/webapi/v1/jobs/1/output/x"
+    assert found["url"] == "https://alteryx/webapi/v3/jobs/1"
+    for odd in ({"conn_id": "not_there"}, {"system": "nothing"}, {"run_id": "../../x"}):
+        (found,) = triggering_runs({KEY: {asset("a"): [event({"run": forged(**odd)})]}})
+        assert (found["url"], found["outputs"][0]["location"], found["output_location"]) == (None, "", None)
+
+
 def test_they_are_plain_json():
     context = {KEY: {asset("a"): [watched(1)]}}
     assert json.loads(json.dumps(triggering_runs(context))) == triggering_runs(context)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -111,7 +111,7 @@ class AlteryxSystem(WorkflowSystem):
 
     def cancel(self, run: Run) -> Flow[None]:
         """Delete the job, which stops it: servers since 2025.1 can [help], others answer 404 or 405 (unverified)."""
-        request = Request("DELETE", self.run_url(run))
+        request = Request("DELETE", self._job_url(run))
         yield from self.send_cancel(self.api, request, run, f"cancelling job {run.run_id}")
 
     def cancel_refused(self, run: Run, error: WorkflowError) -> WorkflowError:
@@ -177,7 +177,12 @@ class AlteryxSystem(WorkflowSystem):
         return FileSource(kind, lambda: self.api.call(request, doing, Asked.OUTPUT))
 
     def run_url(self, run: Run) -> str:
-        """Give the address of the job."""
+        """Give the page of the app, whose address in the Gallery is unverified, or the address of the job."""
+        job = self._job_url(run)
+        has_page = self.gallery_url and run.workflow
+        return f"{self.gallery_url}/#!app/run/{quote(run.workflow, safe='')}" if has_page else job
+
+    def _job_url(self, run: Run) -> str:
         return self.api.url(self.paths.job, run_id=run.run_id)
 
     def output_location(self, run: Run, output: Output) -> str:
@@ -251,7 +256,7 @@ class AlteryxSystem(WorkflowSystem):
         return document if is_enough else (yield from self._job(run, WITH_MESSAGES))
 
     def _job(self, run: Run, params: Mapping[str, str] | None = None) -> Flow[Mapping[str, Any]]:
-        request = Request("GET", self.run_url(run), params=params)
+        request = Request("GET", self._job_url(run), params=params)
         doing = f"reading the status of job {run.run_id}"
         document = yield from self.api.read(request, doing, Asked.RUN)
         if not isinstance(document, Mapping) or "status" not in document:
@@ -259,9 +264,6 @@ class AlteryxSystem(WorkflowSystem):
         return document
 
     def _seen(self, run: Run, document: Mapping[str, Any]) -> Run:
-        # The Gallery's own address of an app's form is unverified.
-        has_page = self.gallery_url and run.workflow
-        url = f"{self.gallery_url}/#!app/run/{run.workflow}" if has_page else self.run_url(run)
         files = jobs.files(document)
         outputs = [
             Output(
@@ -272,7 +274,7 @@ class AlteryxSystem(WorkflowSystem):
             )
             for file in files
         ]
-        return jobs.seen(replace(run, url=url, outputs=tuple(outputs)), document, files)
+        return jobs.seen(replace(run, url=self.run_url(run), outputs=tuple(outputs)), document, files)
 
     def _of(self, workflow: str, row: Mapping[str, Any]) -> Run:
         created = time_or_none(row.get("createDate") or row.get("createDateTime"))

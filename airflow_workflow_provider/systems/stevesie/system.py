@@ -74,6 +74,7 @@ class StevesieSystem(WorkflowSystem):
     repeats = True
     log_from_run = True
     lists_parameters = True
+    foreign_locations = True
 
     def __init__(self, values: ConnectionValues) -> None:
         super().__init__(values)
