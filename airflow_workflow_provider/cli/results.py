@@ -11,9 +11,9 @@ from airflow_workflow_provider.cli import exit_codes
 from airflow_workflow_provider.cli.terminal import Result, Row, Terminal
 from airflow_workflow_provider.cli.values import option
 from airflow_workflow_provider.exceptions import WorkflowError
-from airflow_workflow_provider.hooks.ending import succeeded
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.capabilities import CanCancel
+from airflow_workflow_provider.protocol.lifecycle import succeeded
 from airflow_workflow_provider.protocol.model import Run, RunState
 
 STATE_CODES = {

@@ -84,6 +84,14 @@ def retire(key: Hashable) -> None:
     _pools.get(asyncio.get_running_loop(), {}).pop(key, None)
 
 
+def member_of(key: Hashable) -> Member | None:
+    """Give the member that the next user of this key would get, where it is ready."""
+    entry = _pools.get(asyncio.get_running_loop(), {}).get(key)
+    if entry is None or not entry.making.done() or entry.making.cancelled() or entry.making.exception():
+        return None
+    return entry.making.result()
+
+
 async def _open(load: Load) -> Member:
     system, client = await load()
     await client.open()

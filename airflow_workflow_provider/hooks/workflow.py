@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import (
+    AuthenticationFailed,
+    InvalidArgument,
+    InvalidConnection,
+    OutputUnavailable,
+    ServerUnavailable,
+    WorkflowError,
+)
 from airflow_workflow_provider.hooks.connections import load_system, mask, owner, system_class
 from airflow_workflow_provider.hooks.form import FormOfAirflow2
 from airflow_workflow_provider.protocol import parameters as given
@@ -23,7 +30,8 @@ from airflow_workflow_provider.protocol.capabilities import (
 )
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
-from airflow_workflow_provider.protocol.poll import wait
+from airflow_workflow_provider.protocol.pace import Pace
+from airflow_workflow_provider.protocol.poll import CredentialsRefused, Watch, first_polls, poll_enduringly
 from airflow_workflow_provider.protocol.retry import guarded_start, persist
 from airflow_workflow_provider.protocol.run_log import LogPage, read_page
 from airflow_workflow_provider.protocol.system import WorkflowSystem, choose
@@ -70,6 +78,11 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         parsed = parse_run(run, **owner(system, conn_id))
         return cls.for_system(parsed.system, conn_id or parsed.conn_id)
 
+    @property
+    def system_name(self) -> str:
+        """The key of the system, known without its connection."""
+        return self._key
+
     @cached_property
     def system(self) -> WorkflowSystem:
         """The system behind the connection; reads the connection at first use."""
@@ -108,12 +121,15 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         poll_interval: float | timedelta | None = None,
         timeout: float | timedelta | None = None,
         deadline: float | None = None,
+        expected_duration: float | timedelta | None = None,
     ) -> Run:
         """Wait until a run has ended and give it, whatever its state; raises `RunTimedOut`.
 
-        :param poll_interval: seconds between two looks; default per system.
-        :param timeout: seconds from now; None waits for ever.
+        :param poll_interval: seconds between two polls of a young run; the interval grows with the age of the run, up
+            to four times. Default per system.
+        :param timeout: seconds from now; None waits without a limit.
         :param deadline: the same as a moment, in seconds since 1970; the earlier one counts.
+        :param expected_duration: seconds that the run usually takes; around that time it is polled more often.
         """
         known = self._parsed(run)
         interval = seconds_of("poll_interval", poll_interval) or self.system.poll_interval
@@ -121,7 +137,54 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         if limit is not None:
             moment = self.client.now() + limit
             deadline = moment if deadline is None else min(moment, deadline)
-        return self.client.run(wait(self.system.look, known, poll_interval=interval, deadline=deadline))
+        pace = Pace.of(known, interval, seconds_of("expected_duration", expected_duration))
+        watch, is_renewed = Watch(known, poll_interval=interval, deadline=deadline, pace=pace, renews=True), True
+        while True:
+            try:
+                return self.client.run(watch.flow(self._look, repeats=self.system.repeats, is_renewed=is_renewed))
+            except CredentialsRefused:
+                is_renewed = self.renew()
+
+    def poll_before_deferral(self, run: Run, poll_interval: float) -> Run:
+        """Poll a run that has just started once or twice, and give it as it is then; errors are for the later wait."""
+        return self.client.run(first_polls(self._look, run, poll_interval=poll_interval))
+
+    def poll_enduringly(self, run: Run) -> Run:
+        """Poll a run that may be going until one poll is answered; five refusals in a row raise."""
+        try:
+            client = self.client
+        except InvalidConnection as error:
+            raise ServerUnavailable(
+                f"run {run.run_id} may still be going, but its connection cannot be used: {error}"
+            ) from error
+        renewed: list[bool] = []
+
+        def look(known: Run) -> Flow[Run]:
+            if renewed:
+                self.renew()
+            try:
+                return (yield from self._look(known))
+            except AuthenticationFailed:
+                renewed.append(True)
+                raise
+
+        return client.run(poll_enduringly(look, run))
+
+    def renew(self) -> bool:
+        """Read the connection again, after its credentials were refused; True if it has changed."""
+        before = self.system
+        try:
+            system = load_system(self._key, self.conn_id)
+        except WorkflowError as error:
+            self.log.warning("The connection %r cannot be read again: %s", self.conn_id, error)
+            return False
+        if system.secrets == before.secrets and system.transport == before.transport:
+            return False
+        self.log.info("The connection %r has changed; the wait goes on with its new values", self.conn_id)
+        self.system = system
+        if system.transport != before.transport:
+            vars(self).pop("client", None)
+        return True
 
     def read_log(self, run: RunLike, since: Any = None) -> LogPage:
         """Read the log of a run: lines with time, level and text, oldest first. Raises `NotSupported` without a log.
@@ -157,10 +220,22 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return self._run(lambda: self.system.require(CanListRuns).find_runs(workflow_id, since))
 
     def find_started(
-        self, workflow: str, query_parameters: given.Parameters | None, *, since: datetime, **options: Any
+        self,
+        workflow: str,
+        query_parameters: given.Parameters | given.Fingerprint | None,
+        *,
+        since: datetime,
+        **options: Any,
     ) -> list[Run]:
-        """List the runs that a start with these arguments, whose answer was lost, may have left since then."""
-        parameters = given.checked(query_parameters)
+        """List the runs that a start with these arguments, whose answer was lost, may have left since then.
+
+        ``query_parameters`` may be the `Fingerprint` of those that an earlier process has sent.
+        """
+        parameters: given.Parameters | given.Fingerprint
+        if isinstance(query_parameters, given.Fingerprint):
+            parameters = query_parameters
+        else:
+            parameters = given.checked(query_parameters)
         workflow_id = self._run(lambda: self.system.resolved(workflow))
         return self._run(lambda: self.system.find_started(workflow_id, parameters, options, since))
 
@@ -233,6 +308,10 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
             return True, self.client.run(self.system.test())
         except WorkflowError as error:
             return False, str(error)
+
+    def _look(self, run: Run) -> Flow[Run]:
+        """Poll with the system as it is now; `renew` may have replaced it since the last poll."""
+        return self.system.look(run)
 
     def _run(self, make: Callable[[], Flow[T]]) -> T:
         return self.client.run(persist(make))

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.protocol.literals import check_choice
+
+PRIORITIES = ("Default", "Low", "Medium", "High", "Critical")
 
 
 class AlteryxRunWorkflowOperator(RunWorkflowOperator):
     """Runs an app of Alteryx Server and returns the run object with its output files.
 
-    ``workflow`` is the app's id, or ``name:My app``. ``query_parameters`` answer the app's questions.
-
-    The arguments of every run operator are described at
-    :class:`~airflow_workflow_provider.operators.workflow.RunWorkflowOperator`.
-
+    :param workflow: the app's id, or ``name:My app``. (templated)
+    :param query_parameters: answers to the app's questions: a mapping, or a callable ``(context, jinja_env)`` that
+        makes it. (templated)
+    :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param alteryx_conn_id: Airflow connection to Alteryx Server. (templated)
     :param priority: ``Default``, ``Low``, ``Medium``, ``High`` or ``Critical``. (templated)
     :param worker_tag: run on workers with this tag. (templated)
     :param credential_id: run as this credential of the server; OAuth 2 only. (templated)
     :param check_questions: refuse parameters that the app does not ask for, before anything is started.
+    :param wait_for_completion: False returns the run object right after the start.
+    :param deferrable: wait in the triggerer instead of a worker slot.
+    :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
+        the run, up to four times; default per system. (templated)
+    :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
+    :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
+        found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
+    :param cancel_on_timeout: cancel the remote run when its time is up.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     """
 
     system_key = "alteryx"
     start_option_names = ("priority", "worker_tag", "credential_id", "check_questions")
     template_fields: Sequence[str] = (
         "alteryx_conn_id",
-        *RunWorkflowOperator.template_fields,
+        *OWN_TEMPLATE_FIELDS,
         "priority",
         "worker_tag",
         "credential_id",
@@ -36,6 +54,20 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
     def __init__(
         self,
         *,
+        workflow: str,
+        query_parameters: QueryParameters = None,
+        parameter_types: Mapping[str, str] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta | str | None = None,
+        timeout: float | timedelta | str | None = None,
+        expected_duration: float | timedelta | None = None,
+        reattach: bool = True,
+        on_unknown_start: str = "fail",
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        on_run_failure: str = "fail",
+        asset_alias: str | None = None,
         alteryx_conn_id: str = "alteryx_default",
         priority: str | None = None,
         worker_tag: str | None = None,
@@ -43,9 +75,29 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
         check_questions: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            workflow=workflow,
+            query_parameters=query_parameters,
+            parameter_types=parameter_types,
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            expected_duration=expected_duration,
+            reattach=reattach,
+            on_unknown_start=on_unknown_start,
+            cancel_on_kill=cancel_on_kill,
+            cancel_on_timeout=cancel_on_timeout,
+            on_run_failure=on_run_failure,
+            asset_alias=asset_alias,
+            **kwargs,
+        )
         self.alteryx_conn_id = alteryx_conn_id
         self.priority = priority
         self.worker_tag = worker_tag
         self.credential_id = credential_id
         self.check_questions = check_questions
+        self._check_own_literals()
+
+    def _check_own_literals(self) -> None:
+        check_choice("priority", self.priority, PRIORITIES)

@@ -2,31 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.protocol.literals import check_choice
+
+RUN_MODES = ("engine", "job", "workfile")
 
 
 class ChorusRunWorkflowOperator(RunWorkflowOperator):
     """Runs a workflow or a Job of Team Studio and returns the run object.
 
-    ``workflow`` is the workfile's id, or the Job's in ``run_mode="job"``. ``query_parameters`` are the variables of
-    the flow, with or without their ``@``; only the engine takes them.
-
-    The arguments of every run operator are described at
-    :class:`~airflow_workflow_provider.operators.workflow.RunWorkflowOperator`.
-
+    :param workflow: the workfile's id, or the Job's in ``run_mode="job"``. (templated)
+    :param query_parameters: variables of the flow, with or without their ``@``; only the engine takes them. A mapping,
+        or a callable ``(context, jinja_env)`` that makes it. (templated)
+    :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param chorus_conn_id: Airflow connection to Team Studio. (templated)
     :param run_mode: ``engine`` runs a process with an id and stored results; ``job`` runs a Job; ``workfile`` runs a
         workfile where the engine's API is not licensed, and cannot tell two runs of it apart. (templated)
+    :param wait_for_completion: False returns the run object right after the start.
+    :param deferrable: wait in the triggerer instead of a worker slot.
+    :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
+        the run, up to four times; default per system. (templated)
+    :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
+    :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
+        found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
+    :param cancel_on_timeout: cancel the remote run when its time is up.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     """
 
     system_key = "chorus"
     start_option_names = ("run_mode",)
-    template_fields: Sequence[str] = ("chorus_conn_id", *RunWorkflowOperator.template_fields, "run_mode")
+    template_fields: Sequence[str] = ("chorus_conn_id", *OWN_TEMPLATE_FIELDS, "run_mode")
 
-    def __init__(self, *, chorus_conn_id: str = "chorus_default", run_mode: str = "engine", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        workflow: str,
+        query_parameters: QueryParameters = None,
+        parameter_types: Mapping[str, str] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta | str | None = None,
+        timeout: float | timedelta | str | None = None,
+        expected_duration: float | timedelta | None = None,
+        reattach: bool = True,
+        on_unknown_start: str = "fail",
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        on_run_failure: str = "fail",
+        asset_alias: str | None = None,
+        chorus_conn_id: str = "chorus_default",
+        run_mode: str = "engine",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            workflow=workflow,
+            query_parameters=query_parameters,
+            parameter_types=parameter_types,
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            expected_duration=expected_duration,
+            reattach=reattach,
+            on_unknown_start=on_unknown_start,
+            cancel_on_kill=cancel_on_kill,
+            cancel_on_timeout=cancel_on_timeout,
+            on_run_failure=on_run_failure,
+            asset_alias=asset_alias,
+            **kwargs,
+        )
         self.chorus_conn_id = chorus_conn_id
         self.run_mode = run_mode
+        self._check_own_literals()
+
+    def _check_own_literals(self) -> None:
+        check_choice("run_mode", self.run_mode, RUN_MODES)

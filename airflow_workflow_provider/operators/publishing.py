@@ -109,5 +109,5 @@ def _extra(operator: RunWorkflowOperator, run: Run) -> Mapping[str, Any]:
 
     if not run.outputs or not tells_warehouse(run.system):
         return {}
-    extra: Mapping[str, Any] = operator.hook.get_connection(operator.conn_id).extra_dejson
+    extra: Mapping[str, Any] = operator.hook.get_connection(operator.hook.conn_id).extra_dejson
     return extra

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
 class StevesieRunWorkflowOperator(RunWorkflowOperator):
     """Executes a Stevesie workflow and returns the run object with its result files.
 
-    ``workflow`` is the workflow's id, or ``name:My workflow``. ``query_parameters`` become the
-    ``execution_parameters``; a datetime is sent as seconds since 1970. Stevesie cannot cancel an execution, so
-    ``maximum_requests_count`` is what bounds its cost.
+    Stevesie cannot cancel an execution, so ``maximum_requests_count`` is what bounds its cost.
 
-    The arguments of every run operator are described at
-    :class:`~airflow_workflow_provider.operators.workflow.RunWorkflowOperator`.
-
+    :param workflow: the workflow's id, or ``name:My workflow``. (templated)
+    :param query_parameters: the ``execution_parameters``; a datetime is sent as seconds since 1970. A mapping, or a
+        callable ``(context, jinja_env)`` that makes it. (templated)
+    :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param stevesie_conn_id: Airflow connection to Stevesie Cloud. (templated)
     :param proxy: the proxy block of the start, without its URL; default the connection's. (templated)
     :param maximum_requests_count: requests that the execution may make. (templated)
@@ -30,6 +30,19 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     :param do_proxy_hot_swap: change the proxy when it is blocked.
     :param fail_on_empty_results: an execution that completes without results has failed.
     :param results_grace: seconds after its end in which results may still be attached. (templated)
+    :param wait_for_completion: False returns the run object right after the start.
+    :param deferrable: wait in the triggerer instead of a worker slot.
+    :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
+        the run, up to four times; default per system. (templated)
+    :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
+    :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
+        found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
+    :param cancel_on_timeout: cancel the remote run when its time is up.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     """
 
     system_key = "stevesie"
@@ -37,7 +50,7 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     watch_option_names = ("fail_on_empty_results", "results_grace")
     template_fields: Sequence[str] = (
         "stevesie_conn_id",
-        *RunWorkflowOperator.template_fields,
+        *OWN_TEMPLATE_FIELDS,
         "proxy",
         "maximum_requests_count",
         "output_aggregation_format",
@@ -47,6 +60,20 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     def __init__(
         self,
         *,
+        workflow: str,
+        query_parameters: QueryParameters = None,
+        parameter_types: Mapping[str, str] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta | str | None = None,
+        timeout: float | timedelta | str | None = None,
+        expected_duration: float | timedelta | None = None,
+        reattach: bool = True,
+        on_unknown_start: str = "fail",
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        on_run_failure: str = "fail",
+        asset_alias: str | None = None,
         stevesie_conn_id: str = "stevesie_default",
         proxy: Mapping[str, Any] | None = None,
         maximum_requests_count: int | None = None,
@@ -56,7 +83,23 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
         results_grace: float = 30,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            workflow=workflow,
+            query_parameters=query_parameters,
+            parameter_types=parameter_types,
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            expected_duration=expected_duration,
+            reattach=reattach,
+            on_unknown_start=on_unknown_start,
+            cancel_on_kill=cancel_on_kill,
+            cancel_on_timeout=cancel_on_timeout,
+            on_run_failure=on_run_failure,
+            asset_alias=asset_alias,
+            **kwargs,
+        )
         self.stevesie_conn_id = stevesie_conn_id
         self.proxy = proxy
         self.maximum_requests_count = maximum_requests_count

@@ -1,7 +1,9 @@
-"""The run operator that all systems share; the one that cancels can be imported from here as well."""
+"""The run operator of every system; the one that cancels can be imported from here as well."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -15,17 +17,16 @@ from airflow_workflow_provider.exceptions import (
     RunCancelled,
     RunFailed,
     RunTimedOut,
-    TaskStopped,
+    WorkflowError,
 )
-from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.lineage.runs import RunLineage
 from airflow_workflow_provider.links.workflow import OUTPUT_LINK, RUN_LINK
 from airflow_workflow_provider.operators.cancelling import CancelWorkflowRunOperator
-from airflow_workflow_provider.operators.life import RunLife, taken_over
 from airflow_workflow_provider.operators.publishing import hand_on, publish, published
-from airflow_workflow_provider.operators.stopping import cancel_quietly, leave, stop, unless_killed
+from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
+from airflow_workflow_provider.protocol.literals import check_seconds
 from airflow_workflow_provider.protocol.model import Run
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from airflow_workflow_provider.assets.places import Landed
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
+    from airflow_workflow_provider.operators.driver import TaskDriver
+    from airflow_workflow_provider.protocol.lifecycle import LifeCycle, RunPolicy
 
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
 __all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
@@ -40,40 +43,49 @@ __all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
 TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time was up
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
+OWN_TEMPLATE_FIELDS = ("workflow", "query_parameters", "parameter_types", "poll_interval", "timeout")
 
 
 class RunWorkflowOperator(RunLineage, BaseOperator):
-    """Starts a run of a workflow, waits for its end and returns the run object. Use the subclass of a system.
+    """Starts a run of a workflow of any system, waits for its end and returns the run object.
 
-    XComs ``run_id``, ``run_url`` and ``run`` are there from the moment of the start; ``run`` again at the end.
+    The operators of the single systems, such as `CartoRunWorkflowOperator`, show each option of a start as an argument
+    of its own; this one takes a system by its key, also one of another package.
 
+    XComs ``run_id``, ``run_url`` and ``run`` exist from the moment of the start; ``run`` is written again at the end.
+
+    :param system: key of the system, such as ``"carto"``.
+    :param conn_id: Airflow connection; default the system's own, such as ``carto_default``. (templated)
+    :param start_options: what only this system's start takes, such as ``{"priority": "High"}``. (templated)
     :param workflow: the workflow to run, as its system names it. (templated)
     :param query_parameters: what the run is given: a mapping, or a callable ``(context, jinja_env)`` that makes it.
         (templated)
     :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param wait_for_completion: False returns the run object right after the start.
-    :param deferrable: wait in the triggerer instead of a worker slot.
-    :param poll_interval: seconds (or timedelta) between two looks at the run; default per system. (templated)
-    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time a deferred task looks at
-        it more often.
+    :param deferrable: wait in the triggerer instead of a worker slot. A run that ends within seconds is awaited on the
+        worker all the same.
+    :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
+        the run, up to four times; default per system. (templated)
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
     :param on_unknown_start: what to do when a start was sent and its answer lost, and the run cannot be found:
         ``"fail"`` or ``"restart"``.
-    :param cancel_on_kill: cancel the remote run when the task is killed.
+    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it. False leaves it
+        going in all these cases.
     :param cancel_on_timeout: cancel the remote run when its time is up.
     :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
     :param asset_alias: name of an asset alias to put among the ``outlets``; every alias there receives the outputs of
         a run that succeeded as assets. Mapped tasks take ``outlets=[AssetAlias(…)]`` instead.
     """
 
-    system_key: ClassVar[str] = ""
+    system_key: str = ""
     start_option_names: ClassVar[tuple[str, ...]] = ()
     """Arguments that only this system's start has."""
     watch_option_names: ClassVar[tuple[str, ...]] = ()
-    """Arguments that tell how this system's runs are watched."""
+    """Arguments that say how this system's runs are watched."""
 
-    template_fields: Sequence[str] = ("workflow", "query_parameters", "parameter_types", "poll_interval", "timeout")
+    template_fields: Sequence[str] = ("conn_id", *OWN_TEMPLATE_FIELDS, "start_options")
     template_fields_renderers: ClassVar[dict[str, str]] = {"query_parameters": "json", "parameter_types": "json"}
     operator_extra_links = (RUN_LINK, OUTPUT_LINK)
     ui_color = "#e8f4f0"
@@ -86,8 +98,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         parameter_types: Mapping[str, str] | None = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float | timedelta | None = None,
-        timeout: float | timedelta | None = None,
+        poll_interval: float | timedelta | str | None = None,
+        timeout: float | timedelta | str | None = None,
         expected_duration: float | timedelta | None = None,
         reattach: bool = True,
         on_unknown_start: str = "fail",
@@ -95,10 +107,19 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         cancel_on_timeout: bool = True,
         on_run_failure: str = "fail",
         asset_alias: str | None = None,
+        system: str | None = None,
+        conn_id: str | None = None,
+        start_options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("pre_execute"):
+            kwargs["pre_execute"] = self._with_care(kwargs["pre_execute"])
         super().__init__(**kwargs)
         self.outlets = with_alias(self.outlets, asset_alias)
+        if system is not None:
+            self.system_key = system
+        if not self.system_key or not isinstance(self.system_key, str):
+            raise InvalidArgument("system: is missing; give the key of a workflow system, such as 'carto'")
         self.workflow = workflow
         self.query_parameters = query_parameters
         self.parameter_types = parameter_types
@@ -108,20 +129,30 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         self.timeout = timeout
         self.expected_duration = expected_duration
         self.reattach = reattach
-        self.on_unknown_start = _one_of("on_unknown_start", on_unknown_start, ON_UNKNOWN_START)
+        self.on_unknown_start = on_unknown_start
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
-        self.on_run_failure = _one_of("on_run_failure", on_run_failure, ON_RUN_FAILURE)
+        self.on_run_failure = on_run_failure
         self.asset_alias = asset_alias
+        self.conn_id = conn_id
+        self.start_options = start_options
+        self._check_literals()
+        self._life: LifeCycle | None = None
+        self._driver: TaskDriver | None = None
         self._run: Run | None = None
         self._sent: Any = None
         self._landed: tuple[Landed, ...] = ()
         self.killed = False
 
     @property
-    def conn_id(self) -> str:
-        """The Airflow connection of this system."""
-        return str(getattr(self, f"{self.system_key}_conn_id"))
+    def conn_id(self) -> Any:
+        """The Airflow connection; an operator of one system has an argument of its own for it."""
+        own = getattr(self, f"{self.system_key}_conn_id", None)
+        return self._conn_id if own is None else own
+
+    @conn_id.setter
+    def conn_id(self, value: Any) -> None:
+        self._conn_id = value
 
     @cached_property
     def hook(self) -> WorkflowHook:
@@ -132,32 +163,19 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the run, or take over the one that an earlier try started, and see it to its end."""
-        for name in ("poll_interval", "timeout", "expected_duration"):
-            seconds_of(name, getattr(self, name))
-        self._sent = self._parameters(context)
-        return self._see_through(context, RunLife(self, context, self._sent).obtain())
-
-    def _see_through(self, context: Context, run: Run) -> dict[str, Any]:
-        """See a run of this task to its end."""
-        self._run = run
-        if self.killed:  # while the start was under way, so there was no run to cancel yet
-            self.on_kill()
-            raise TaskStopped(f"the task was killed while it started run {run.run_id}")
         try:
-            publish(context["ti"], run)
-            if not self.wait_for_completion:
-                return run.to_json()
-            awaited = self._waiting(context, run)
-        except Exception as error:
-            leave(self, context, run, error)
-            raise
-        return self._end(context, awaited)
+            return self._executed(context)
+        except WorkflowError as error:
+            failure = error
+        raise shortened(failure)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take up what the trigger saw."""
-        published = event.get("run") if isinstance(event, Mapping) else None
-        self._run = Run.from_json(published) if isinstance(published, Mapping) else None
-        return self._end(context, lambda: run_of_event(event))
+        try:
+            return self._completed(context, event)
+        except WorkflowError as error:
+            failure = error
+        raise shortened(failure)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Come back from the triggerer, also when the trigger died and Airflow only says that it failed."""
@@ -165,83 +183,221 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
             if next_method == TRIGGER_FAILED:
-                leave(self, context, published(self, context), error)
+                run = published(self, context)
+                self._abandon(context, [run] if run else [], error)
             raise
 
     def on_kill(self) -> None:
         """Stop waiting and, unless forbidden, cancel the remote run with one short call."""
         self.killed = True
-        stop(self, self._run)
+        stop_waiting(self)
+        if self._life and self._driver:
+            self._driver.drive(self._life.kill())
 
-    def hold(self, run: Run) -> None:
-        """Take a run for this task's from now on, so that a kill cancels it."""
-        self._run = run
+    def pre_execute(self, context: Any) -> None:
+        """Look after a run of an earlier try when what comes before `execute` fails."""
+        with_care = self._with_care(super().pre_execute)
+        with_care(context)
 
     def options(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Give those of this operator's own arguments that are set."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def sent(self, context: Context) -> Any:
-        """Give the parameters of the run; made again where this process did not start it."""
-        return self._parameters(context) if self._sent is None else self._sent
+        """Give the parameters of the run; they are made again where this process did not start it."""
+        if self._sent is None:
+            parameters = self.query_parameters
+            if callable(parameters):  # Airflow 3 has called it while it rendered the template fields, 2.11 has not
+                parameters = parameters(context=context, jinja_env=self.get_template_env())
+            self._sent = given.converted(given.checked(parameters), self.parameter_types)
+        return self._sent
 
-    def _parameters(self, context: Context) -> Any:
-        parameters = self.query_parameters
-        if callable(parameters):  # Airflow 3 has called it while it rendered the template fields, 2.11 has not
-            parameters = parameters(context=context, jinja_env=self.get_template_env())
-        return given.converted(given.checked(parameters), self.parameter_types)
+    def _executed(self, context: Context) -> dict[str, Any]:
+        from airflow_workflow_provider.operators.run_store import Request, RunStore
+        from airflow_workflow_provider.protocol.lifecycle import LifeCycle
 
-    def _waiting(self, context: Context, run: Run) -> Callable[[], Run]:
-        """Defer, or give what waits on this worker."""
-        if run.state.is_terminal:
-            return lambda: run
-        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
-        deadline = deadline_of(
-            run.started_at or datetime.now(UTC), self.timeout, context["ti"].start_date, self.execution_timeout
+        for name in ("poll_interval", "timeout", "expected_duration"):
+            seconds_of(name, getattr(self, name))
+        self._sent = None  # a subclass may execute again with other parameters
+        asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        life = LifeCycle(self._policy())
+        driver = self._drives(context, RunStore(context, self.retries or 0, asked))
+        self._life, self._driver = life, driver
+        if self.killed:
+            driver.drive(life.kill())
+        return self._concluded(context, lambda: driver.drive(life.begin()))
+
+    def _completed(self, context: Context, event: Any) -> dict[str, Any]:
+        from airflow_workflow_provider.operators.run_store import Request, RunStore
+        from airflow_workflow_provider.protocol.lifecycle import LifeCycle, outcome_of
+
+        try:
+            run, outcome = outcome_of(event)
+        except WorkflowError as error:
+            known = published(self, context)
+            self._abandon(context, [known] if known else [], error)
+            raise
+        asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        life = LifeCycle(self._policy())
+        driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))
+        self._life, self._driver = life, driver
+        return self._concluded(context, lambda: driver.drive(life.resume(outcome, run)))
+
+    def _concluded(self, context: Context, ended: Callable[[], Run]) -> dict[str, Any]:
+        """Give the run object of a run that succeeded, or skip the task where the user tolerates losses."""
+        try:
+            run = ended()
+        except (RunFailed, RunCancelled, RunTimedOut) as error:
+            self._run = error.run or self._run
+            if self.on_run_failure == "skip":
+                raise AirflowSkipException(f"{error} (skipped, as on_run_failure='skip' asks)") from shortened(error)
+            raise
+        self._run = run
+        if self.wait_for_completion:
+            self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)
+            self._landed = hand_on(self, context, run)
+        return run.to_json()
+
+    def _workflow_key(self) -> str:
+        from airflow_workflow_provider.hooks.connections import system_class
+
+        return system_class(self.system_key).workflow_key(str(self.workflow))
+
+    def _policy(self) -> RunPolicy:
+        from airflow_workflow_provider.protocol.lifecycle import RunPolicy
+
+        return RunPolicy(
+            reattach=self.reattach,
+            on_unknown_start=self.on_unknown_start,
+            cancel_on_kill=self.cancel_on_kill,
+            cancel_on_timeout=self.cancel_on_timeout,
+            wait=self.wait_for_completion,
         )
+
+    def _drives(self, context: Context, store: Any) -> TaskDriver:
+        # Imported late: a DAG file must not pay for what only a running task needs.
+        from airflow_workflow_provider.operators.driver import RunRequest, TaskDriver
+
+        own = self.options(self.start_option_names)
+        return TaskDriver(
+            hook=self.hook,
+            context=context,
+            store=store,
+            log=self.log,
+            request=RunRequest(
+                str(self.workflow) if isinstance(self.workflow, int) else self.workflow,
+                lambda: self.sent(context),
+                {**(self._start_options()), **own},
+                self.options(self.watch_option_names),
+            ),
+            publish=lambda run, is_end: self._publish(context, run, is_end=is_end),
+            wait=lambda run: self._wait(context, run),
+        )
+
+    def _start_options(self) -> dict[str, Any]:
+        options = given.checked(self.start_options, "start_options")
+        if not isinstance(options, dict):
+            raise InvalidArgument(f"start_options: expected a mapping, not {type(self.start_options).__name__}")
+        return options
+
+    def _publish(self, context: Context, run: Run, *, is_end: bool) -> None:
+        self._run = run
+        if is_end:
+            context["ti"].xcom_push(key="run", value=run.to_json())
+        else:
+            publish(context["ti"], run)
+
+    def _wait(self, context: Context, run: Run) -> Run:
+        """Wait on this worker, or defer."""
+        from airflow_workflow_provider.protocol.lifecycle import deadline_of
+
+        interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
+        seen = self.hook.poll_before_deferral(run, interval) if self.deferrable else run
+        if seen.state.is_terminal:
+            return seen
+        begun, task_started = run.started_at or datetime.now(UTC), context["ti"].start_date
+        deadline = deadline_of(begun, self.timeout, task_started, self.execution_timeout)
         if not self.deferrable:
-            return lambda: self.hook.wait_for_run(run, poll_interval=interval, deadline=deadline)
+            return self.hook.wait_for_run(
+                run, poll_interval=interval, deadline=deadline, expected_duration=self.expected_duration
+            )
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(
             system=self.system_key,
-            conn_id=self.conn_id,
+            conn_id=self.hook.conn_id,
             run=run.to_json(),
             poll_interval=interval,
             deadline=deadline,
             cancel_on_kill=self.cancel_on_kill,
             options=watching(self.expected_duration),
         )
-        self.log.info("Run %s is going, waiting for it in the triggerer", run.run_id)
-        return self.defer(trigger=trigger, method_name="execute_complete")
+        self.log.info("Run %s is %s, waiting for it in the triggerer", seen.run_id, seen.state)
+        self.defer(trigger=trigger, method_name="execute_complete")
+        raise AssertionError("a deferral does not return")
 
-    def _end(self, context: Context, awaited: Callable[[], Run]) -> dict[str, Any]:
-        """Conclude the run, whichever way it was awaited."""
+    def _check_literals(self) -> None:
+        """Refuse wrong literals while the DAG file is parsed; a template is checked when the task runs."""
+        for name, choices in (("on_unknown_start", ON_UNKNOWN_START), ("on_run_failure", ON_RUN_FAILURE)):
+            if getattr(self, name) not in choices:  # these are no template fields
+                raise InvalidArgument(
+                    f"{name}: expected {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}"
+                )
+        check_seconds(poll_interval=self.poll_interval, timeout=self.timeout, expected_duration=self.expected_duration)
+
+    def _abandon(self, context: Context, runs: Sequence[Run], error: BaseException) -> None:
+        """An error outside `execute` ends the try: leave runs that are going to the next try, or cancel them."""
+        from airflow_workflow_provider.operators.run_store import RunStore
+        from airflow_workflow_provider.protocol.lifecycle import LifeCycle, Phase
+
+        for run in runs:
+            driver = self._drives(context, RunStore(context, self.retries or 0))
+            driver.drive(LifeCycle(self._policy(), phase=Phase.GOING, run=run).abandon(error))
+
+    def _abandon_stored(self, context: Context, error: Exception) -> None:
+        """A template or `pre_execute` failed: look after what earlier tries have left. Nothing here hides the error."""
+        from airflow_workflow_provider.operators.run_store import RunStore
+
         try:
-            run = unless_killed(self, awaited())
-            self._run = succeeded(run)
-        except (RunFailed, RunCancelled, RunTimedOut) as error:
-            if isinstance(error, RunCancelled) and error.run is not None and taken_over(error.run):
-                self.log.warning("%s. The try that it was taken over from did that; starting another", error)
-                return self._see_through(context, RunLife(self, context, self._parameters(context)).start_another())
-            self._run = run_at_end = error.run or self._run
-            if run_at_end is not None:
-                if isinstance(error, RunTimedOut) and self.cancel_on_timeout:
-                    cancel_quietly(run_at_end, self.log, "its time was up")
-                context["ti"].xcom_push(key="run", value=run_at_end.to_json())
-            if self.on_run_failure == "skip":
-                raise AirflowSkipException(f"{error} (skipped, as on_run_failure='skip' asks for)") from error
-            raise
+            self._abandon(context, RunStore(context, self.retries or 0).going(), error)
+        except Exception as failure:  # noqa: BLE001  # the task's own error matters more
+            self.log.warning("Whether an earlier try has left a run cannot be found out: %s", failure)
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Any, context: Any, *args: Any, **more: Any
+    ) -> None:
+        """Render; a template that fails must not leave the run of an earlier try going without a word."""
+        try:
+            super()._do_render_template_fields(parent, template_fields, context, *args, **more)
         except Exception as error:
-            leave(self, context, self._run, error)
+            if parent is self and "ti" in context:
+                self._abandon_stored(context, error)
             raise
-        context["ti"].xcom_push(key="run", value=run.to_json())
-        self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)
-        self._landed = hand_on(self, context, run)
-        return run.to_json()
 
+    def _with_care(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap what Airflow calls before `execute`: its failure must not leave the run of an earlier try going."""
 
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, choices))}, not {value!r}")
-    return value
+        def cared(context: Any, error: Exception) -> None:
+            self._abandon_stored(context, error)
+
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generator(context: Any, *args: Any, **more: Any) -> Any:
+                try:
+                    return (yield from function(context, *args, **more))
+                except Exception as error:
+                    cared(context, error)
+                    raise
+
+            return generator
+
+        @functools.wraps(function)
+        def plain(context: Any, *args: Any, **more: Any) -> Any:
+            try:
+                return function(context, *args, **more)
+            except Exception as error:
+                cared(context, error)
+                raise
+
+        return plain

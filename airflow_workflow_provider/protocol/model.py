@@ -150,6 +150,8 @@ class Run:
 
 
 RunLike = Run | Mapping[str, Any] | str
+RunArgument = RunLike | Any
+"""What an operator's ``run`` may be: a `RunLike`, or an XCom that becomes one when the task runs."""
 
 
 def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str = "") -> Run:

@@ -6,8 +6,10 @@ JSON knows it. Both raise `InvalidArgument`, which names the key, before anythin
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -204,3 +206,57 @@ def epoch_seconds(value: datetime) -> int:
 def as_text(value: Any) -> str:
     """Spell a JSON value for an API that takes text only: numbers and booleans as JSON writes them."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What identifies parameters without showing them: they may hold a secret, and a run store is no place for one.
+
+    ``digest`` is of all parameters in their canonical JSON form, ``names`` has a short digest for each name (or index).
+    """
+
+    digest: str
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, parameters: Any) -> Fingerprint:
+        """Make the fingerprint of parameters as a request carries them, or as a server lists them."""
+        items = parameters.items() if isinstance(parameters, Mapping) else enumerate(parameters or ())
+        return cls(_digest(parameters), {str(name): _digest(value)[:12] for name, value in items})
+
+    def matches(self, parameters: Any) -> bool:
+        """True for the same parameters."""
+        return _digest(parameters) == self.digest
+
+    def differing(self, other: Fingerprint) -> list[str]:
+        """Give the names whose values differ, or that only one of the two has."""
+        names = sorted({*self.names, *other.names})
+        return [name for name in names if self.names.get(name) != other.names.get(name)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fingerprint as a JSON object."""
+        return {"digest": self.digest, "names": dict(self.names)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Fingerprint | None:
+        """Read it from a JSON object; None for anything else."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("digest"), str):
+            return None
+        names = value.get("names")
+        return cls(value["digest"], dict(names) if isinstance(names, Mapping) else {})
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Give equal JSON for values that an API takes for the same: 1 and 1.0."""
+    if isinstance(value, Mapping):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and isfinite(value) and value.is_integer():
+        return int(value)
+    return value

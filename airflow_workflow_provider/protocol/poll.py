@@ -31,12 +31,14 @@ from airflow_workflow_provider.protocol.effects import (
 from airflow_workflow_provider.protocol.follow_log import LogFollower
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace, Steady
-from airflow_workflow_provider.protocol.retry import Retry, understood, urgently
+from airflow_workflow_provider.protocol.retry import Retry, persist, understood, urgently
 
 # While a run is going, what fails is the watching and not the run. A server that is down is asked ever more
 # seldom; refused credentials or an unknown run may be a deployment or a replica that lags, but not for ever.
 WATCH = Retry(base=1.0, cap=60.0)
 REFUSALS = 5
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between the polls of `poll_enduringly`
+LONGEST_FIRST = 2.0  # seconds between the first polls, on a worker
 REFUSED = (AuthenticationFailed, WorkflowNotFound, RequestRejected, InvalidConnection)
 
 
@@ -122,6 +124,119 @@ class Echo:
             self.request, self.answer = request, hash(reply.body)
 
 
+class CredentialsRefused(Exception):
+    """Ends a watch that may go on after its owner has read the connection again: the credentials were refused."""
+
+    def __init__(self, error: WorkflowError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Watch:
+    """The wait for the end of one run, in either mode.
+
+    ``deadline`` is in seconds since 1970. When it passes, the run is polled a last time, whatever the server's health,
+    then `RunTimedOut` is raised. Transient errors never end the wait. Five refusals in a row do: in `WorkflowNotFound`
+    where all say that the run is unknown, else in `ServerUnavailable`, so that Airflow's next try takes the run over.
+
+    :param poll_interval: seconds between two polls of a young run; see `Pace`.
+    :param first: seconds before the first poll.
+    :param renews: raise `CredentialsRefused` when the server refuses the credentials. The owner reads the connection
+        again and drives `flow` again; the counts of failed polls go on.
+    """
+
+    __slots__ = ("_back_off", "_first", "_last", "_pace", "_renews", "_retry", "_trouble", "deadline", "run")
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        poll_interval: float,
+        deadline: float | None = None,
+        retry: Retry | None = None,
+        pace: Pace | Steady | None = None,
+        first: float = 0.0,
+        renews: bool = False,
+    ) -> None:
+        self.run, self.deadline = run, deadline
+        self._retry, self._pace = retry or WATCH, pace or Pace.of(run, poll_interval)
+        self._first, self._renews = first, renews
+        self._trouble, self._last = FINE, ""
+        self._back_off: float | None = None  # seconds, while a refusal has interrupted the flow
+
+    def flow(  # noqa: C901  # the whole wait is read in one place
+        self,
+        get_run: Callable[[Run], Flow[Run]],
+        *,
+        run_list: RunList | None = None,
+        repeats: bool = False,
+        is_renewed: bool = False,
+        log: LogFollower | None = None,
+    ) -> Flow[Run]:
+        """Poll until the run has ended, and give the ended run, whatever its state.
+
+        With a ``run_list`` the driver may let one call answer for many waits. ``repeats`` says that an answer equal to
+        the last one means an unchanged run. ``is_renewed`` says that the credentials are new since the last refusal.
+        A ``log`` is followed meanwhile, at its own interval; what is left of it at the end is for the caller to read.
+        """
+        cache = Echo() if repeats else None
+        if self._back_off is not None and not is_renewed:
+            yield from self._pause_after_failure(self._back_off)
+        elif self._first:
+            now = yield Now()
+            left = _left(self.deadline, now)
+            yield Sleep(self._first if left is None else min(self._first, left))
+        self._first, self._back_off = 0.0, None
+        if run_list and not self._trouble.failures:  # one who joins a shared list need not poll alone at first
+            now = yield Now()
+            at_once = 0.0, self._pace.pause(self.run, now)[1]
+            yield _rest(self.run, run_list, at_once, _left(self.deadline, now), self._pace.change(self.run, now))
+        while True:
+            now = yield Now()
+            at_last = self.deadline is not None and now >= self.deadline
+            refused: AuthenticationFailed | None = None
+            try:
+                self.run = yield from understood(_look(get_run, self.run, cache, at_last))
+                if self.run.state.is_terminal:
+                    return self.run
+                self._trouble, self._last = FINE, ""
+            except (ServerUnavailable, ProtocolError, *REFUSED) as error:
+                self._trouble, self._last = _borne(error, self._trouble, self.run), error.summary
+                if self._trouble.failures == 1:
+                    yield Note(
+                        f"Run {self.run.run_id} cannot be looked at, still waiting for it: {error.summary}", "warning"
+                    )
+                back_off = self._retry.delay(self._trouble.failures, _asked_for(error, self._retry))
+                refused = error if isinstance(error, AuthenticationFailed) else None
+            now = yield Now()
+            if at_last:
+                raise _timed_out(self.run, self._last)
+            if refused and self._renews:
+                self._back_off = back_off
+                raise CredentialsRefused(refused)
+            if self._trouble.failures:
+                yield from self._pause_after_failure(back_off)
+                continue
+            if log:
+                yield from log.step(self.run)
+                now = yield Now()
+            left, pause, change = (
+                _left(self.deadline, now),
+                self._pace.pause(self.run, now),
+                self._pace.change(self.run, now),
+            )
+            if run_list:
+                limits = [limit for limit in (change, log.left(now) if log else None) if limit is not None]
+                yield _rest(self.run, run_list, pause, left, min(limits, default=None))
+            else:
+                yield from _sleep(pause[0] if left is None else min(pause[0], left), log, self.run)
+
+    def _pause_after_failure(self, back_off: float) -> Flow[None]:
+        now = yield Now()
+        left, pause = _left(self.deadline, now), self._pace.after(back_off, self.run, now)
+        yield Sleep(pause if left is None else min(pause, left))
+
+
 def wait(
     get_run: Callable[[Run], Flow[Run]],
     run: Run,
@@ -134,48 +249,9 @@ def wait(
     repeats: bool = False,
     log: LogFollower | None = None,
 ) -> Flow[Run]:
-    """Poll a run until it has ended, and give the ended run, whatever its state.
-
-    ``deadline`` is in seconds since 1970; when it passes, the run is looked at a last time, whatever the server's
-    health, then `RunTimedOut` is raised. Transient errors never end the wait. Five refusals in a row do: in
-    `WorkflowNotFound` where all say that the run is unknown, else in `ServerUnavailable`, so that Airflow's next try
-    attaches to the run again. With a ``pace`` the interval adapts; with a ``run_list`` the driver may let one call
-    answer for many waits. ``repeats`` says that an answer equal to the last one means an unchanged run.
-    A ``log`` is followed meanwhile, at its own interval; what is left of it at the end is for the caller to read.
-    """
-    trouble, last = FINE, ""
-    echo = Echo() if repeats else None
-    pace = pace or Steady(poll_interval)
-    if run_list:  # one who comes to a list that others share need not look alone at first
-        now = yield Now()
-        at_once = 0.0, pace.pause(run, now)[1]
-        yield _rest(run, run_list, at_once, _left(deadline, now), pace.change(run, now))
-    while True:
-        now = yield Now()
-        at_last = deadline is not None and now >= deadline
-        try:
-            run = yield from understood(_look(get_run, run, echo, at_last))
-            if run.state.is_terminal:
-                return run
-            trouble, last = FINE, ""
-        except (ServerUnavailable, ProtocolError, *REFUSED) as error:
-            trouble, last = _borne(error, trouble, run), str(error)
-            if trouble.failures == 1:
-                yield Note(f"Run {run.run_id} cannot be looked at just now, still waiting for it: {error}", "warning")
-            back_off = watch.delay(trouble.failures, _asked_for(error, watch))
-        now = yield Now()
-        if at_last:
-            raise _timed_out(run, last)
-        if log and not trouble.failures:
-            yield from log.step(run)
-            now = yield Now()
-        left = _left(deadline, now)
-        if run_list and not trouble.failures:
-            limits = [limit for limit in (pace.change(run, now), log.left(now) if log else None) if limit is not None]
-            yield _rest(run, run_list, pace.pause(run, now), left, min(limits, default=None))
-            continue
-        pause = pace.after(back_off, run, now) if trouble.failures else pace.pause(run, now)[0]
-        yield from _sleep(pause if left is None else min(pause, left), None if trouble.failures else log, run)
+    """Wait for the end of a run as `Watch` does, at a steady interval and with credentials that nobody renews."""
+    one = Watch(run, poll_interval=poll_interval, deadline=deadline, retry=watch, pace=pace or Steady(poll_interval))
+    return one.flow(get_run, run_list=run_list, repeats=repeats, log=log)
 
 
 def _sleep(seconds: float, log: LogFollower | None, run: Run) -> Flow[None]:
@@ -193,8 +269,48 @@ def _sleep(seconds: float, log: LogFollower | None, run: Run) -> Flow[None]:
     yield Sleep(seconds)
 
 
+def first_polls(get_run: Callable[[Run], Flow[Run]], run: Run, *, poll_interval: float, times: int = 2) -> Flow[Run]:
+    """Poll a run a few times before its task defers: a short run ends here.
+
+    A deferral takes Airflow seconds, and a trigger that fires within them can fail its task (apache/airflow#71580).
+    What goes wrong here is for the wait that follows.
+    """
+    for index in range(times):
+        if index:
+            yield Sleep(min(poll_interval, LONGEST_FIRST))
+        try:
+            run = yield from understood(get_run(run))
+        except InvalidArgument:
+            raise
+        except (ServerUnavailable, ProtocolError, *REFUSED):
+            continue
+        if run.state.is_terminal:
+            break
+    return run
+
+
+def poll_enduringly(
+    get_run: Callable[[Run], Flow[Run]], run: Run, enduring: tuple[type[WorkflowError], ...] = REFUSED
+) -> Flow[Run]:
+    """Poll a run until one poll is answered: a replica may lag, or a deployment be under way.
+
+    Five refusals end it as they end a wait: in `WorkflowNotFound` if all of them say that the run is unknown, else in
+    `ServerUnavailable`.
+    """
+    trouble = FINE
+    for pause in (*PAUSES, 0.0):
+        try:
+            return (yield from persist(lambda: get_run(run)))
+        except InvalidArgument:
+            raise
+        except enduring as error:
+            trouble = _borne(error, trouble, run)
+        yield Sleep(pause)
+    raise ProtocolError(f"run {run.run_id}: the polls gave nothing")  # five refusals have raised before
+
+
 def _borne(error: WorkflowError, trouble: Trouble, run: Run) -> Trouble:
-    """Count one more failed poll, or raise when patience is at its end."""
+    """Count one more failed poll, or raise after too many."""
     if isinstance(error, InvalidArgument):
         raise error
     trouble = trouble.after(error)

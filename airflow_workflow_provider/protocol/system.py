@@ -25,7 +25,7 @@ from airflow_workflow_provider.protocol.capabilities import LACKS, CanListRuns, 
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
-from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import Source
 from airflow_workflow_provider.protocol.times import from_epoch
@@ -237,10 +237,23 @@ class WorkflowSystem(ABC):
         return (yield from self.require(CanListRuns).find_runs(workflow, since))
 
     def find_started(
-        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+        self, workflow: str, parameters: Parameters | Fingerprint, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
-        """List the runs that a start with these arguments may have left, whose answer was lost."""
+        """List the runs that a start with these arguments may have left, whose answer was lost.
+
+        ``parameters`` may be a `Fingerprint` of those that an earlier process has sent.
+        """
         return (yield from self.require(CanListRuns).find_runs(workflow, since))
+
+    @classmethod
+    def sent_form(cls, parameters: Parameters) -> Any:
+        """Give the parameters as a start sends them and a list of runs shows them; `Fingerprint` compares these."""
+        return spelled(parameters)
+
+    @classmethod
+    def workflow_key(cls, workflow: str) -> str:
+        """Give what identifies a workflow as a user names it, without the parameters that the name may hold."""
+        return workflow.strip()
 
     def outputs(self, run: Run) -> Flow[list[Output]]:
         """Give the outputs of a run that succeeded; those of the run object, unless the system asks again."""

@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_workflow_provider.protocol.model import RunArgument
+from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
 
 
 class CartoWorkflowRunSensor(WorkflowRunSensor):
     """Waits for a run of a CARTO workflow, by its run object or by the ``externalId`` of its job.
 
-    The arguments of every sensor are described at
-    :class:`~airflow_workflow_provider.sensors.workflow.WorkflowRunSensor`.
-
+    :param run: the run object, usually ``run_task.output``. (templated)
+    :param run_id: the run's id, where there is no run object. (templated)
+    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
     :param carto_conn_id: Airflow connection to CARTO. (templated)
     :param carto_connection: name of the connection inside CARTO that the job runs through; default the run's, or
         the Airflow connection's. (templated)
+    :param poke_interval: seconds (or timedelta) between two polls of a young run; default per system.
+    :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
+    :param deferrable: wait in the triggerer instead of a worker slot.
     """
 
     system_key = "carto"
     watch_option_names = ("carto_connection",)
-    template_fields: Sequence[str] = ("carto_conn_id", *WorkflowRunSensor.template_fields, "carto_connection")
+    template_fields: Sequence[str] = ("carto_conn_id", *OWN_TEMPLATE_FIELDS, "carto_connection")
 
     def __init__(
-        self, *, carto_conn_id: str = "carto_default", carto_connection: str | None = None, **kwargs: Any
+        self,
+        *,
+        run: RunArgument = None,
+        run_id: str | None = None,
+        workflow: str | None = None,
+        poke_interval: float | timedelta | None = None,
+        timeout: float | timedelta | None = None,
+        expected_duration: float | timedelta | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        carto_conn_id: str = "carto_default",
+        carto_connection: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            run=run,
+            run_id=run_id,
+            workflow=workflow,
+            poke_interval=poke_interval,
+            timeout=timeout,
+            expected_duration=expected_duration,
+            deferrable=deferrable,
+            **kwargs,
+        )
         self.carto_conn_id = carto_conn_id
         self.carto_connection = carto_connection

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_workflow_provider.protocol.model import RunArgument
+from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
 from airflow_workflow_provider.systems.chorus.engine import OVER_SINCE
 from airflow_workflow_provider.systems.chorus.workfiles import IDLE_SINCE
 
@@ -15,19 +19,45 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
 
     The id of an engine process wants ``workflow`` as well: its results are kept under the workflow.
 
-    The arguments of every sensor are described at
-    :class:`~airflow_workflow_provider.sensors.workflow.WorkflowRunSensor`.
-
+    :param run: the run object, usually ``run_task.output``. (templated)
+    :param run_id: the run's id, where there is no run object. (templated)
+    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
     :param chorus_conn_id: Airflow connection to Team Studio. (templated)
     :param run_mode: what kind of run the id must be of; default as the id tells. (templated)
+    :param poke_interval: seconds (or timedelta) between two polls of a young run; default per system.
+    :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
+    :param deferrable: wait in the triggerer instead of a worker slot.
     """
 
     system_key = "chorus"
     watch_option_names = ("run_mode",)
     settling_details = (OVER_SINCE, IDLE_SINCE)
-    template_fields: Sequence[str] = ("chorus_conn_id", *WorkflowRunSensor.template_fields, "run_mode")
+    template_fields: Sequence[str] = ("chorus_conn_id", *OWN_TEMPLATE_FIELDS, "run_mode")
 
-    def __init__(self, *, chorus_conn_id: str = "chorus_default", run_mode: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        run: RunArgument = None,
+        run_id: str | None = None,
+        workflow: str | None = None,
+        poke_interval: float | timedelta | None = None,
+        timeout: float | timedelta | None = None,
+        expected_duration: float | timedelta | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        chorus_conn_id: str = "chorus_default",
+        run_mode: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run=run,
+            run_id=run_id,
+            workflow=workflow,
+            poke_interval=poke_interval,
+            timeout=timeout,
+            expected_duration=expected_duration,
+            deferrable=deferrable,
+            **kwargs,
+        )
         self.chorus_conn_id = chorus_conn_id
         self.run_mode = run_mode

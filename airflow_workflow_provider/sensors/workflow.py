@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -18,26 +18,25 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_workflow_provider.exceptions import (
-    AuthenticationFailed,
     InvalidArgument,
     ProtocolError,
-    RequestRejected,
     RunCancelled,
     RunFailed,
     RunTimedOut,
     ServerUnavailable,
     TaskStopped,
     WorkflowError,
-    WorkflowNotFound,
     WorkflowSensorTimeout,
 )
-from airflow_workflow_provider.hooks.ending import deadline_of, run_of_event, succeeded
 from airflow_workflow_provider.links.workflow import RUN_LINK, show_run
-from airflow_workflow_provider.operators.looking import look, rest
 from airflow_workflow_provider.operators.metadata import was_rescheduled
-from airflow_workflow_provider.operators.stopping import stop_waiting
+from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol.durations import seconds_of
-from airflow_workflow_provider.protocol.model import Run, RunLike, parse_run
+from airflow_workflow_provider.protocol.effects import Flow, Sleep
+from airflow_workflow_provider.protocol.lifecycle import deadline_of, run_of_event, succeeded
+from airflow_workflow_provider.protocol.literals import check_seconds, is_literal
+from airflow_workflow_provider.protocol.model import Run, RunArgument, parse_run
+from airflow_workflow_provider.protocol.poll import REFUSED
 from airflow_workflow_provider.systems import SYSTEMS
 
 if TYPE_CHECKING:
@@ -45,111 +44,126 @@ if TYPE_CHECKING:
 
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
-REFUSALS = (AuthenticationFailed, WorkflowNotFound, RequestRejected)  # these may pass while a run is going
-SETTLING = 5.0  # seconds at most between two looks at a run that is over and may still leave its result
+OWN_TEMPLATE_FIELDS = ("run", "run_id", "workflow")
+INTERVAL = 15.0  # seconds, where the system is not known before the task runs
+SETTLING = 5.0  # seconds at most between two polls of a run that is over and may still leave its result
 
 
 class WorkflowRunSensor(BaseSensorOperator):
-    """Waits until a run has succeeded and returns the run object, in every mode. Use the subclass of a system.
+    """Waits until a run of any system has succeeded and returns the run object, in every mode.
 
-    Without another connection than the default it asks through the one of its ``run``.
-    ``soft_fail`` skips the task when the run fails, is cancelled or is not over in time; bad credentials and an
-    unknown run always fail it.
+    The sensors of the single systems have their connection as an argument of its own; this one takes a system by its
+    key, also one of another package. It asks through the connection of its ``run``, unless another one than the default
+    is given. ``soft_fail`` skips the task when the run fails, is cancelled or has not ended in time; bad credentials
+    and an unknown run always fail it.
 
+    :param system: key of the system, such as ``"carto"``; default that of the run object.
+    :param conn_id: Airflow connection; default the one of the run object. (templated)
     :param run: the run object, usually ``run_task.output``. (templated)
     :param run_id: the run's id, where there is no run object. (templated)
-    :param workflow: the workflow that a bare id belongs to, where the API wants to know. (templated)
-    :param poke_interval: seconds (or timedelta) between two looks; default per system.
-    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time a deferred sensor looks
-        more often.
+    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
+    :param poke_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
+        the run, up to four times, but not in reschedule mode; default per system.
+    :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
     :param deferrable: wait in the triggerer instead of a worker slot.
     """
 
-    system_key: ClassVar[str] = ""
+    system_key: str = ""
     watch_option_names: ClassVar[tuple[str, ...]] = ()
-    """Arguments that tell how this system's runs are watched."""
+    """Arguments that say how this system's runs are watched."""
     settling_details: ClassVar[tuple[str, ...]] = ()
     """Details that a run has while it is over and its result may still come."""
 
-    template_fields: Sequence[str] = ("run", "run_id", "workflow")
+    template_fields: Sequence[str] = ("conn_id", *OWN_TEMPLATE_FIELDS)
     operator_extra_links = (RUN_LINK,)
     ui_color = "#e6f1f2"
 
     def __init__(
         self,
         *,
-        run: RunLike | None = None,
+        run: RunArgument = None,
         run_id: str | None = None,
         workflow: str | None = None,
         poke_interval: float | timedelta | None = None,
         timeout: float | timedelta | None = None,
         expected_duration: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        system: str | None = None,
+        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        interval = SYSTEMS[self.system_key].poll_interval if poke_interval is None else poke_interval
+        if run is None and run_id is None:
+            raise InvalidArgument("run, run_id: give one of the two")
+        check_seconds(poke_interval=poke_interval, timeout=timeout, expected_duration=expected_duration)
+        key = system or self.system_key
+        interval = (
+            (SYSTEMS[key].poll_interval if key in SYSTEMS else INTERVAL) if poke_interval is None else poke_interval
+        )
         # Airflow 2.11 refuses None, and both fill in [sensors] default_timeout when nothing is passed.
         limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
         super().__init__(poke_interval=interval, **limit, **kwargs)
+        self.system_key = key
         self.run = run
         self.run_id = run_id
         self.workflow = workflow
         self.deferrable = deferrable
         self.expected_duration = expected_duration
+        self.conn_id = conn_id
         self._outcome: Run | WorkflowError | None = None
         self._killed = False
 
     @property
-    def conn_id(self) -> str:
-        """The Airflow connection of this system: the run's own, unless another than the default was given."""
-        given = str(getattr(self, f"{self.system_key}_conn_id"))
-        if self.run is None or given != SYSTEMS[self.system_key].default_conn_id:
+    def conn_id(self) -> Any:
+        """The Airflow connection: the run's own, unless another than the default was given."""
+        own = getattr(self, f"{self.system_key}_conn_id", None)
+        given = self._conn_id if own is None else own
+        made = SYSTEMS.get(self.system_key)
+        default = made.default_conn_id if made else None
+        if self.run is None or given not in (None, default):
+            return given or default
+        if not is_rendered(self.run):
             return given
-        return parse_run(self.run, system=self.system_key, conn_id=given).conn_id
+        return parse_run(self.run, system=self.system_key, conn_id=given or default or "").conn_id
+
+    @conn_id.setter
+    def conn_id(self, value: Any) -> None:
+        self._conn_id = value
 
     @cached_property
     def hook(self) -> WorkflowHook:
-        """The hook of this system, on the operator's connection."""
+        """The hook of this system, on the sensor's connection."""
         from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
-        return WorkflowHook.for_system(self.system_key, self.conn_id)
+        return WorkflowHook.for_system(self._key(), self.conn_id)
 
     def execute(self, context: Context) -> Any:
-        """Look at the run, and wait for its end in the mode that was asked for."""
-        with self._softened():
-            seconds_of("poke_interval", self.poke_interval)
-            if self.reschedule:
-                return self._rescheduled(context)
-            # The first look is the moment when a wrong id or bad credentials show; later they may be a hiccup.
-            run = self._first_look()
-            show_run(context["ti"], run)
-            if run.state.is_terminal:
-                return succeeded(run).to_json()
-            started = context["ti"].start_date
-            deadline = deadline_of(started, self.timeout, started, self.execution_timeout)
-            if self._killed:  # while there was nothing yet that waited
-                raise TaskStopped("the task was killed at its first look at the run")
-            if self.deferrable:
-                self._defer(run, deadline)
-            ended = self.hook.wait_for_run(run, poll_interval=self.poke_interval, deadline=deadline)
-            return succeeded(ended).to_json()
+        """Poll the run, and wait for its end in the mode that was asked for."""
+        try:
+            with self._softened():
+                return self._executed(context)
+        except WorkflowError as error:
+            failure = error
+        raise shortened(failure)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take up what the trigger saw."""
         return succeeded(run_of_event(event)).to_json()
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the run, in reschedule mode. Errors are kept: Airflow would take each for a soft failure."""
+        """Poll the run, in reschedule mode. Errors are kept: Airflow would take each for a soft failure."""
         later = was_rescheduled(context)
         try:
             wanted = self._wanted()
-            run = self._decided(look(self.hook, wanted, REFUSALS) if later else self.hook.get_run(wanted))
+            run = self._decided(self.hook.poll_enduringly(wanted) if later else self.hook.get_run(wanted))
         except (ServerUnavailable, ProtocolError) as error:
-            self.log.warning("The run cannot be looked at just now, still waiting for it: %s", error)
+            if later and isinstance(error.__cause__, REFUSED):  # five times in a row
+                self._outcome = error
+                return PokeReturnValue(is_done=True)
+            self.log.warning("The run cannot be looked at, still waiting for it: %s", error)
             return PokeReturnValue(is_done=False)
         except WorkflowError as error:
-            self._outcome = _for_the_next_try(error) if later else error
+            self._outcome = error
             return PokeReturnValue(is_done=True)
         if self._outcome is None:
             show_run(context["ti"], run)
@@ -158,37 +172,70 @@ class WorkflowRunSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Come back from the triggerer; Airflow's own sensor would soften every error, ours only the run's."""
-        with self._softened():
-            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        try:
+            with self._softened():
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        except WorkflowError as error:
+            failure = error
+        raise shortened(failure)
 
     def on_kill(self) -> None:
         """Stop waiting; the run is not this task's to cancel."""
         self._killed = True
         stop_waiting(self)
 
+    def _executed(self, context: Context) -> Any:
+        seconds_of("poke_interval", self.poke_interval)
+        if self.reschedule:
+            return self._rescheduled(context)
+        # The first poll is the moment when a wrong id or bad credentials show; later they may be a hiccup.
+        run = self._first_poll()
+        show_run(context["ti"], run)
+        if run.state.is_terminal:
+            return succeeded(run).to_json()
+        started = context["ti"].start_date
+        deadline = deadline_of(started, self.timeout, started, self.execution_timeout)
+        if self._killed:  # while there was nothing yet that waited
+            raise TaskStopped("the task was killed at its first poll of the run")
+        if self.deferrable:
+            self._defer(run, deadline)
+        ended = self.hook.wait_for_run(
+            run, poll_interval=self.poke_interval, deadline=deadline, expected_duration=self.expected_duration
+        )
+        return succeeded(ended).to_json()
+
+    def _key(self) -> str:
+        """Give the system's key; a sensor of any system takes it from its run object."""
+        if self.system_key or self.run is None:
+            return self.system_key
+        return parse_run(self.run).system
+
     def _wanted(self) -> Run:
         if (self.run is None) == (self.run_id is None):
             raise InvalidArgument("run, run_id: give one of the two")
+        key = self._key()
+        if not key:
+            raise InvalidArgument("system: is missing; a bare run_id does not say which system it belongs to")
         given = self.run if self.run_id is None else self.run_id
-        run = parse_run(given, system=self.system_key, conn_id=self.conn_id, workflow=self.workflow or "")
-        if run.system != self.system_key:
-            raise InvalidArgument(f"run: belongs to the system {run.system!r}, this sensor watches {self.system_key!r}")
+        run = parse_run(given, system=key, conn_id=self.conn_id, workflow=self.workflow or "")
+        if run.system != key:
+            raise InvalidArgument(f"run: belongs to the system {run.system!r}, this sensor watches {key!r}")
         names = self.watch_option_names
         options = {name: value for name in names if (value := getattr(self, name)) is not None}
         return self.hook.system.with_options(run, options)
 
-    def _first_look(self) -> Run:
+    def _first_poll(self) -> Run:
         wanted = self._wanted()
         try:
             return self.hook.get_run(wanted)
         except (ServerUnavailable, ProtocolError) as error:
-            self.log.warning("The run cannot be looked at just now, waiting for it all the same: %s", error)
+            self.log.warning("The run cannot be looked at, still waiting for it: %s", error)
             return wanted
 
     def _decided(self, run: Run) -> Run:
-        """Look on here at a run that is over and may still leave its result: it alone knows since when it is over."""
+        """Poll on here while a run is over and may still leave its result: only this process knows since when."""
         while not run.state.is_terminal and not run.details.keys().isdisjoint(self.settling_details):
-            rest(self.hook, min(self.poke_interval, SETTLING))
+            self.hook.client.run(_pause(min(self.poke_interval, SETTLING)))
             run = self.hook.get_run(run)
         return run
 
@@ -196,14 +243,14 @@ class WorkflowRunSensor(BaseSensorOperator):
         super().execute(context)
         if isinstance(self._outcome, Run):
             return succeeded(self._outcome).to_json()
-        raise self._outcome or ProtocolError("the sensor ended without a look at the run")
+        raise self._outcome or ProtocolError("the sensor ended without a poll of the run")
 
     def _defer(self, run: Run, deadline: float | None) -> None:
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(
-            system=self.system_key,
-            conn_id=self.conn_id,
+            system=run.system,
+            conn_id=self.hook.conn_id,
             run=run.to_json(),
             poll_interval=self.poke_interval,
             deadline=deadline,
@@ -232,10 +279,10 @@ class WorkflowRunSensor(BaseSensorOperator):
             raise
 
 
-def _for_the_next_try(error: WorkflowError) -> WorkflowError:
-    """Give what a run that was seen before is worth: it may still be going, so refusals are not for good."""
-    if not isinstance(error, (AuthenticationFailed, RequestRejected)) or isinstance(error, InvalidArgument):
-        return error
-    unavailable = ServerUnavailable(f"the run may still be going, but looks at it are refused: {error}")
-    unavailable.__cause__ = error
-    return unavailable
+def is_rendered(run: Any) -> bool:
+    """True for a run that can be read now; before a task runs, templates and XComs cannot."""
+    return isinstance(run, (Run, Mapping)) or (isinstance(run, str) and is_literal(run))
+
+
+def _pause(seconds: float) -> Flow[None]:
+    yield Sleep(seconds)

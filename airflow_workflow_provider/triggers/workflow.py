@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_workflow_provider.client.turns import turn
-from airflow_workflow_provider.exceptions import CancelNotSupported, RunTimedOut, WorkflowError
-from airflow_workflow_provider.hooks.ending import event_of
+from airflow_workflow_provider.exceptions import CancelNotSupported, CancelRefused, RunTimedOut, WorkflowError
 from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.durations import seconds_of
+from airflow_workflow_provider.protocol.lifecycle import Cancelled, CancelOutcome, event_of
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.triggers.kill import kill_is_announced, unbroken, was_killed
-from airflow_workflow_provider.triggers.loading import load, loaded
+from airflow_workflow_provider.triggers.loading import has_changed, load, loaded, renew
 from airflow_workflow_provider.triggers.metrics import reporter
 
 if TYPE_CHECKING:
+    from airflow_workflow_provider.client.pool import Member
     from airflow_workflow_provider.protocol.effects import Flow
+    from airflow_workflow_provider.protocol.poll import Watch
     from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 EXPECTED = "expected_duration"  # among the options
 CANCEL_LIMIT = 20.0  # seconds; Airflow gives `on_kill` 30
+FIRST_POLL = 3.0  # seconds at most before the first poll: a trigger that fires at once races with Airflow (#71580)
 
 
 def watching(expected_duration: Any) -> dict[str, Any]:
@@ -42,8 +45,8 @@ class WorkflowRunTrigger(BaseTrigger):
     :param system: key of the workflow system.
     :param conn_id: the Airflow connection.
     :param run: the run object.
-    :param poll_interval: seconds between two looks.
-    :param deadline: when to give up, in seconds since 1970; None waits for ever.
+    :param poll_interval: seconds between two polls of a young run; the interval grows with the age of the run.
+    :param deadline: when to give up, in seconds since 1970; None waits without a limit.
     :param cancel_on_kill: cancel the run when a user kills, clears or marks the deferred task.
     :param options: what else the system wants to know while it watches; ``expected_duration`` (seconds) is how long
         the run usually takes.
@@ -70,7 +73,7 @@ class WorkflowRunTrigger(BaseTrigger):
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and keywords; both are for ever."""
+        """Give class path and keywords; both are permanent, later keywords have defaults."""
         return (
             "airflow_workflow_provider.triggers.workflow.WorkflowRunTrigger",
             {
@@ -109,12 +112,22 @@ class WorkflowRunTrigger(BaseTrigger):
         # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
         await loaded()
         from airflow_workflow_provider.client.pool import retire, shared_client
+        from airflow_workflow_provider.protocol.poll import CredentialsRefused
 
         meter = reporter().start()
         meter.waiters += 1
+        watch, options = self._watch()
+        refused: Member | None = None
         try:
-            async with shared_client(self._key, self._load) as member:
-                return event_of(await member.client.run(self._flow(member.system)))
+            while True:  # one coroutine holds all of it: thousands wait here
+                async with shared_client(self._key, self._load) as member:
+                    is_renewed = refused is None or has_changed(refused.system, member.system)
+                    try:
+                        flow = self._flow(watch, options, member.system, is_renewed=is_renewed)
+                        return event_of(await member.client.run(flow))
+                    except CredentialsRefused:
+                        refused = member
+                        renew(self._key, member)  # read the connection again, and go on
         except RunTimedOut as error:
             return event_of(error.run or Run.from_json(self.run_json), error)
         except WorkflowError as error:
@@ -123,21 +136,22 @@ class WorkflowRunTrigger(BaseTrigger):
         finally:
             meter.waiters -= 1
 
-    def _flow(self, system: WorkflowSystem) -> Flow[Run]:
-        from airflow_workflow_provider.protocol.poll import wait
+    def _watch(self) -> tuple[Watch, dict[str, Any]]:
+        from airflow_workflow_provider.protocol.poll import Watch
 
         run = Run.from_json(self.run_json)  # made here alone: who waits holds it, and only as it was last seen
         options = dict(self.options)
         pace = Pace.of(run, self.poll_interval, options.pop(EXPECTED, None))
-        watched = system.with_options(run, options)
-        return wait(
-            system.look,
-            watched,
-            poll_interval=self.poll_interval,
-            deadline=self.deadline,
-            pace=pace,
-            run_list=system.run_list(watched),
-            repeats=system.repeats,
+        first = min(self.poll_interval, FIRST_POLL)
+        watch = Watch(
+            run, poll_interval=self.poll_interval, deadline=self.deadline, pace=pace, first=first, renews=True
+        )
+        return watch, options
+
+    def _flow(self, watch: Watch, options: dict[str, Any], system: WorkflowSystem, *, is_renewed: bool) -> Flow[Run]:
+        watch.run = system.with_options(watch.run, options)
+        return watch.flow(
+            system.look, run_list=system.run_list(watch.run), repeats=system.repeats, is_renewed=is_renewed
         )
 
     @property
@@ -160,10 +174,12 @@ class WorkflowRunTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(CANCEL_LIMIT), shared_client(self._key, self._load) as member:
                 await member.client.run(persist(lambda: member.system.require(CanCancel).cancel(run)), urgent=True)
-            self.log.info("The task was killed while deferred: run %s was cancelled", run.run_id)
+            cancelled = Cancelled(CancelOutcome.TAKEN)
         except CancelNotSupported as error:
-            self.log.warning("The task was killed while deferred: %s", error)
+            cancelled = Cancelled(CancelOutcome.NOT_SUPPORTED, str(error))
+        except CancelRefused as error:
+            cancelled = Cancelled(CancelOutcome.REFUSED, str(error))
         except (WorkflowError, TimeoutError) as error:
-            self.log.warning(
-                "Run %s could not be cancelled and may go on: %s", run.run_id, error or "no answer in time"
-            )
+            cancelled = Cancelled(CancelOutcome.UNKNOWN, str(error) or "no answer in time")
+        text, level = cancelled.sentence(run, "the task was killed while deferred")
+        getattr(self.log, level)("%s", text)

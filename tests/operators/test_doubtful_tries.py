@@ -7,8 +7,7 @@ import pytest
 from airflow_workflow_provider.client.worker import WorkerClient
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
-from airflow_workflow_provider.operators.memory import Memory
-from airflow_workflow_provider.operators.stopping import leave
+from airflow_workflow_provider.operators.run_store import RunStore
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import MODES, TaskInstance, TaskStateStore, context_of
 from tests.operators.test_tries import Task
@@ -126,8 +125,8 @@ def test_a_try_that_was_taken_for_dead_leaves_its_successors_note_alone(carto):
     store, hook = TaskStateStore(), CartoHook()
     old, new = (hook.start_run(carto["slow"], SLOW) for _ in range(2))
     context = context_of(TaskInstance(try_number=1, max_tries=2), store)
-    Memory(context, 2).keep(new)
+    RunStore(context, 2).keep(new)
     operator = CartoRunWorkflowOperator(task_id="t", workflow=carto["slow"], retries=2)
-    leave(operator, context, old, RuntimeError("the XComs cannot be reached"))
-    assert Memory(context, 2).recall().run.run_id == new.run_id
+    operator._abandon(context, [old], RuntimeError("the XComs cannot be reached"))
+    assert RunStore(context, 2).recall().run.run_id == new.run_id
     assert [hook.get_run(run).state.value for run in (old, new)] == ["cancelled", "running"]

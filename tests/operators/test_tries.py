@@ -7,9 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_workflow_provider.exceptions import RunFailed, RunTimedOut, ServerUnavailable, UnknownStart
+from airflow_workflow_provider.exceptions import (
+    RunCancelled,
+    RunFailed,
+    RunTimedOut,
+    ServerUnavailable,
+    TaskStopped,
+    UnknownStart,
+)
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.protocol.lifecycle import Phase
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import (
     MODES,
@@ -19,6 +27,7 @@ from tests.operators.staging import (
     deferred,
     executed,
     hurried,
+    meanwhile,
 )
 
 BRIEFLY = {"seconds": 0.2}
@@ -104,8 +113,25 @@ def test_a_retry_after_a_failed_run_starts_another(carto, task):
     assert carto.states() == ["failure", "failure"]
 
 
-def test_a_retry_after_a_cancelled_run_starts_another(carto, task):
+def test_a_run_that_somebody_cancelled_is_not_replaced(carto, task):
+    """A person who cancels a run in the vendor's page does not want another one."""
     CartoHook().cancel_run(task.left(query_parameters=SLOW))
+    task.retried()
+    with pytest.raises(RunCancelled):
+        task.tried(query_parameters=BRIEFLY)
+    assert carto.states() == ["cancelled"]
+
+
+def test_a_retry_after_a_kill_that_cancelled_the_run_starts_another(carto, task):
+    """A worker that shuts down kills its tasks; their next try starts anew, as that cancel was this task's own."""
+    task.left(query_parameters=SLOW)
+    task.retried()
+    operator = task.make()
+    operator.deferrable, operator.poll_interval = False, 30
+    carto.sandbox.app.journal.clear()
+    kill = lambda: (carto.polled(answered=True), operator.on_kill())  # noqa: E731
+    with meanwhile(kill), pytest.raises(TaskStopped):
+        operator.execute(task.context())
     task.retried()
     assert task.tried(query_parameters=BRIEFLY)["state"] == "succeeded"
     assert carto.states() == ["cancelled", "success"]
@@ -169,7 +195,9 @@ def test_a_retry_after_a_clear_takes_over_the_new_run(carto, task):
 def test_the_intent_is_kept_before_the_start_and_the_run_right_after(carto, task):
     task.left()
     intent, run = task.store.history
-    assert set(intent) == {"intended_at", "max_tries", "retries"}
+    request = {"system": "carto", "conn_id": "carto_default", "workflow": carto["slow"]}
+    assert intent["request"] == run["request"] == request
+    assert "run" not in intent
     assert run["run"]["run_id"] == carto.runs()[0]["id"]
     assert run["max_tries"] == task.ti.max_tries
 
@@ -246,10 +274,33 @@ def test_a_task_that_comes_back_from_the_triggerer_takes_its_own_run(carto):
     assert carto.states() == ["success"]
 
 
-def test_a_run_that_its_first_try_cancels_after_the_second_took_it_over_is_started_anew(carto, task):
-    """Airflow replaces a try that it has lost sight of before it tells that one to stop, and being told it cancels."""
+def test_a_run_that_somebody_cancels_after_a_retry_took_it_over_is_not_replaced(carto, task):
     left = task.left(query_parameters={"seconds": 2})
     task.retried()
     threading.Timer(0.5, CartoHook().cancel_run, [left]).start()
-    assert task.tried()["run_id"] != left["run_id"]
-    assert sorted(carto.ended()) == ["cancelled", "success"]
+    with pytest.raises(RunCancelled):
+        task.tried()
+    assert carto.ended() == ["cancelled"]
+
+
+def test_a_try_that_was_replaced_leaves_the_run_of_its_successor_alone(carto, task):
+    """Airflow replaces a try that it has lost sight of, and kills it when it is seen again."""
+    old, first_context = task.make(), task.context()
+    old.query_parameters, old.wait_for_completion = SLOW, False
+    left = old.execute(first_context)
+    old._life.phase = Phase.GOING  # as if it still waited
+    task.retried()
+    new = task.make()
+    new.wait_for_completion = False
+    assert new.execute(task.context())["run_id"] == left["run_id"]
+    old.on_kill()
+    assert carto.states() == ["running"]
+
+
+def test_a_try_that_was_not_replaced_cancels_its_run(carto, task):
+    task.arguments |= {"query_parameters": SLOW, "deferrable": False, "poll_interval": 30}
+    operator, context = task.make(), task.context()
+    kill = lambda: (task.ti.pushed_soon("run"), carto.polled(answered=True), operator.on_kill())  # noqa: E731
+    with meanwhile(kill), pytest.raises(TaskStopped):
+        operator.execute(context)
+    assert carto.states() == ["cancelled"]

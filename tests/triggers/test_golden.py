@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import airflow_workflow_provider
-from airflow_workflow_provider.hooks.ending import run_of_event
+from airflow_workflow_provider.protocol.lifecycle import run_of_event
 from airflow_workflow_provider.protocol.model import Run, RunState
 
 GOLDEN = Path(__file__).parent.parent / "samples" / "golden"

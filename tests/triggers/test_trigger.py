@@ -16,7 +16,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowNotFound,
 )
 from airflow_workflow_provider.hooks.carto import CartoHook
-from airflow_workflow_provider.hooks.ending import event_of, run_of_event
+from airflow_workflow_provider.protocol.lifecycle import event_of, run_of_event
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
 from tests.operators.carto_stage import SLOW
@@ -124,7 +124,7 @@ def test_an_event_that_is_none_of_ours_fails_loudly(event):
 
 
 def test_a_state_that_is_no_end_is_not_taken_for_one():
-    from airflow_workflow_provider.hooks.ending import succeeded
+    from airflow_workflow_provider.protocol.lifecycle import succeeded
 
     for state in (RunState.QUEUED, RunState.RUNNING):
         with pytest.raises(ProtocolError, match="was taken for ended"):

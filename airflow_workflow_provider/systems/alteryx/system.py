@@ -28,7 +28,7 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response, RunList, Shown
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.paging import OffsetPages, Row, read_pages
-from airflow_workflow_provider.protocol.parameters import Parameters
+from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
@@ -136,7 +136,7 @@ class AlteryxSystem(WorkflowSystem):
         return (yield from self._judged((yield from self.list_runs(workflow, since))))
 
     def find_started(
-        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+        self, workflow: str, parameters: Parameters | Fingerprint, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
         """List the app's jobs since then; raises `NotSupported` where the list does not tell when each was created."""
         return (yield from self._judged(dated((yield from self.list_runs(workflow, since)))))

@@ -58,6 +58,7 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 DEFAULT = "bigquery"
 _CALL = re.compile(r"\s*call\s", re.IGNORECASE)
+_CALLED = re.compile(r"\s*call\s+([^(]*)", re.IGNORECASE)
 _QUOTED_TEXT = re.compile(r"'[^']*'|`[^`]*`|\"[^\"]*\"")
 _AT_NAME = re.compile(r"@(\w+)")
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
@@ -236,6 +237,12 @@ def _in_order(parameters: Mapping[str, Any], signature: Sequence[str], workflow:
             "None stands for the default of the workflow's variable."
         )
     return {given[name.lower()]: parameters[given[name.lower()]] for name in signature}
+
+
+def called(workflow: str) -> str:
+    """Give the name of the procedure of a whole CALL, or of a name, without quotes."""
+    found = _CALLED.match(workflow)
+    return re.sub(r"[`\"\s]", "", found[1] if found else workflow)
 
 
 def _check_names(text: str, parameters: Parameters) -> None:

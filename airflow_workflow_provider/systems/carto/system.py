@@ -105,6 +105,11 @@ class CartoSystem(WorkflowSystem):
         bearer = HeaderAuth("Authorization", f"Bearer {read_token}")
         self.reading = replace(self.api, auth=bearer) if read_token else self.api
 
+    @classmethod
+    def workflow_key(cls, workflow: str) -> str:
+        """Give the procedure's name: a whole CALL may hold values that differ from try to try."""
+        return sql.called(workflow)
+
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         """Create a job that CALLs the procedure.
 

@@ -17,7 +17,7 @@ from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
-from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
@@ -138,7 +138,7 @@ class InvisionSystem(WorkflowSystem):
         )
 
     def find_started(
-        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+        self, workflow: str, parameters: Parameters | Fingerprint, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
         """List runs where an API does: Flow's can, the data flows' cannot."""
         if options.get("workflow_api") == "flow":

@@ -23,7 +23,7 @@ from airflow_workflow_provider.protocol.auth import HeaderAuth, NoAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, Shown
 from airflow_workflow_provider.protocol.model import Output, Run, Workflow
-from airflow_workflow_provider.protocol.parameters import Parameters, epoch_seconds, spelled
+from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, epoch_seconds, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
@@ -118,15 +118,20 @@ class StevesieSystem(WorkflowSystem):
         return [run for run, _ in (yield from self._listed(workflow, since))]
 
     def find_started(
-        self, workflow: str, parameters: Parameters, options: Mapping[str, Any], since: datetime
+        self, workflow: str, parameters: Parameters | Fingerprint, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
         """List the executions with the same parameters; raises `NotSupported` where the list does not show enough."""
-        wanted = _spelled(parameters)
+        wanted = parameters if isinstance(parameters, Fingerprint) else Fingerprint.of(_spelled(parameters))
         listed = yield from self._listed(workflow, since)
         found = [(run, executions.parameters_of(execution)) for run, execution in listed]
         if any(run.started_at is None or given is None for run, given in found):
             raise NotSupported("Stevesie's list of executions does not tell when each began, and with which parameters")
-        return [run for run, given in found if given == wanted]
+        return [run for run, given in found if wanted.matches(given)]
+
+    @classmethod
+    def sent_form(cls, parameters: Parameters) -> Any:
+        """Give the ``execution_parameters``."""
+        return _spelled(parameters)
 
     def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
         """Give the number of results that the last poll saw; the API has no other log."""

@@ -1,0 +1,219 @@
+"""Drives a run's life cycle in a task: the run store, the hook, XComs, deferral and the task's log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_workflow_provider.exceptions import CancelNotSupported, CancelRefused, NotSupported, WorkflowError
+from airflow_workflow_provider.operators.metadata import runs_alone
+from airflow_workflow_provider.operators.run_store import RunStore
+from airflow_workflow_provider.protocol import lifecycle as life
+from airflow_workflow_provider.protocol.capabilities import CanCancel
+from airflow_workflow_provider.protocol.effects import Flow, Note
+from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.parameters import Fingerprint
+from airflow_workflow_provider.protocol.times import from_epoch
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.hooks.workflow import WorkflowHook
+    from airflow_workflow_provider.protocol.system import WorkflowSystem
+
+T = TypeVar("T")
+CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours
+BRIEF = 2.0  # seconds; Airflow 3 kills a task's process 5 seconds after it asked it to stop
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a task asks its system for. ``parameters`` makes the query parameters, which may raise."""
+
+    workflow: str
+    parameters: Callable[[], Any]
+    start_options: Mapping[str, Any]
+    watch_options: Mapping[str, Any]
+
+
+class TaskDriver:
+    """Performs the effects of a `LifeCycle` for one task.
+
+    :param publish: writes the XComs and links of a run; the second argument is True at the end of the run.
+    :param wait: waits for the end of a run, or defers.
+    """
+
+    def __init__(
+        self,
+        *,
+        hook: WorkflowHook,
+        context: Mapping[str, Any],
+        store: RunStore,
+        log: Any,
+        request: RunRequest,
+        publish: Callable[[Run, bool], None],
+        wait: Callable[[Run], Run],
+    ) -> None:
+        self._hook, self._context, self._store, self._log = hook, context, store, log
+        self._request, self._publish, self._wait = request, publish, wait
+        self._known: set[str] = set()  # ids of runs of earlier tries, which a lost start cannot have left
+
+    def drive(self, flow: Flow[T]) -> T:
+        """Drive a flow to its end and give its value."""
+        reply: Any = None
+        error: Exception | None = None
+        try:
+            while True:
+                effect = flow.throw(error) if error else flow.send(reply)
+                reply = error = None
+                try:
+                    reply = self._perform(effect)
+                except Exception as failure:  # noqa: BLE001  # the flow decides about every error
+                    error = failure
+        except StopIteration as end:
+            return cast("T", end.value)
+        finally:
+            flow.close()
+
+    def _perform(self, effect: Any) -> Any:  # noqa: C901, PLR0911, PLR0912  # one line for each effect
+        store, hook = self._store, self._hook
+        match effect:
+            case Note(text=text, level=level):
+                return getattr(self._log, level)("%s", text)
+            case life.Recall():
+                return self._recall()
+            case life.CompareParameters():
+                return self._compare()
+            case life.StoreIntent():
+                return store.intend(self._fingerprint())
+            case life.ForgetIntent():
+                return store.forget()
+            case life.StartRun():
+                return self._start()
+            case life.StoreRun(run=run, cancelled=cancelled):
+                return store.keep(run, cancelled)
+            case life.PollRun(run=run):
+                return hook.poll_enduringly(run)
+            case life.PollOnce(run=run):
+                return hook.get_run(run) if run.conn_id == hook.conn_id else type(hook).for_run(run).get_run(run)
+            case life.FindRuns():
+                return self._find(effect)
+            case life.PublishRun(run=run, is_end=is_end):
+                return self._publish(run, is_end)
+            case life.AwaitRun(run=run):
+                return self._wait(run)
+            case life.OwnsRun(run=run, briefly=briefly):
+                return store.owns(run, briefly=briefly)
+            case life.StoreCancel(run=run, why=why, briefly=briefly):
+                return store.mark_cancelled(run, why, briefly=briefly)
+            case life.CancelledByUs(run=run):
+                return store.was_cancelled(run)
+            case life.CancelRun(run=run, briefly=briefly):
+                return self._cancel_briefly(run) if briefly else self._cancel(run)
+            case life.NextTry(run=run, error=error):
+                return self._has_next_try(run, error)
+        raise TypeError(f"a life cycle yielded {effect!r}, which is no effect here")
+
+    def _recall(self) -> life.Earlier:
+        earlier = self._store.recall()
+        self._known = {earlier.run.run_id} if earlier.run else set()
+        return earlier
+
+    def _fingerprint(self) -> Fingerprint:
+        from airflow_workflow_provider.hooks.connections import system_class
+
+        return Fingerprint.of(system_class(self._hook.system_name).sent_form(self._request.parameters()))
+
+    def _compare(self) -> str:
+        names, is_edit = self._store.compare(self._fingerprint())
+        if not names:
+            return ""
+        differing = ", ".join(names)
+        if is_edit:
+            return f"The DAG was changed, and so were the parameters {differing}: this try starts its own run"
+        self._log.info("The parameters %s differ from those that the run of the earlier try was given", differing)
+        return ""
+
+    def _start(self) -> Run:
+        run = self._hook.start_run(self._request.workflow, self._request.parameters(), **self._request.start_options)
+        return self._hook.system.with_options(run, self._request.watch_options)
+
+    def _find(self, wanted: life.FindRuns) -> life.Found:
+        system, ti = self._hook.system, self._context["ti"]
+        since = wanted.since or getattr(self._context.get("dag_run"), "start_date", None)
+        if since is None and not wanted.is_lost_start:
+            raise NotSupported("the beginning of the DAG run is unknown")
+        listed = self._hook.find_started(
+            self._request.workflow,
+            wanted.sent or self._request.parameters(),
+            since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
+            **self._request.start_options,
+        )
+        found = [run for run in listed if run.run_id not in self._known]
+        if found:  # that there is none says enough
+            check_list_can_tell(system, ti)
+        return life.Found(tuple(self._watched(run) for run in found), system.lists_parameters)
+
+    def _watched(self, run: Run) -> Run:
+        """Give a run as this task watches its runs; the list may have judged it by other options."""
+        mine = self._hook.system.with_options(run, self._request.watch_options)
+        needs_poll = self._request.watch_options and mine.state is RunState.FAILED
+        return self._hook.get_run(mine) if needs_poll else mine
+
+    def _cancel(self, run: Run) -> life.Cancelled:
+        from airflow_workflow_provider.hooks.connections import load_system
+
+        try:
+            system = load_system(run.system, run.conn_id)
+        except WorkflowError as error:
+            return life.Cancelled(life.CancelOutcome.UNKNOWN, f"nothing was sent: {error}")
+        return cancelled(system, run, self._log)
+
+    def _cancel_briefly(self, run: Run) -> life.Cancelled:
+        """Cancel with one short call, in a signal handler.
+
+        The handler may have interrupted the reading of the connection, and would wait for what only the interrupted
+        code can release.
+        """
+        system = vars(self._hook).get("system")
+        if system is None or run.conn_id != self._hook.conn_id:
+            return life.Cancelled(life.CancelOutcome.NOT_SENT)
+        return cancelled(system, run, self._log, briefly=True)
+
+    def _has_next_try(self, run: Run, error: BaseException) -> bool:
+        ti = self._context["ti"]
+        has_tries = ti.try_number <= ti.max_tries and not isinstance(error, AirflowFailException)
+        # What the next try does not know, it cannot take over: an earlier write of it may have failed.
+        return has_tries and self._store.holds(run)
+
+
+def check_list_can_tell(system: WorkflowSystem, ti: Any) -> None:
+    """A list without parameters cannot tell a task's run from those of its other indexes and DAG runs."""
+    if system.lists_parameters:
+        return
+    if getattr(ti, "map_index", -1) >= 0:
+        raise NotSupported(f"{system.label} lists runs without their parameters")
+    if not runs_alone(ti):
+        raise NotSupported(f"{system.label} lists runs without their parameters, and other DAG runs may start such")
+
+
+def cancelled(system: WorkflowSystem, run: Run, log: Any, *, briefly: bool = False) -> life.Cancelled:
+    """Ask a system to cancel a run and tell what became of the request; nothing is raised."""
+    from airflow_workflow_provider.client.worker import WorkerClient
+    from airflow_workflow_provider.hooks.connections import mask
+    from airflow_workflow_provider.protocol.retry import Retry, persist
+
+    # A client of its own: the task's may be in the middle of a call when a signal handler gets here.
+    transport = system.transport.within(BRIEF) if briefly else system.transport
+    try:
+        client = WorkerClient(transport, mask=mask, logger=log)
+        client.run(persist(lambda: system.require(CanCancel).cancel(run), Retry(attempts=1 if briefly else 4)))
+    except CancelNotSupported as error:
+        return life.Cancelled(life.CancelOutcome.NOT_SUPPORTED, str(error))
+    except CancelRefused as error:
+        return life.Cancelled(life.CancelOutcome.REFUSED, str(error))
+    except Exception as error:  # noqa: BLE001  # the reason for the cancel is the task's outcome, not this
+        return life.Cancelled(life.CancelOutcome.UNKNOWN, str(error) or type(error).__name__)
+    return life.Cancelled(life.CancelOutcome.TAKEN)

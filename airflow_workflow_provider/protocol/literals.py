@@ -1,0 +1,32 @@
+"""Checks of arguments while a DAG file is parsed: only of plain values, since a template may still become anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.protocol.durations import seconds_of
+
+TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+def is_literal(value: Any) -> bool:
+    """True for a number, a bool, a timedelta and text without a template; XComs and mapped values are none."""
+    if isinstance(value, str):
+        return not any(mark in value for mark in TEMPLATE_MARKS)
+    return isinstance(value, (int, float, timedelta))
+
+
+def check_seconds(**arguments: Any) -> None:
+    """Refuse a literal that is no duration above 0. Raises `InvalidArgument`, which names the argument."""
+    for name, value in arguments.items():
+        if is_literal(value):
+            seconds_of(name, value)
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Refuse a literal that is none of the choices; None is no choice and passes. Raises `InvalidArgument`."""
+    if is_literal(value) and value not in choices:
+        raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, choices))}, not {value!r}")
