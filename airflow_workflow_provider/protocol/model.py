@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
@@ -50,8 +50,79 @@ class RunState(str, Enum):
         return self.value
 
 
+class JsonObject(dict[str, Any]):
+    """What makes a frozen dataclass readable as the JSON object that it stands for.
+
+    Hook methods give such values, and Airflow stores what a ``@task`` returns: as a dict it takes them without an
+    allow list of classes, and gives the next task the JSON object. Nothing can be changed through the dict.
+    """
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give a plain JSON object."""
+        raise NotImplementedError
+
+    def _mark(self) -> None:
+        # The C encoder of `json` takes a dict without a single real entry for empty, before it asks for `items`.
+        dict.__setitem__(self, "", None)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_json()[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.to_json()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_json())
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self.to_json())
+
+    def __len__(self) -> int:
+        return len(self.to_json())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Give one value of the JSON object."""
+        return self.to_json().get(key, default)
+
+    def keys(self) -> Any:
+        """Give the keys of the JSON object."""
+        return self.to_json().keys()
+
+    def values(self) -> Any:
+        """Give the values of the JSON object."""
+        return self.to_json().values()
+
+    def items(self) -> Any:
+        """Give the items of the JSON object."""
+        return self.to_json().items()
+
+    def copy(self) -> dict[str, Any]:
+        """Give a plain dict."""
+        return self.to_json()
+
+    def __or__(self, other: Any) -> Any:
+        return self.to_json() | dict(other)
+
+    def __ror__(self, other: Any) -> Any:
+        return dict(other) | self.to_json()
+
+    def __reduce__(self) -> Any:
+        return _restored, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+
+    def _refuse(self, *args: Any, **more: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} cannot be changed; make a dict of it first")
+
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]  # one refusal for all
+
+
+def _restored(made: type[Any], values: Mapping[str, Any]) -> Any:
+    return made(**values)
+
+
 @dataclass(frozen=True)
-class Output:
+class Output(JsonObject):
     """One result of a run: a table or a file, and the formats in which it can be read."""
 
     name: str
@@ -61,6 +132,7 @@ class Output:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(self.formats))
+        self._mark()
 
     def to_json(self) -> dict[str, Any]:
         """Give the output as a JSON object."""
@@ -68,16 +140,23 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Workflow:
-    """A workflow that can be started; ``details`` is what else its system tells."""
+class Workflow(JsonObject):
+    """A workflow that can be started; ``details`` are further facts of its system."""
 
     id: str
     name: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._mark()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the workflow as a JSON object."""
+        return {"id": self.id, "name": self.name, "details": dict(self.details)}
+
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(JsonObject):
     """One execution of a workflow on an external system.
 
     Times are aware datetimes in UTC or None. ``output_location`` is set when there is exactly one output.
@@ -103,6 +182,7 @@ class Run:
         only = self.outputs[0].location if len(self.outputs) == 1 else None
         put(self, "output_location", only or None)
         put(self, "details", dict(self.details))
+        self._mark()
         if type(self.run_id) is not str:
             put(self, "run_id", str(self.run_id))
         if type(self.state) is not RunState:
