@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
 from airflow_workflow_provider.protocol.literals import check_choice
 
 PRIORITIES = ("Default", "Low", "Medium", "High", "Critical")
@@ -45,7 +45,7 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
     start_option_names = ("priority", "worker_tag", "credential_id", "check_questions")
     template_fields: Sequence[str] = (
         "alteryx_conn_id",
-        *OWN_TEMPLATE_FIELDS,
+        *RunWorkflowOperator.template_fields,
         "priority",
         "worker_tag",
         "credential_id",

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
 
 
 class CartoRunWorkflowOperator(RunWorkflowOperator):
@@ -42,7 +42,7 @@ class CartoRunWorkflowOperator(RunWorkflowOperator):
 
     system_key = "carto"
     start_option_names = ("carto_connection", "check_parameters")
-    template_fields: Sequence[str] = ("carto_conn_id", *OWN_TEMPLATE_FIELDS, "carto_connection")
+    template_fields: Sequence[str] = ("carto_conn_id", *RunWorkflowOperator.template_fields, "carto_connection")
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
 from airflow_workflow_provider.protocol.literals import check_choice
 
 RUN_MODES = ("engine", "job", "workfile")
@@ -41,7 +41,7 @@ class ChorusRunWorkflowOperator(RunWorkflowOperator):
 
     system_key = "chorus"
     start_option_names = ("run_mode",)
-    template_fields: Sequence[str] = ("chorus_conn_id", *OWN_TEMPLATE_FIELDS, "run_mode")
+    template_fields: Sequence[str] = ("chorus_conn_id", *RunWorkflowOperator.template_fields, "run_mode")
 
     def __init__(
         self,

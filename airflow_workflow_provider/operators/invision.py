@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
 from airflow_workflow_provider.protocol.literals import check_choice
 
 WORKFLOW_APIS = ("dataflow", "flow")
@@ -46,7 +46,12 @@ class InvisionRunDataFlowOperator(RunWorkflowOperator):
 
     system_key = "invision"
     start_option_names = ("workflow_api", "await_completion", "execution_arguments")
-    template_fields: Sequence[str] = ("invision_conn_id", *OWN_TEMPLATE_FIELDS, "workflow_api", "execution_arguments")
+    template_fields: Sequence[str] = (
+        "invision_conn_id",
+        *RunWorkflowOperator.template_fields,
+        "workflow_api",
+        "execution_arguments",
+    )
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_workflow_provider.operators.workflow import OWN_TEMPLATE_FIELDS, QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -50,7 +50,7 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     watch_option_names = ("fail_on_empty_results", "results_grace")
     template_fields: Sequence[str] = (
         "stevesie_conn_id",
-        *OWN_TEMPLATE_FIELDS,
+        *RunWorkflowOperator.template_fields,
         "proxy",
         "maximum_requests_count",
         "output_aggregation_format",

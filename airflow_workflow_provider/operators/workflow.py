@@ -43,7 +43,6 @@ __all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
 TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time was up
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
-OWN_TEMPLATE_FIELDS = ("workflow", "query_parameters", "parameter_types", "poll_interval", "timeout")
 
 
 class RunWorkflowOperator(RunLineage, BaseOperator):
@@ -85,7 +84,15 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
     watch_option_names: ClassVar[tuple[str, ...]] = ()
     """Arguments that say how this system's runs are watched."""
 
-    template_fields: Sequence[str] = ("conn_id", *OWN_TEMPLATE_FIELDS, "start_options")
+    template_fields: Sequence[str] = (
+        "conn_id",
+        "workflow",
+        "query_parameters",
+        "parameter_types",
+        "poll_interval",
+        "timeout",
+        "start_options",
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"query_parameters": "json", "parameter_types": "json"}
     operator_extra_links = (RUN_LINK, OUTPUT_LINK)
     ui_color = "#e8f4f0"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.times import as_utc, iso, parse_time
@@ -109,12 +109,12 @@ class JsonObject(dict[str, Any]):
         return dict(other) | self.to_json()
 
     def __reduce__(self) -> Any:
-        return _restored, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+        return _restored, (type(self), {f.name: getattr(self, f.name) for f in fields(cast("Any", self))})
 
     def _refuse(self, *args: Any, **more: Any) -> Any:
         raise TypeError(f"{type(self).__name__} cannot be changed; make a dict of it first")
 
-    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]  # one refusal for all
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse
 
 
 def _restored(made: type[Any], values: Mapping[str, Any]) -> Any:

@@ -164,7 +164,7 @@ class Watch:
         self._trouble, self._last = FINE, ""
         self._back_off: float | None = None  # seconds, while a refusal has interrupted the flow
 
-    def flow(  # noqa: C901  # the whole wait is read in one place
+    def flow(  # noqa: C901, PLR0912  # the whole wait is read in one place
         self,
         get_run: Callable[[Run], Flow[Run]],
         *,
@@ -220,11 +220,8 @@ class Watch:
             if log:
                 yield from log.step(self.run)
                 now = yield Now()
-            left, pause, change = (
-                _left(self.deadline, now),
-                self._pace.pause(self.run, now),
-                self._pace.change(self.run, now),
-            )
+            left, pause = _left(self.deadline, now), self._pace.pause(self.run, now)
+            change = self._pace.change(self.run, now)
             if run_list:
                 limits = [limit for limit in (change, log.left(now) if log else None) if limit is not None]
                 yield _rest(self.run, run_list, pause, left, min(limits, default=None))

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.protocol.model import RunArgument
-from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
 
 class AlteryxWorkflowRunSensor(WorkflowRunSensor):
@@ -26,7 +26,7 @@ class AlteryxWorkflowRunSensor(WorkflowRunSensor):
     """
 
     system_key = "alteryx"
-    template_fields: Sequence[str] = ("alteryx_conn_id", *OWN_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = ("alteryx_conn_id", *WorkflowRunSensor.template_fields)
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.protocol.model import RunArgument
-from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
 
 class CartoWorkflowRunSensor(WorkflowRunSensor):
@@ -29,7 +29,7 @@ class CartoWorkflowRunSensor(WorkflowRunSensor):
 
     system_key = "carto"
     watch_option_names = ("carto_connection",)
-    template_fields: Sequence[str] = ("carto_conn_id", *OWN_TEMPLATE_FIELDS, "carto_connection")
+    template_fields: Sequence[str] = ("carto_conn_id", *WorkflowRunSensor.template_fields, "carto_connection")
 
     def __init__(
         self,

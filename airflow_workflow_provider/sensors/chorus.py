@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.protocol.model import RunArgument
-from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 from airflow_workflow_provider.systems.chorus.engine import OVER_SINCE
 from airflow_workflow_provider.systems.chorus.workfiles import IDLE_SINCE
 
@@ -33,7 +33,7 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
     system_key = "chorus"
     watch_option_names = ("run_mode",)
     settling_details = (OVER_SINCE, IDLE_SINCE)
-    template_fields: Sequence[str] = ("chorus_conn_id", *OWN_TEMPLATE_FIELDS, "run_mode")
+    template_fields: Sequence[str] = ("chorus_conn_id", *WorkflowRunSensor.template_fields, "run_mode")
 
     def __init__(
         self,

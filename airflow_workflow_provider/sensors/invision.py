@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.protocol.model import RunArgument
-from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
 
 class InvisionDataFlowRunSensor(WorkflowRunSensor):
@@ -28,7 +28,7 @@ class InvisionDataFlowRunSensor(WorkflowRunSensor):
 
     system_key = "invision"
     watch_option_names = ("workflow_api",)
-    template_fields: Sequence[str] = ("invision_conn_id", *OWN_TEMPLATE_FIELDS, "workflow_api")
+    template_fields: Sequence[str] = ("invision_conn_id", *WorkflowRunSensor.template_fields, "workflow_api")
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.protocol.model import RunArgument
-from airflow_workflow_provider.sensors.workflow import OWN_TEMPLATE_FIELDS, WorkflowRunSensor
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
 
 class StevesieWorkflowRunSensor(WorkflowRunSensor):
@@ -29,7 +29,7 @@ class StevesieWorkflowRunSensor(WorkflowRunSensor):
 
     system_key = "stevesie"
     watch_option_names = ("fail_on_empty_results", "results_grace")
-    template_fields: Sequence[str] = ("stevesie_conn_id", *OWN_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = ("stevesie_conn_id", *WorkflowRunSensor.template_fields)
 
     def __init__(
         self,

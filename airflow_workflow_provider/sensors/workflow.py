@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
-OWN_TEMPLATE_FIELDS = ("run", "run_id", "workflow")
 INTERVAL = 15.0  # seconds, where the system is not known before the task runs
 SETTLING = 5.0  # seconds at most between two polls of a run that is over and may still leave its result
 
@@ -75,7 +74,7 @@ class WorkflowRunSensor(BaseSensorOperator):
     settling_details: ClassVar[tuple[str, ...]] = ()
     """Details that a run has while it is over and its result may still come."""
 
-    template_fields: Sequence[str] = ("conn_id", *OWN_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = ("conn_id", "run", "run_id", "workflow")
     operator_extra_links = (RUN_LINK,)
     ui_color = "#e6f1f2"
 
