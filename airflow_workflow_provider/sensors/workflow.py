@@ -92,7 +92,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if run is None and run_id is None:
+        if (run is None and run_id is None) or (run is not None and run_id is not None):
             raise InvalidArgument("run, run_id: give one of the two")
         check_seconds(poke_interval=poke_interval, timeout=timeout, expected_duration=expected_duration)
         key = system or self.system_key
@@ -121,9 +121,15 @@ class WorkflowRunSensor(BaseSensorOperator):
         default = made.default_conn_id if made else None
         if self.run is None or given not in (None, default):
             return given or default
-        if not is_rendered(self.run):
-            return given
-        return parse_run(self.run, system=self.system_key, conn_id=given or default or "").conn_id
+        try:
+            fallback = given or default or ""
+            return (
+                parse_run(self.run, system=self.system_key, conn_id=fallback).conn_id
+                if is_rendered(self.run)
+                else given
+            )
+        except InvalidArgument:  # told when the run is polled
+            return given or default
 
     @conn_id.setter
     def conn_id(self, value: Any) -> None:
