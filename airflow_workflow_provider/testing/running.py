@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ def run_task(
     ti = _TaskInstance(made, try_number, dict(xcoms or {}))
     whole = _context(made, ti, params, state, context)
     result = TaskTestRun(xcoms=ti.pushed)
-    step: Callable[[], Any] = lambda: _fresh(made, whole).execute(whole)  # noqa: E731  # replaced at each deferral
+    step: Callable[[], Any] = partial(_executed, made, whole)
     for _ in range(MOST_STEPS):
         try:
             result.value = _as_json(step())
@@ -217,6 +218,7 @@ def _context(
         "data_interval_start": now,
         "data_interval_end": now,
         "task_reschedule_count": 0,
+        "expanded_ti_count": None,
         **({} if state is None else {"task_state_store": _StateStore(state)}),
         **(more or {}),
     }
@@ -272,6 +274,20 @@ def _parameters(operator_class: Any) -> set[str]:
 
     classes: tuple[Any, ...] = operator_class.__mro__ if isinstance(operator_class, type) else ()
     return {name for one in classes for name in inspect.signature(one.__init__).parameters}
+
+
+def _executed(operator: Any, context: Any) -> Any:
+    """Call ``execute`` as Airflow's task runner does: Airflow warns of, or refuses, any other call."""
+    made = _fresh(operator, context)
+    try:
+        from airflow.sdk.bases.operator import ExecutorSafeguard
+    except ImportError:  # Airflow 2
+        from airflow.models import baseoperator
+
+        mark = {f"{type(made).__name__}__sentinel": getattr(baseoperator, "_sentinel", None)}
+        return made.execute(context, **(mark if hasattr(made.execute, "__wrapped__") else {}))
+    ExecutorSafeguard.tracker.set(made)
+    return made.execute(context)
 
 
 def _fresh(operator: Any, context: Any) -> Any:

@@ -32,7 +32,7 @@ def test_the_examples_of_the_page_pass(pytester, monkeypatch):
     pytester.makepyfile(**{f"test_example_{place}": code for place, code in enumerate(EXAMPLES)})
     result = pytester.runpytest_subprocess("-p", PLUGIN, "-p", "no:cacheprovider")
     assert result.ret == 0, result.stdout.str()
-    assert result.parseoutcomes()["passed"] == 2 + 2 + 1
+    assert result.parseoutcomes()["passed"] == 2 + 2 + 2
 
 
 def test_pyproject_registers_the_plugin():

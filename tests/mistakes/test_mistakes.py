@@ -1,0 +1,148 @@
+"""Typical mistakes: what the user sees first names the field and what to do, and nothing is started for nothing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+import pytest
+
+from airflow_workflow_provider.testing.plugin import RUN_TIMES
+from tests.mistakes.cases import CASES, QUICK, connections
+from tests.mistakes.playing import seen
+
+# The mistake: the errors that may come, what the first line says of the field, what it says of the remedy, and the runs
+# that are started. A run in a mistake about a transfer, a sensor or a cancellation belongs to the task before it.
+TABLE = {
+    "m01_wrong_conn_id": ("InvalidConnection", "cart_default", "is not defined", 0),
+    "m02_wrong_host_refused": ("ServerUnavailable", "'carto_wrong_host'", "Check the field 'host'", 0),
+    "m02b_host_unresolvable": ("ServerUnavailable", "'carto_nohost'", "Check the field 'host'", 0),
+    "m02c_host_without_path": ("WorkflowNotFound|InvalidConnection", "'carto_wrongpath'", "[Cc]heck", 0),
+    "m03_missing_scheme": ("ServerUnavailable", "'carto_noscheme'", "Check the field 'host'.*http://", 0),
+    "m04_wrong_token_carto": ("AuthenticationFailed", "'carto_badtoken'", "Check the field 'password'", 0),
+    "m04b_wrong_key_alteryx": (
+        "AuthenticationFailed",
+        "'alteryx_badkey'",
+        "Check the fields 'login' and 'password'",
+        0,
+    ),
+    "m04c_wrong_token_stevesie": ("AuthenticationFailed", "'stevesie_badtoken'", "Check the field 'password'", 0),
+    "m04d_wrong_password_chorus": (
+        "AuthenticationFailed",
+        "'chorus_badpw'",
+        "Check the fields 'login' and 'password'",
+        0,
+    ),
+    "m04e_wrong_key_invision": ("FinalUnknownStart|UnknownStart", "'invision_badkey'", "look for|wrong key", 0),
+    "m04f_alteryx_host_without_webapi": ("InvalidConnection", "'alteryx_no_webapi'", "Check the field 'host'", 0),
+    "m05_typo_param_carto_call": ("InvalidArgument", "query_parameters", "state", 0),
+    "m05b_typo_param_carto_proc": ("InvalidArgument", "query_parameters", "'stat'; it has: state", 0),
+    "m05c_typo_param_alteryx": ("InvalidArgument", "query_parameters", "'Symbl'; it has: Symbol", 0),
+    "m05e_typo_param_chorus": ("RequestRejected|InvalidArgument", "wether", "correct|unknown", 0),
+    # CARTO tells that a procedure is unknown only by a run that fails.
+    "m06_workflow_not_found_carto": ("RunFailed", "Not found: Procedure", "was not found", 1),
+    "m06b_not_found_alteryx": ("WorkflowNotFound", "'Stock price'", "nearest: 'Stock prices'", 0),
+    "m06c_not_found_stevesie": ("WorkflowNotFound", "'stevesie_default'", "check its id", 0),
+    "m06d_not_found_chorus": ("WorkflowNotFound", "'chorus_default'", "check its id", 0),
+    "m06e_not_found_invision": ("FinalUnknownStart|UnknownStart", "'invision_default'", "look for|wrong key", 0),
+    "m06f_name_on_carto": ("NotSupported", "name:airports_in_state", "Give the workflow's id", 0),
+    # The warehouse alone knows the type, and tells it by a run that fails.
+    "m07_wrong_param_type": ("RunFailed", "@min_airports", "expected FLOAT64, got STRING", 1),
+    "m07b_params_list_for_alteryx": ("InvalidArgument", "query_parameters", "mapping", 0),
+    "m07d_parameter_types_bad_value": ("InvalidArgument", "query_parameters.*min_airports", "int64", 0),
+    "m10b_wrong_schema": ("WorkflowError", "'nope.t'", "unknown database 'nope'", 1),
+    "m10c_table_exists_default": ("WorkflowError|InvalidArgument", "airports", "if_exists|exists", 1),
+    "m12_wrong_output_name": ("OutputUnavailable", "'prices.csv'", "its outputs: 'stock_prices.csv'", 1),
+    "m12b_wrong_output_name_chorus": ("OutputUnavailable", "'Numbrs'", "'Numbers'", 3),
+    "m12c_no_output_name_invision": ("OutputUnavailable", "output", "table:<name>", 1),
+    "m13_missing_sql_provider": ("WorkflowError|InvalidConnection", "mysql_missing", "connect|install", 1),
+    "m13b_sql_conn_not_sql": ("InvalidConnection", "sql_conn_id: connection 'an_http'", "http", 1),
+    "m13c_sql_conn_undefined": ("InvalidConnection", "sql_conn_id: connection 'warehose'", "is not defined", 1),
+    "m14_bad_poll_interval_text": ("InvalidArgument", "poll_interval", "seconds above 0", 0),
+    "m14b_bad_poll_interval_negative": ("InvalidArgument", "poll_interval", "seconds above 0", 0),
+    "m14c_poll_interval_text_minutes": ("InvalidArgument", "poll_interval", "seconds above 0", 0),
+    "m15_timeout_zero": ("InvalidArgument", "timeout", "seconds above 0", 0),
+    "m16_run_none": ("InvalidArgument", "run", "run", 0),
+    "m16b_run_empty_string": ("InvalidArgument", "run", "run", 0),
+    "m16c_cancel_none": ("InvalidArgument", "run", "run", 0),
+    "m17_run_of_another_system": ("InvalidArgument", "run", "'carto'.*'stevesie'", 1),
+    "m18_run_id_without_system": ("InvalidArgument", "run", "system=", 1),
+    "m18b_return_value_field": ("InvalidArgument", "run", "system=", 1),
+    "m19_sensor_without_run": ("InvalidArgument", "run", "run_id", 0),
+    "m19b_sensor_both": ("InvalidArgument", "run", "run_id", 0),
+    "m19c_chorus_bare_id_without_workflow": ("InvalidArgument", "workflow", "workflow", 0),
+    "m20_plain_http": ("InvalidConnection", "'carto_plainhttp', field 'host'", "use https, or set allow_http", 0),
+    "m20b_connection_empty": ("InvalidConnection", "'carto_empty', field 'host'", "give the base URL", 0),
+    "m20c_bad_extra_json": (
+        "InvalidConnection|AuthenticationFailed",
+        "'carto_badextra'",
+        "[Cc]heck|JSON|not defined",
+        0,
+    ),
+    "m20d_bad_timeout_in_extra": ("InvalidConnection", "'carto_badtimeout', field 'timeout'", "a number above 0", 0),
+    "m21_wrong_conn_type": ("InvalidConnection", "'an_http' is of type http", "wants carto", 0),
+    "m21b_other_system_conn": ("InvalidConnection", "'stevesie_default' is of type stevesie", "wants carto", 0),
+    "m22_upsert_without_keys": ("InvalidArgument", "key_columns", "make a row unique", (0, 1)),
+    "m22b_if_exists_typo": ("InvalidArgument", "if_exists", "expected one of.*'overwrite'", (0, 1)),
+    "m22c_where_unknown_column": ("WorkflowError|InvalidArgument", "'airports'", "day", 1),
+    "m25_on_run_failure_typo": ("InvalidArgument", "on_run_failure", "expected 'fail' or 'skip'", 0),
+    "m26_output_of_running_run": ("OutputUnavailable", "is still (queued|running)", "wait for it", 1),
+    "m27_kwarg_typo": ("TypeError|AirflowException", "CartoRunWorkflowOperator", "", 0),
+    "m28_priority": ("InvalidArgument", "priority", "expected one of Default, Low", 0),
+    "m29_run_mode": ("InvalidArgument", "run_mode", "expected one of engine, job, workfile", 0),
+    "m30_file_exists": ("InvalidArgument", "path", "overwrite=True", 1),
+    "m31_s3_without_provider": ("InvalidArgument|InvalidConnection", "path: 's3://bucket/x.csv'", "s3", 1),
+    "m31b_xlsx": ("InvalidArgument", "format", "expected one of 'parquet'", (0, 1)),
+    "m31c_folder": ("InvalidArgument", "path", "give the name of a file", 1),
+    "m32_event_trigger_carto": ("NotSupported", "CARTO|needs Airflow 3.0", "sensor", 0),
+    "m33_cancel_stevesie": ("CancelNotSupported", "Stevesie", "no API call that cancels", 1),
+    "m34_no_params": ("InvalidArgument", "query_parameters", "state", 0),
+    "m35_string_params": ("InvalidArgument", "query_parameters", "expected a mapping or a list", 0),
+    "m36_columns_unknown": ("OutputUnavailable|InvalidArgument", "'nme'", "'iata', 'name'", 1),
+    "m37_column_type_bad": ("OutputUnavailable|InvalidArgument", "'iata'", "int64", 1),
+}
+# What looks like a mistake, and is not one: it works, or a warning says what is odd.
+FINE = {
+    "m05d_typo_param_stevesie": "its API accepts any parameter",
+    "m05f_typo_param_invision": "its API accepts any argument",
+    "m07c_parameter_types_typo": "int is another name of int64",
+    "m09_nested_list": "a list of runs is accepted",
+    "m09b_expand_replace": "a mapped task; see docs/guides/dynamic_task_mapping.md",
+    "m09c_query_parameters_list_not_expanded": "a list is right for warehouses with numbered parameters",
+    "m10_wrong_table_statement": "an odd name of a table",
+    "m11_missing_extra_yxdb": "the extra is installed here",
+    "m15b_timeout_tiny": "the run is quick enough",
+    "m20e_typo_in_extra_key": "a warning names the extra",
+}
+
+
+@pytest.fixture
+def quick_sandbox(sandbox, tmp_path, monkeypatch):
+    """The sandbox with quick runs, the connections of the cases, and an empty working folder."""
+    for key, system in sandbox.app.systems.items():
+        sandbox.settings(key, **{name: QUICK for name in RUN_TIMES if name in system.settings.to_json()})
+    for name, value in connections(sandbox.connections(), sandbox.url, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with sqlite3.connect(tmp_path / "warehouse.db") as database:
+        database.execute("CREATE TABLE airports (iata, name, city, state, latitude, longitude)")
+    return sandbox
+
+
+def test_each_mistake_is_judged():
+    assert TABLE.keys() | FINE.keys() == CASES.keys()
+    assert len(CASES) == 79
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", TABLE)
+def test_the_first_line_names_the_field_and_the_remedy(name, quick_sandbox):
+    """The cause and the remedy come first, in a line that is not too long; nothing is started for nothing."""
+    kinds, field, remedy, started = TABLE[name]
+    found = seen(CASES[name])
+    assert re.fullmatch(kinds, found.kind), found
+    assert re.search(field, found.first), found.first
+    assert re.search(remedy, found.first), found.first
+    runs = len(quick_sandbox.runs())
+    assert runs in (started if isinstance(started, tuple) else (started,)), f"{runs} runs were started"
+    assert not re.search(r"0x[0-9a-f]{6}|Traceback|<class", found.first), found.first
