@@ -13,6 +13,7 @@ from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.transfers.arguments import COMPRESSIONS
 from airflow_workflow_provider.transfers.files.formats import FORMATS
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Tally, copied
 from airflow_workflow_provider.transfers.progress import Progress
@@ -66,7 +67,7 @@ def _filler(hook: WorkflowHook, run: Run, options: Namespace, counted: _Counted)
     def fill(target: BinaryIO) -> None:
         if write is not None:
             reader = hook.read_output(run, options.name)
-            write(reader, target, FORMATS[options.format].compressions[0], counted.add)
+            write(reader, target, COMPRESSIONS[options.format][0], counted.add)
             return
         with hook.open_output(run, options.name) as source:
             copied(source, target, counted.add)

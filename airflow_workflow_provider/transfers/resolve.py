@@ -16,23 +16,27 @@ from airflow_workflow_provider.hooks.connections import owner
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Output, Run, parse_runs
 from airflow_workflow_provider.protocol.results import Source
+from airflow_workflow_provider.transfers.arguments import ON_MISSING_OUTPUT, PLACEHOLDER, check_choice
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.outputs.raw import Client
 
 ALL = "*"
-PLACEHOLDER = re.compile(r"\{(run_id|output|index)\}")
 
 
 @dataclass(frozen=True, eq=False)
 class ResolvedOutput:
-    """One output of one run. ``index`` counts over all runs, from 0."""
+    """One output of one run. ``index`` counts over all runs, from 0.
+
+    ``skips_missing`` means that it is left out where it turns out to be gone when it is read.
+    """
 
     run: Run
     output: Output
     index: int
     source: Source
     client: Client
+    skips_missing: bool = False
 
     @property
     def where(self) -> str:
@@ -56,8 +60,7 @@ def resolve_outputs(
     system: str | None = None,
 ) -> list[ResolvedOutput]:
     """Find the outputs to move. Raises `OutputUnavailable`, or skips as ``on_missing_output`` says."""
-    if on_missing_output not in ("fail", "skip"):
-        raise InvalidArgument(f"on_missing_output: expected 'fail' or 'skip', not {on_missing_output!r}")
+    check_choice("on_missing_output", on_missing_output, ON_MISSING_OUTPUT)
     runs = _runs(value, owner(system, conn_id))
     if not runs and on_missing_output == "fail":
         raise InvalidArgument("run: holds no run")
@@ -74,10 +77,17 @@ def resolve_outputs(
             log.info("Leaving out: %s", error)
             continue
         for output in outputs:
-            found.append(ResolvedOutput(run, output, len(found), hook.system.read(run, output), hook.client))
+            source = hook.system.read(run, output)
+            skips = on_missing_output == "skip"
+            found.append(ResolvedOutput(run, output, len(found), source, hook.client, skips_missing=skips))
     if not found:
-        raise AirflowSkipException("No run has the output that was asked for, and on_missing_output='skip'")
+        raise nothing_found()
     return found
+
+
+def nothing_found() -> AirflowSkipException:
+    """Make what skips a task that has nothing to move."""
+    return AirflowSkipException("No run has the output that was asked for, and on_missing_output='skip'")
 
 
 def run_keys(value: Any) -> list[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
+from airflow_workflow_provider.transfers.arguments import check_mapped, check_sql_arguments
 from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
 
 
@@ -23,14 +25,25 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     :param table: the table, as ``table`` or ``schema.table``; odd names in double quotes. ``{run_id}``, ``{output}``
         and ``{index}`` give outputs tables of their own, else they go into one, united by column name. (templated)
     :param if_exists: what becomes of a table that is there: ``"fail"``; ``"append"``; ``"replace"`` all rows;
-        ``"upsert"`` by ``key_columns``; ``"replace_where"`` deletes what ``where`` says and inserts. A table that is
-        not there is made. (templated)
+        ``"truncate"`` replaces all rows and keeps the table's own columns; ``"upsert"`` by ``key_columns``;
+        ``"replace_where"`` deletes what ``where`` says and inserts. A table that is not there is made. (templated)
     :param key_columns: for upsert, the columns that make a row unique. (templated)
     :param where: for replace_where, a SQL condition, such as ``day = '{{ ds }}'``. (templated)
     :param columns: the columns to load, in this order, or a mapping from their names to the table's. (templated)
     :param column_types: column to Arrow type, such as ``int64``, ``string``, ``decimal128(12, 2)`` or
         ``timestamp[us, UTC]``; the others are found out from all values, but for text: a column of text that is there
         gets what the source spells. (templated)
+    :param add_columns: columns to add to every row, as a mapping from column to value. A value is text, a number, a
+        date or a time; ``"{run_id}"``, ``"{state}"``, ``"{workflow}"``, ``"{started_at}"``, ``"{output}"``,
+        ``"{parameters.<name>}"``, … are facts of the run, which a list names alone, such as ``["run_id"]``. (templated)
+    :param on_new_column: what to do with a column that the table lacks: ``"fail"``, ``"add"`` it to the table, or
+        ``"ignore"`` it. (templated)
+    :param on_missing_column: what to do where the output lacks a column of the table: ``"null"`` leaves it to its
+        default, else without a value; or ``"fail"``. (templated)
+    :param expect: checks within the transaction: ``min_rows``, ``max_rows`` of the load, ``max_shrink`` of the table
+        (0.5: at most by half), ``columns`` that the output must have, ``not_null``, ``unique`` and ``sql`` for the
+        table after the load. A violated check leaves the table as it was. (templated)
+    :param lock_timeout: seconds to wait for another load of the same table.
     """
 
     template_fields: Sequence[str] = (
@@ -42,6 +55,10 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         "where",
         "columns",
         "column_types",
+        "add_columns",
+        "on_new_column",
+        "on_missing_column",
+        "expect",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"run": "json", "where": "sql", "column_types": "json"}
     ui_color = "#e4f0e8"
@@ -56,6 +73,11 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         where: str | None = None,
         columns: Sequence[str] | Mapping[str, str] | None = None,
         column_types: Mapping[str, str] | None = None,
+        add_columns: Mapping[str, Any] | Sequence[str] | None = None,
+        on_new_column: str = "fail",
+        on_missing_column: str = "null",
+        expect: Mapping[str, Any] | None = None,
+        lock_timeout: float | timedelta = 600,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,24 +88,42 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         self.where = where
         self.columns = columns
         self.column_types = column_types
+        self.add_columns = add_columns
+        self.on_new_column = on_new_column
+        self.on_missing_column = on_missing_column
+        self.expect = expect
+        self.lock_timeout = lock_timeout
+        check_sql_arguments(self)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Load the outputs, unless an earlier try of this task has committed them."""
         # Imported late: a DAG file must not pay for pyarrow and common.sql.
         from airflow_workflow_provider.transfers.attempt import Attempt
+        from airflow_workflow_provider.transfers.parts import checked_columns
+        from airflow_workflow_provider.transfers.sql.checks import Expect
         from airflow_workflow_provider.transfers.sql.load import SqlLoad
         from airflow_workflow_provider.transfers.sql.modes import Mode
-        from airflow_workflow_provider.transfers.sql.session import sql_hook
+        from airflow_workflow_provider.transfers.sql.session import checked_timeout, sql_hook
 
+        check_mapped(self, context)
         load = SqlLoad(
             hook=sql_hook(self.sql_conn_id),
             conn_id=self.sql_conn_id,
             table=self.table,
-            mode=Mode.of(self.if_exists, self.as_value("key_columns"), self.where),
+            mode=Mode.of(
+                self.if_exists,
+                self.as_value("key_columns"),
+                self.where,
+                self.on_new_column,
+                self.on_missing_column,
+            ),
             columns=self.as_value("columns"),
             column_types=self.as_value("column_types"),
             attempt=Attempt.of(context, [self.sql_conn_id, self.table], self.source_keys()),
             log=self.log,
+            lock_timeout=checked_timeout(self.lock_timeout),
+            add_columns=checked_columns(self.as_value("add_columns")),
+            expect=Expect.of(self.as_value("expect")),
         )
         return self.handed_on(context, load.earlier() or load.run(self.resolve()))
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.transfers.arguments import checked_compression
 
 Watch = Callable[[int, int], None]
 _ROW_GROUP_ROWS, _ROW_GROUP_BYTES = 250_000, 64 << 20
@@ -25,9 +25,8 @@ _SAMPLE, _MOSTLY_NEW = 20_000, 0.9  # values looked at, and the share of differe
 
 @dataclass(frozen=True)
 class Format:
-    """One file format: its compressions (the first is the default), and how rows are written; raw bytes have none."""
+    """One file format: how rows are written; raw bytes are not."""
 
-    compressions: tuple[str, ...]
     write: Callable[[pa.RecordBatchReader, BinaryIO, str, Watch], None] | None
 
 
@@ -142,22 +141,15 @@ def _json_value(value: Any) -> Any:
     return value
 
 
-_GZIP = ("none", "gzip")
 FORMATS: Mapping[str, Format] = {
-    "parquet": Format(("snappy", "none", "gzip", "zstd", "lz4", "brotli"), _write_parquet),
-    "csv": Format(_GZIP, _write_csv),
-    "jsonl": Format(_GZIP, _write_jsonl),
-    "raw": Format(_GZIP, None),
+    "parquet": Format(_write_parquet),
+    "csv": Format(_write_csv),
+    "jsonl": Format(_write_jsonl),
+    "raw": Format(None),
 }
 
 
 def checked_format(name: Any, compression: Any) -> tuple[Format, str]:
     """Give the format and its compression. Raises `InvalidArgument`, which names the argument."""
-    if name not in FORMATS:
-        raise InvalidArgument(f"format: expected one of {', '.join(map(repr, FORMATS))}, not {name!r}")
-    chosen = FORMATS[name]
-    wanted = chosen.compressions[0] if compression in (None, "") else str(compression).lower()
-    if wanted not in chosen.compressions:
-        known = ", ".join(map(repr, chosen.compressions))
-        raise InvalidArgument(f"compression: {name} knows {known}, not {compression!r}")
-    return chosen, wanted
+    wanted = checked_compression(name, compression)
+    return FORMATS[name], wanted

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import table
+from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
 from airflow_workflow_provider.transfers.files.formats import Format
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.resolve import PLACEHOLDER, ResolvedOutput, grouped
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,19 +6,21 @@ import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
-from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import Columns, Part, chosen_columns, table
 from airflow_workflow_provider.outputs.types import parse_types
+from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
 from airflow_workflow_provider.transfers.attempt import Attempt
+from airflow_workflow_provider.transfers.parts import is_gone, part_for, with_added
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.resolve import PLACEHOLDER, ResolvedOutput, grouped
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 from airflow_workflow_provider.transfers.sql.catalog import Target
+from airflow_workflow_provider.transfers.sql.checks import Expect, count
 from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
 from airflow_workflow_provider.transfers.sql.dialects import dialect_of
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
@@ -44,6 +46,8 @@ class SqlLoad:
     attempt: Attempt
     log: logging.Logger | Any
     lock_timeout: float = LOCK_TIMEOUT
+    add_columns: Mapping[str, Any] = field(default_factory=dict)
+    expect: Expect = field(default_factory=Expect)
     _logs: tuple[TableName, ...] | None = None
 
     def earlier(self) -> dict[str, Any] | None:
@@ -67,7 +71,7 @@ class SqlLoad:
                 self.log.info("Loading output %r of run %s into %s", item.output.name, item.run.run_id, name)
         with self._described():
             check_apart(groups, dialect_of(self.hook))
-        streams = Streams(groups, self.columns, self.column_types)
+        streams = Streams(groups, self.columns, self.column_types, may_stream=not self.add_columns)
         for _ in range(_RESTARTS):
             try:
                 if streams.may_go(self.hook):
@@ -98,10 +102,17 @@ class SqlLoad:
             known = self._targets(opened, groups)
             self._load_log(opened).make_locks(target.name for target in known.values())
         reading = Progress(self.log, "Read")
+        gone: list[ResolvedOutput] = []
         spooled: dict[str, Rows] = {
-            name: self._arrow_rows(group, self._texts(known[name]), reading) for name, group in groups.items()
+            name: self._arrow_rows(group, self._texts(known[name]), reading, gone) for name, group in groups.items()
         }
         self.log.info("Read %s", reading)
+        for item in gone:
+            self.log.info("Leaving out output %r of run %s, which is gone", item.output.name, item.run.run_id)
+        if len(gone) == sum(map(len, groups.values())):
+            raise nothing_found()
+        groups = {name: group for name, group in groups.items() if not all(item in gone for item in group)}
+        spooled = {name: rows for name, rows in spooled.items() if name in groups}
         with ExitStack() as open_until_committed:
             with self._described():
                 opened = open_until_committed.enter_context(self._session())
@@ -146,8 +157,11 @@ class SqlLoad:
         seconds: float,
     ) -> dict[str, Any]:
         try:
-            self._write(opened, targets, rows, progress)
+            checks = self._write(opened, targets, rows, progress)
             result = self._result(list(rows), progress, seconds + progress.seconds)
+            if checks:
+                self.log.info("All checks hold: %s", checks)
+                result["checks"] = checks
             self._load_log(opened).note(progress.rows, result)
         except BaseException:
             opened.undo()
@@ -156,16 +170,28 @@ class SqlLoad:
 
     def _write(
         self, opened: SqlSession, targets: Mapping[str, Target], rows: Mapping[str, Rows], progress: Progress
-    ) -> None:
+    ) -> list[dict[str, Any]]:
         ways = []
         load_log = self._load_log(opened)
+        checks: list[dict[str, Any]] = []
+        before = {name: count(opened, target) for name, target in targets.items() if self._counts(target)}
         for number, (name, one) in enumerate(rows.items()):
+            checks += self.expect.check_columns(one.schema.names)
             staging_name = f"airflow_{self.attempt.key[:16]}_{number}"
             load = Load(opened, load_log, targets[name], one, self.mode, progress, staging_name, self.log)
             ways.append(WAYS[self.mode.if_exists](load))
+        written = dict.fromkeys(rows, 0)
         for _ in range(3):
-            for way in ways:
+            for name, way in zip(rows, ways, strict=True):
+                so_far = progress.rows
                 next(way, None)
+                written[name] += progress.rows - so_far
+        for name in rows:
+            checks += self.expect.check(opened, targets[name], written[name], before.get(name, 0))
+        return checks
+
+    def _counts(self, target: Target) -> bool:
+        return self.expect.needs_before and target.is_there
 
     def _session(self) -> AbstractContextManager[SqlSession]:
         return session(self.hook, lock_timeout=self.lock_timeout, application=f"airflow {self.attempt.task}")
@@ -194,12 +220,15 @@ class SqlLoad:
         if self.mode.if_exists not in KEEPING or target.columns is None:
             return frozenset()
         texts = [name for name, column in target.columns.items() if column.is_read_as_text]
-        return TextColumns(list(target.columns), texts, chosen_columns(self.columns))
+        return TextColumns(list(target.columns), texts, chosen_columns(with_added(self.columns, self.add_columns)))
 
-    def _arrow_rows(self, group: Sequence[ResolvedOutput], texts: Container[str], progress: Progress) -> ArrowRows:
+    def _arrow_rows(
+        self, group: Sequence[ResolvedOutput], texts: Container[str], progress: Progress, gone: list[ResolvedOutput]
+    ) -> ArrowRows:
         places = Places()
-        parts = [counted_part(part_of(item.source, item.client, item.where), places) for item in group]
-        reader = table(parts, columns=self.columns, column_types=self.column_types, texts=texts, watch=progress.add)
+        parts = [counted_part(part_for(item, self.add_columns, gone), places) for item in group]
+        columns = with_added(self.columns, self.add_columns)
+        reader = table(parts, columns=columns, column_types=self.column_types, texts=texts, watch=progress.add)
         return ArrowRows(reader, places)
 
     def _result(self, names: list[str], progress: Progress, seconds: float) -> dict[str, Any]:
@@ -256,6 +285,8 @@ class Streams:
         groups: Mapping[str, Sequence[ResolvedOutput]],
         columns: Columns,
         types: Mapping[str, Any] | None,
+        *,
+        may_stream: bool = True,
     ) -> None:
         self._groups = groups
         self._chosen = chosen_columns(columns)
@@ -265,7 +296,7 @@ class Streams:
             for name, kind in parse_types(types).items()
         }
         self._seen: dict[str, dict[str, ColumnStats]] = {name: {} for name in groups}
-        self._attempts = _ATTEMPTS if len(groups) <= _TABLES else 0
+        self._attempts = _ATTEMPTS if may_stream and len(groups) <= _TABLES else 0
 
     def may_go(self, hook: Any) -> bool:
         """True if the target takes a stream, the sources give one, and too many attempts have not failed."""
@@ -292,6 +323,14 @@ class Streams:
             yield rows
 
     def _made(self, name: str, group: Sequence[ResolvedOutput], texts: Container[str]) -> CsvRows | PagedRows:
+        try:
+            return self._rows(name, group, texts)
+        except OutputUnavailable as error:
+            if any(item.skips_missing for item in group) and is_gone(error):
+                raise RestartLoad(f"an output is gone: {error.summary}") from error
+            raise
+
+    def _rows(self, name: str, group: Sequence[ResolvedOutput], texts: Container[str]) -> CsvRows | PagedRows:
         if is_csv(group):  # a table that is there reads the fields by itself
             return CsvRows(group, self._chosen, self._types, self._seen[name])
         return PagedRows(group, self._chosen, self._types, self._seen[name], texts)

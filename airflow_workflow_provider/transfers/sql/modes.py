@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.transfers.arguments import (
+    ON_MISSING_COLUMN,
+    ON_NEW_COLUMN,
+    check_choice,
+    checked_keys,
+    checked_where,
+)
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.columns import TargetColumn
@@ -21,8 +27,6 @@ from airflow_workflow_provider.transfers.sql.types import sql_type
 
 # Ways that write into a table that is there, whatever its types.
 KEEPING = ("append", "upsert", "replace_where", "truncate")
-_QUOTED_TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
-_NEW, _MISSING = ("fail", "add", "ignore"), ("null", "fail")
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,11 @@ class Mode:
         on_missing_column: Any = "null",
     ) -> Mode:
         """Check what the operator was given. Raises `InvalidArgument`, which names the argument."""
-        _check_choice("if_exists", if_exists, tuple(WAYS))
-        _check_choice("on_new_column", on_new_column, _NEW)
-        _check_choice("on_missing_column", on_missing_column, _MISSING)
-        keys = [key_columns] if isinstance(key_columns, str) else list(key_columns or ())
-        if if_exists == "upsert" and not (keys and all(isinstance(key, str) and key for key in keys)):
-            raise InvalidArgument("key_columns: if_exists='upsert' needs the columns that make a row unique")
-        condition = where.strip() if isinstance(where, str) else ""
-        if if_exists == "replace_where" and not condition:
-            raise InvalidArgument("where: if_exists='replace_where' needs the condition of the rows to replace")
-        if ";" in _QUOTED_TEXT.sub("", condition):
-            raise InvalidArgument("where: holds a semicolon; expected one condition")
-        return cls(if_exists, tuple(keys), condition, on_new_column, on_missing_column)
-
-
-def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise InvalidArgument(f"{name}: expected one of {', '.join(map(repr, choices))}, not {value!r}")
+        check_choice("if_exists", if_exists, tuple(WAYS))
+        check_choice("on_new_column", on_new_column, ON_NEW_COLUMN)
+        check_choice("on_missing_column", on_missing_column, ON_MISSING_COLUMN)
+        keys = checked_keys(if_exists, key_columns)
+        return cls(if_exists, keys, checked_where(if_exists, where), on_new_column, on_missing_column)
 
 
 @dataclass

@@ -1,0 +1,160 @@
+"""The outputs of a transfer as parts of one table: with added columns, and left out where they are gone.
+
+Added columns are facts of the run, and values of the DAG's author.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
+from airflow_workflow_provider.outputs.inference import infer_text
+from airflow_workflow_provider.outputs.raw import Raw, Wanted
+from airflow_workflow_provider.outputs.reading import part_of
+from airflow_workflow_provider.outputs.table import Columns, Part
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+
+FACTS = ("run_id", "state", "system", "conn_id", "workflow", "url", "message", "started_at", "ended_at")
+_OWN = ("output", "index")
+_PARAMETERS = "parameters."
+# What errors say of an output that is gone; where a server answers 404 or 410, the status says it.
+_GONE = re.compile(r"does not exist|any more|is gone|has no (?:result|table|dataset)")
+_PLACEHOLDER = re.compile(r"\{(" + "|".join((*FACTS, *_OWN)) + r"|parameters\.[^{}]+)\}")
+
+
+def checked_columns(add_columns: Any) -> dict[str, Any]:
+    """Give ``add_columns`` as column to value; a sequence names facts. Raises `InvalidArgument`."""
+    if add_columns is None:
+        return {}
+    if isinstance(add_columns, Mapping):
+        added = {str(name): value for name, value in add_columns.items()}
+    elif isinstance(add_columns, Sequence) and not isinstance(add_columns, str):
+        added = {str(name): str(name) for name in add_columns}
+        unknown = next((name for name in added if not _is_fact(name)), None)
+        if unknown is not None:
+            known = ", ".join((*FACTS, *_OWN, "parameters.<name>"))
+            raise InvalidArgument(f"add_columns: {unknown!r} is no fact of a run; known are {known}")
+    else:
+        raise InvalidArgument(
+            f"add_columns: expected a mapping from column to value, or a list of facts, not {add_columns!r}"
+        )
+    for name, value in added.items():
+        if not name:
+            raise InvalidArgument("add_columns: a column has no name")
+        if not isinstance(value, (str, int, float, Decimal, date, datetime, type(None))):
+            raise InvalidArgument(f"add_columns[{name!r}]: expected text, a number, a date or a time, not {value!r}")
+    return added
+
+
+def with_added(columns: Columns, add_columns: Mapping[str, Any]) -> Columns:
+    """Give the chosen columns with the added ones behind them; None chooses all."""
+    if columns is None or not add_columns or isinstance(columns, str):
+        return columns
+    if isinstance(columns, Mapping):
+        return {**columns, **{name: name for name in add_columns if name not in columns}}
+    return [*columns, *(name for name in add_columns if name not in columns)]
+
+
+def part_for(item: ResolvedOutput, add_columns: Mapping[str, Any], gone: list[ResolvedOutput]) -> Part:
+    """Give an output as a part of a table, the added columns behind its own.
+
+    An output that does not exist any more has no rows where ``on_missing_output="skip"``; it is added to ``gone``.
+    """
+    part = part_of(item.source, item.client, item.where)
+    values = {name: _value(name, value, item) for name, value in add_columns.items()}
+
+    def read(wanted: Wanted) -> Iterator[Raw]:
+        raws = part.read(wanted)
+        try:
+            first = next(raws, None)
+        except OutputUnavailable as error:
+            if not (item.skips_missing and is_gone(error)):
+                raise
+            gone.append(item)
+            return
+        while first is not None:
+            yield _with_values(first, values) if values else first
+            first = None  # it must not stay while the next one is made
+            first = next(raws, None)
+
+    return Part(read, part.where)
+
+
+def _with_values(raw: Raw, values: Mapping[str, Any]) -> Raw:
+    twice = next((name for name in values if name in raw.names), None)
+    if twice is not None:
+        raise InvalidArgument(f"add_columns: the output has a column {twice!r} of its own; give another name")
+    arrays, stats = list(raw.batch.columns), dict(raw.seen)
+    for name, value in values.items():
+        array, found = _column(value, raw.batch.num_rows)
+        arrays.append(array)
+        stats[name] = found
+    batch = pa.RecordBatch.from_arrays(arrays, names=[*raw.batch.schema.names, *values])
+    return Raw(batch, stats, (*raw.names, *values), raw.complete)
+
+
+def is_gone(error: OutputUnavailable) -> bool:
+    """True if an error says that an output does not exist any more."""
+    return error.status in (404, 410) or bool(_GONE.search(error.summary))
+
+
+def _is_fact(name: str) -> bool:
+    return name in FACTS or name in _OWN or name.startswith(_PARAMETERS)
+
+
+def _value(name: str, value: Any, item: ResolvedOutput) -> Any:
+    if not isinstance(value, str):
+        return value
+    whole = _PLACEHOLDER.fullmatch(value)
+    if whole or _is_fact(value):
+        return _fact(name, whole[1] if whole else value, item)
+    return _PLACEHOLDER.sub(lambda match: _spelled(_fact(name, match[1], item)), value)
+
+
+def _fact(name: str, fact: str, item: ResolvedOutput) -> Any:
+    if fact == "output":
+        return item.output.name
+    if fact == "index":
+        return item.index
+    if not fact.startswith(_PARAMETERS):
+        found = getattr(item.run, fact)
+        return str(found.value) if fact == "state" else found
+    parameters = item.run.details.get("parameters")
+    key = fact.removeprefix(_PARAMETERS)
+    if not isinstance(parameters, Mapping) or key not in parameters:
+        raise InvalidArgument(
+            f"add_columns[{name!r}]: the object of run {item.run.run_id} does not hold the parameter {key!r}; "
+            "give its value with a template, such as '{{ params." + key + " }}'"
+        )
+    found = parameters[key]
+    return found if isinstance(found, (str, int, float, type(None))) else str(found)
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return "" if value is None else str(value)
+
+
+def _column(value: Any, rows: int) -> tuple[pa.Array, ColumnStats]:
+    """Give a column of one value, and the statistics of its type."""
+    if value is None:
+        return pa.nulls(rows, pa.string()), ColumnStats()
+    if isinstance(value, str):
+        return pa.array([value] * rows, pa.string()), ColumnStats(Kind.TEXT)
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        return pa.array([moment] * rows, pa.timestamp("us", "UTC")), ColumnStats(Kind.TIMESTAMP)
+    if isinstance(value, date):
+        return pa.array([value] * rows, pa.date32()), ColumnStats(Kind.DATE)
+    if isinstance(value, bool):
+        return pa.array([value] * rows, pa.bool_()), ColumnStats(Kind.BOOL)
+    text = format(value, "f") if isinstance(value, Decimal) else repr(value)
+    return pa.array([text] * rows, pa.string()), infer_text(pa.array([text]), quoted_numbers=True)
