@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_workflow_provider.protocol.capabilities import CanNameUnlistedOutputs
 from airflow_workflow_provider.protocol.model import Output, Run
-from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems import system_class
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def landed(run: Run, extra: Mapping[str, Any]) -> tuple[Landed, ...]:
 
     :param extra: the extras of the run's connection, where its system needs them to name an output.
     """
-    system = SYSTEMS[run.system]
+    system = system_class(run.system)
     found = tuple(Landed(output, system.asset_uri(run, output, extra)) for output in run.outputs)
     if found or not system.offers(CanNameUnlistedOutputs):
         return found
@@ -33,9 +33,9 @@ def landed(run: Run, extra: Mapping[str, Any]) -> tuple[Landed, ...]:
 
 def uri_of(run: Run, output: Output, extra: Mapping[str, Any]) -> str:
     """Give the URI of one output."""
-    return SYSTEMS[run.system].asset_uri(run, output, extra)
+    return system_class(run.system).asset_uri(run, output, extra)
 
 
 def tells_warehouse(system: str) -> bool:
     """True for a system that names its outputs with the help of its connection's extras, such as a warehouse."""
-    return SYSTEMS[system].assets_need_extras
+    return system_class(system).assets_need_extras

@@ -18,7 +18,7 @@ from airflow_workflow_provider.hooks.connections import mask
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.model import Run, parse_run, parse_runs
 from airflow_workflow_provider.protocol.parameters import Parameters, checked
-from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems import known_keys
 
 
 def hook_of(options: Namespace, terminal: Terminal) -> WorkflowHook:
@@ -32,8 +32,8 @@ def hook_of(options: Namespace, terminal: Terminal) -> WorkflowHook:
         raise InvalidConnection(
             f"connection {conn_id!r} is not defined; `airflow connections list` shows those in Airflow's database"
         ) from error
-    if kind not in SYSTEMS:
-        known = ", ".join(SYSTEMS)
+    if kind not in known_keys():
+        known = ", ".join(known_keys())
         raise InvalidConnection(f"connection {conn_id!r} has the type {kind!r}; this works with: {known}")
     hook = WorkflowHook.for_system(kind, conn_id)
     hook.client = WorkerClient(hook.system.transport, mask=mask, logger=terminal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from airflow_workflow_provider.cli import results
 from airflow_workflow_provider.cli.arguments import hook_of, run_of
@@ -10,24 +11,30 @@ from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.cli.wait import awaited
 from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems.registry import distribution_of, registered
 
 
 def systems(options: Namespace, terminal: Terminal) -> Result:
-    """List the systems and what each API can."""
-    return Result(
-        [
-            {
-                "system": key,
-                "name": system.label,
-                "list_workflows": system.offers(CanListWorkflows),
-                "find_runs": system.offers(CanListRuns),
-                "cancel": system.offers(CanCancel),
-                "poll_interval": system.poll_interval,
-                "options": sorted(system.start_options),
-            }
-            for key, system in SYSTEMS.items()
-        ]
-    )
+    """List the systems and what each API can; those of other distributions are named, and not imported."""
+    others: list[dict[str, Any]] = [
+        {"system": key, "name": point.value, "distribution": distribution_of(point)}
+        for key, points in registered().items()
+        for point in points
+    ]
+    own: list[dict[str, Any]] = [
+        {
+            "system": key,
+            "name": system.label,
+            "list_workflows": system.offers(CanListWorkflows),
+            "find_runs": system.offers(CanListRuns),
+            "cancel": system.offers(CanCancel),
+            "poll_interval": system.poll_interval,
+            "options": sorted(system.start_options),
+            "distribution": "airflow-workflow-provider",
+        }
+        for key, system in SYSTEMS.items()
+    ]
+    return Result(own + others)
 
 
 def workflows(options: Namespace, terminal: Terminal) -> Result:

@@ -11,20 +11,16 @@ from airflow.providers.common.compat.connection import get_async_connection, get
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 from asgiref.sync import sync_to_async
 
-from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection
+from airflow_workflow_provider.exceptions import InvalidConnection
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.system import WorkflowSystem
-from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems import is_loaded, system_class
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-
-def system_class(key: str) -> type[WorkflowSystem]:
-    """Give the system of this key; raises `InvalidArgument`, which lists the known ones."""
-    if key not in SYSTEMS:
-        raise InvalidArgument(f"system: {key!r} is unknown; known: {', '.join(SYSTEMS)}")
-    return SYSTEMS[key]
+# `system_class` is imported from here, too.
+__all__ = ["aload_system", "amask", "load_system", "mask", "owner", "system_class", "values_of"]
 
 
 def owner(system: str | None, conn_id: str | None) -> dict[str, str]:
@@ -78,7 +74,9 @@ def load_system(key: str, conn_id: str) -> WorkflowSystem:
 
 async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
     """As `load_system`, without blocking the event loop."""
-    made = system_class(key)
+    # The import of a system blocks: that of another distribution may take long.
+    load = sync_to_async(system_class, thread_sensitive=False)
+    made = system_class(key) if is_loaded(key) else await load(key)
     try:
         connection = await get_async_connection(conn_id)
         extra = await get_async_extra_dejson(connection)

@@ -74,10 +74,10 @@ def _rows(operator: RunWorkflowOperator, run: Run, item: Landed) -> int | None:
     """Count the rows of an output where one call does that; it is asked once, a task that is done waits for nothing."""
     from airflow_workflow_provider.protocol.capabilities import CanCountRows
     from airflow_workflow_provider.protocol.retry import Retry, persist
-    from airflow_workflow_provider.systems import SYSTEMS
+    from airflow_workflow_provider.systems import system_class
 
     output = item.output
-    if output is None or not SYSTEMS[run.system].offers(CanCountRows):
+    if output is None or not system_class(run.system).offers(CanCountRows):
         return None
     system = operator.hook.system
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar, cast
@@ -24,6 +24,7 @@ from airflow_workflow_provider.protocol.auth import Auth, NoAuth, redacted
 from airflow_workflow_provider.protocol.capabilities import LACKS, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
+from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
@@ -36,43 +37,20 @@ NEAREST = 5  # names that an error shows for one that is not found
 MOST_SECONDS = 1e11  # of a number of seconds in a run's details, since 1970 or as a duration
 C = TypeVar("C")
 
-
-@dataclass(frozen=True)
-class Field:
-    """One field of a connection form. ``kind`` is a JSON schema type; a secret one is shown as a password."""
-
-    label: str
-    description: str = ""
-    kind: str = "string"
-    secret: bool = False
-    choices: tuple[str, ...] = ()
-    default: Any = None
-    placeholder: str = ""
-
-
-@dataclass(frozen=True)
-class Form:
-    """The connection form of a system: labels of Airflow's own fields, which of them are hidden, and the extras."""
-
-    labels: Mapping[str, str]
-    placeholders: Mapping[str, str]
-    hidden: tuple[str, ...]
-    extras: Mapping[str, Field]
-
-
-COMMON_FIELDS: Mapping[str, Field] = {
-    "verify": Field("Verify TLS", "true, false, or the path of a CA file. Default true.", placeholder="true"),
-    "timeout": Field("Timeout", "Seconds that one request may take. Default 30.", placeholder="30"),
-    "proxies": Field(
-        "Proxies",
-        'JSON object from scheme to proxy URL, such as {"https": "http://proxy:3128"}.',
-        kind="object",
-        placeholder='{"https": "http://proxy:3128"}',
-    ),
-    "allow_http": Field(
-        "Allow http", "Send credentials over plain http. Default false.", kind="boolean", default=False
-    ),
-}
+# Names that are imported from here, too.
+__all__ = [
+    "COMMON_FIELDS",
+    "NAME_PREFIX",
+    "Field",
+    "Form",
+    "WorkflowSystem",
+    "choose",
+    "existing",
+    "id_text",
+    "near_misses",
+    "own_server",
+    "seconds_in",
+]
 
 
 class WorkflowSystem(ABC):
@@ -109,6 +87,9 @@ class WorkflowSystem(ABC):
     """Whether outputs lie at other hosts: their locations are for people then, and no request goes there."""
     assets_need_extras: ClassVar[bool] = False
     """Whether `asset_uri` reads extras of the connection."""
+
+    needs_sdk: ClassVar[tuple[int, int]] = (1, 0)
+    """The version of the SDK that the class is written for, see `airflow_workflow_provider.sdk`."""
 
     def __init__(self, values: ConnectionValues) -> None:
         self.conn_id = values.conn_id

@@ -57,8 +57,7 @@ def _rebuilt(run: Run, systems: dict[tuple[str, str], WorkflowSystem | None]) ->
             return system.rebuilt(run)
     except WorkflowError as error:
         log.warning("The addresses of run %s are left out: %s", run.run_id, error)
-    known = SYSTEMS.get(run.system)
-    if known is not None and known.foreign_locations:
+    if run.system in SYSTEMS and SYSTEMS[run.system].foreign_locations:
         return replace(run, url=None)
     outputs = tuple(replace(output, location="") for output in run.outputs)
     return replace(run, url=None, outputs=outputs)

@@ -14,7 +14,6 @@ from airflow_workflow_provider.protocol.auth import Auth, NoAuth, SignAuth
 from airflow_workflow_provider.protocol.effects import Request
 from airflow_workflow_provider.protocol.oauth1 import OAuth1
 from airflow_workflow_provider.protocol.oauth2 import client_credentials
-from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.systems.alteryx import jobs
 
 LABEL = "Alteryx Server"
@@ -64,26 +63,6 @@ GENERATIONS: Mapping[str, Generation] = {
         {"sortField": "createdate", "direction": "desc"},
     ),
 }
-
-FORM = Form(
-    labels={"host": "Web API address", "login": "API key", "password": "API secret"},
-    placeholders={"host": "https://server/webapi"},
-    hidden=("schema",),
-    extras={
-        "auth": Field(
-            "Authentication",
-            "oauth2 (default), or oauth1 up to server 2021.4, at the Gallery's address.",
-            choices=tuple(GENERATIONS),
-            placeholder="oauth2",
-        ),
-        "gallery_url": Field(
-            "Gallery URL",
-            "Address of the Gallery, for links to apps, such as https://server/gallery.",
-            placeholder="https://server/gallery",
-        ),
-        **COMMON_FIELDS,
-    },
-)
 
 
 def oauth2(conn_id: str, base_url: str, key: str, secrets: tuple[str, ...]) -> Auth:

@@ -35,7 +35,8 @@ from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.alteryx import jobs, log
-from airflow_workflow_provider.systems.alteryx.access import AUTHS, FIELDS, FORM, GENERATIONS, LABEL
+from airflow_workflow_provider.systems.alteryx.access import AUTHS, FIELDS, GENERATIONS, LABEL
+from airflow_workflow_provider.systems.alteryx.form import FORM
 from airflow_workflow_provider.systems.alteryx.run_list import dated, is_past, jobs_of, rows_of, shown
 
 WITH_MESSAGES, WITHOUT_MESSAGES = {"includeMessages": "true"}, {"includeMessages": "false"}  # [v1, v3]

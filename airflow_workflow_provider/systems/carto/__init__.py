@@ -1,7 +1,18 @@
-"""CARTO Workflows: what is true of its API."""
+"""CARTO Workflows: what is true of its API. The class is loaded at its first use, the form needs none of it."""
 
 from __future__ import annotations
 
-from airflow_workflow_provider.systems.carto.system import CartoSystem
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.systems.carto.system import CartoSystem
 
 __all__ = ["CartoSystem"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "CartoSystem":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from airflow_workflow_provider.systems.carto.system import CartoSystem
+
+    return CartoSystem

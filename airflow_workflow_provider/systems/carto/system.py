@@ -31,13 +31,13 @@ from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
-from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.systems.carto import log, sql
 from airflow_workflow_provider.systems.carto.answers import STATES, job_id, said, seen, status
 from airflow_workflow_provider.systems.carto.asset_uri import table_or_own_uri
+from airflow_workflow_provider.systems.carto.form import FORM, TOKEN_URL
 from airflow_workflow_provider.systems.carto.json_rows import JsonRows, rows_document
 
-TOKEN_URL = "https://auth.carto.com/oauth/token"  # noqa: S105 (an address) [sql-api]; self-hosted may differ: unverified
 AUDIENCE = "carto-cloud-native-api"  # "Audience is mandatory" [sql-api]
 LIFETIME = 86_400.0  # seconds; a token lasts 24 hours [sql-api]
 
@@ -48,33 +48,6 @@ QUERY = "/v3/sql/{connection}/query"
 JOBS = "/v3/sql/jobs"
 QUERY_TIMEOUT = 90.0  # seconds; the server ends a query after 60 [sql-api]
 SIGNATURE_LIFETIME = 300.0  # seconds in which the parameters of a procedure are not asked for again
-
-FORM = Form(
-    labels={"host": "API base URL", "login": "OAuth client id", "password": "Token or client secret"},
-    placeholders={
-        "host": "https://gcp-us-east1.api.carto.com",
-        "login": "leave empty for an API access token",
-    },
-    hidden=("schema",),
-    extras={
-        "carto_connection": Field(
-            "CARTO connection", "Name of the connection inside CARTO. Default carto_dw.", placeholder="carto_dw"
-        ),
-        "token_url": Field(
-            "OAuth token URL", f"Where an OAuth client gets its token. Default {TOKEN_URL}.", placeholder=TOKEN_URL
-        ),
-        "read_token": Field("Read token", "API access token for reading outputs, if the other may not.", secret=True),
-        "warehouse": Field(
-            "Warehouse", "What the CARTO connection leads to. Default bigquery.", choices=tuple(sql.DIALECTS)
-        ),
-        "warehouse_host": Field(
-            "Warehouse host",
-            "Account of Snowflake, host:port of PostgreSQL or Redshift; names assets and lineage.",
-            placeholder="my_org-my_account",
-        ),
-        **COMMON_FIELDS,
-    },
-)
 
 
 class CartoSystem(WorkflowSystem):

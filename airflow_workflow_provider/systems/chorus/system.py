@@ -23,34 +23,20 @@ from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import FileSource, RowSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
-from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.systems.chorus import answers
 from airflow_workflow_provider.systems.chorus.datasets import TABLE_PREFIX, Datasets
 from airflow_workflow_provider.systems.chorus.engine import Engine
+from airflow_workflow_provider.systems.chorus.form import API_PATH, ENGINE_PATH, FORM
 from airflow_workflow_provider.systems.chorus.jobs import Jobs
 from airflow_workflow_provider.systems.chorus.workfiles import Workfiles
 
-API_PATH = "/api"
-ENGINE_PATH = "/alpinedatalabs/api/v1/json"
 # The parameter, with any value, is what lets a log-in through the server's check for forged requests [src, client].
 LOGIN = "/sessions?session_id=NULL"
 LICENSE = "/license"
 LICENSE_EXPIRED = "LICENSE_EXPIRED"  # comes with a 503, though waiting does not mend it [src]
 DEFAULT_MODE = "engine"
 _RESULT = re.compile(r"/workflows/([^/]+)/results/([^/]+)/?$")
-
-FORM = Form(
-    labels={"host": "Server URL", "login": "User", "password": "Password"},
-    placeholders={"host": "https://server:8443"},
-    hidden=("schema",),
-    extras={
-        "engine_path": Field(
-            "Engine path", f"Path of the engine's API. Default {ENGINE_PATH}.", placeholder=ENGINE_PATH
-        ),
-        "api_path": Field("API path", f"Path of Chorus's own API. Default {API_PATH}.", placeholder=API_PATH),
-        **COMMON_FIELDS,
-    },
-)
 
 
 class ChorusSystem(WorkflowSystem):

@@ -1,7 +1,18 @@
-"""Profitbase InVision: what is true of its API."""
+"""Profitbase InVision: what is true of its API. The class is loaded at its first use, the form needs none of it."""
 
 from __future__ import annotations
 
-from airflow_workflow_provider.systems.invision.system import InvisionSystem
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.systems.invision.system import InvisionSystem
 
 __all__ = ["InvisionSystem"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "InvisionSystem":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from airflow_workflow_provider.systems.invision.system import InvisionSystem
+
+    return InvisionSystem

@@ -22,12 +22,12 @@ from airflow_workflow_provider.protocol.run_log import Cursor, CursorLost, LogPa
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.invision import answers, log
+from airflow_workflow_provider.systems.invision.form import ENVIRONMENTS
 
 BASE = "/corellia/api/v1/tenants/{tenant}/workspaces/{workspace}/flows/{flow}"
 SUBMIT = "/submit"
 POLL = "/diagnostics/executions/{run_id}/poll"
 EXECUTIONS = "/diagnostics/executions"
-ENVIRONMENTS = ("development", "test", "production")
 NO_ITEMS = 2**31 - 1  # a log item id beyond all
 ERROR_LEVEL = 5  # of log items: 1 debug to 5 error
 SHOWN = 10

@@ -21,10 +21,11 @@ from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameter
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
-from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem
+from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.systems.invision import answers, log
-from airflow_workflow_provider.systems.invision.flow_api import ENVIRONMENTS, FlowApi
+from airflow_workflow_provider.systems.invision.flow_api import FlowApi
+from airflow_workflow_provider.systems.invision.form import FORM
 
 START = "/api/pub/v1/dataflows/{flow}/start"
 STATUS = "/api/pub/v1/dataflows/{flow}/runs/{run_id}/status"
@@ -34,27 +35,6 @@ MONITORING = "/api/v1/monitoring"
 KEY_HEADER = "x-api-key"
 AWAIT_TIMEOUT = 600.0  # seconds that a start with ``await`` may take; longer flows must not be started like that
 TABLE_PREFIX, QUERY_MARK = "table:", "?q="
-
-FORM = Form(
-    labels={"host": "InVision URL", "password": "Data flow execution key"},
-    placeholders={"host": "https://server/invision"},
-    hidden=("schema", "login"),
-    extras={
-        "data_api_key": Field("Data API key", "Key of the Data area, for reading outputs.", secret=True),
-        "monitoring_api_key": Field("Monitoring API key", "Key of the Monitoring area, for messages.", secret=True),
-        "start_body": Field(
-            "Start body", "json (default) sends {} with a start, none sends nothing.", choices=("json", "none")
-        ),
-        "flow_host": Field(
-            "Flow URL", "Base URL of Profitbase Flow, for workflow_api='flow'. Default InVision's host."
-        ),
-        "tenant_id": Field("Tenant id", "Tenant of Profitbase Flow."),
-        "workspace_id": Field("Workspace id", "Workspace of Profitbase Flow."),
-        "environment": Field("Environment", "Environment of Profitbase Flow.", choices=ENVIRONMENTS),
-        "flow_api_key": Field("Flow API key", "Key of Profitbase Flow.", secret=True),
-        **COMMON_FIELDS,
-    },
-)
 
 
 class InvisionSystem(WorkflowSystem):

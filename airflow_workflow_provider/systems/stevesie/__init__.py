@@ -1,7 +1,18 @@
-"""Stevesie Cloud: what is true of its API."""
+"""Stevesie Cloud: what is true of its API. The class is loaded at its first use, the form needs none of it."""
 
 from __future__ import annotations
 
-from airflow_workflow_provider.systems.stevesie.system import StevesieSystem
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.systems.stevesie.system import StevesieSystem
 
 __all__ = ["StevesieSystem"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "StevesieSystem":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from airflow_workflow_provider.systems.stevesie.system import StevesieSystem
+
+    return StevesieSystem

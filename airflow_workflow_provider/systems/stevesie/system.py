@@ -27,35 +27,18 @@ from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameter
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
-from airflow_workflow_provider.protocol.system import COMMON_FIELDS, Field, Form, WorkflowSystem, existing
+from airflow_workflow_provider.protocol.system import WorkflowSystem, existing
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri
 from airflow_workflow_provider.systems.stevesie import executions, log
+from airflow_workflow_provider.systems.stevesie.form import FORM, HOST
 
-HOST = "https://stevesie.com/cloud/api/v1"
 WORKFLOWS = "/workflows"
 WORKFLOW = "/workflows/{workflow}"
 EXECUTIONS = "/workflows/{workflow}/executions"
 EXECUTION = "/workflows/executions/{run_id}"  # not below the workflow's id [docs]
 COLLECTION = "/collections/{collection}"
 REFRESHES = 3  # times that a download asks for a fresh address
-
-FORM = Form(
-    labels={"host": "API base URL", "password": "API token"},
-    placeholders={"host": HOST},
-    hidden=("schema", "login"),
-    extras={
-        "proxy": Field(
-            "Proxy",
-            "JSON object that is sent with every start: type (shared, dedicated, custom), location, proxy_id; "
-            'such as {"type": "shared", "location": "nyc"}.',
-            kind="object",
-            placeholder='{"type": "shared", "location": "nyc"}',
-        ),
-        "proxy_url": Field("Proxy URL", "Address of a custom proxy, user:password@host:port.", secret=True),
-        **COMMON_FIELDS,
-    },
-)
 
 
 class StevesieSystem(WorkflowSystem):

@@ -1,0 +1,72 @@
+"""The connection form of a system, as a table. This module imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a connection form. ``kind`` is a JSON schema type; a secret one is shown as a password."""
+
+    label: str
+    description: str = ""
+    kind: str = "string"
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+    default: Any = None
+    placeholder: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The connection form of a system: labels of Airflow's own fields, which of them are hidden, and the extras."""
+
+    labels: Mapping[str, str]
+    placeholders: Mapping[str, str]
+    hidden: tuple[str, ...]
+    extras: Mapping[str, Field]
+
+
+COMMON_FIELDS: Mapping[str, Field] = {
+    "verify": Field("Verify TLS", "true, false, or the path of a CA file. Default true.", placeholder="true"),
+    "timeout": Field("Timeout", "Seconds that one request may take. Default 30.", placeholder="30"),
+    "proxies": Field(
+        "Proxies",
+        'JSON object from scheme to proxy URL, such as {"https": "http://proxy:3128"}.',
+        kind="object",
+        placeholder='{"https": "http://proxy:3128"}',
+    ),
+    "allow_http": Field(
+        "Allow http", "Send credentials over plain http. Default false.", kind="boolean", default=False
+    ),
+}
+
+
+def connection_type(form: Form, conn_type: str, hook_class_name: str, hook_name: str) -> dict[str, Any]:
+    """Give a form as the entry of ``connection-types`` that Airflow reads from a provider's information."""
+    extras = {name: field.placeholder for name, field in form.extras.items() if field.placeholder}
+    return {
+        "connection-type": conn_type,
+        "hook-class-name": hook_class_name,
+        "hook-name": hook_name,
+        "ui-field-behaviour": {
+            "relabeling": dict(form.labels),
+            "hidden-fields": list(form.hidden),
+            "placeholders": {**form.placeholders, **extras},
+        },
+        "conn-fields": {name: _shown(field) for name, field in form.extras.items()},
+    }
+
+
+def _shown(field: Field) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": [field.kind, "null"]}
+    if field.secret:
+        schema["format"] = "password"
+    if field.choices:
+        schema["enum"] = list(field.choices)
+    if field.default is not None:
+        schema["default"] = field.default
+    return {"label": field.label, "description": field.description, "schema": schema}

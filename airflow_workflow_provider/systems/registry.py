@@ -1,0 +1,111 @@
+"""Systems that other distributions register by the entry point group ``airflow_workflow_provider.systems``.
+
+An entry point's name is the key, its value ``package.module:Class``. Finding the keys reads the metadata of installed
+distributions and imports none of them. A system is imported when its key is used, so one that is broken or slow
+harms no other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.protocol.system import WorkflowSystem
+
+GROUP = "airflow_workflow_provider.systems"
+SDK_VERSION = (1, 0)
+"""Version of the contract: the second number grows with additions, the first one with what breaks a system."""
+
+_loaded: dict[tuple[str, str], type[WorkflowSystem]] = {}
+
+
+@lru_cache(maxsize=1)
+def registered() -> Mapping[str, tuple[EntryPoint, ...]]:
+    """Give the entry points of other distributions by their key; several of one key are a mistake, see `load`."""
+    found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        # A distribution that is found twice on the path is one.
+        found.setdefault(point.name, {})[distribution_of(point), point.value] = point
+    return {key: tuple(points.values()) for key, points in sorted(found.items())}
+
+
+def distribution_of(point: EntryPoint) -> str:
+    """Name the distribution that an entry point belongs to, with its version."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+
+
+def is_loaded(key: str) -> bool:
+    """True where the system of this key needs no import any more."""
+    return any(known == key for known, _ in _loaded)
+
+
+def load(key: str) -> type[WorkflowSystem] | None:
+    """Load the system that a distribution has registered under this key; None where there is none.
+
+    Raises `InvalidArgument`, which names class, field and distribution.
+    """
+    points = registered().get(key, ())
+    if not points:
+        return None
+    if len(points) > 1:
+        names = " and ".join(distribution_of(point) for point in points)
+        raise InvalidArgument(f"system: {key!r} is registered by {names}; uninstall all but one of them.")
+    (point,) = points
+    place = (key, point.value)
+    if place not in _loaded:
+        origin = f"of {distribution_of(point)}"
+        try:
+            found = point.load()
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            raise InvalidArgument(f"system: {key!r} {origin} cannot be loaded from {point.value}. {text}") from error
+        check(found, key, f"{point.value} {origin}")
+        _loaded[place] = found
+    return _loaded[place]
+
+
+def check(found: Any, key: str, where: str) -> None:
+    """Raise `InvalidArgument` for what is no system of this key; the message names the class and the field."""
+    for reason in _mistakes(found, key):
+        raise InvalidArgument(f"system: {key!r}, {where}: {reason}")
+
+
+def _mistakes(found: Any, key: str) -> Iterator[str]:
+    """Say what is wrong with a class; each sentence holds only where those before it were not said."""
+    from airflow_workflow_provider.protocol.form import Form
+    from airflow_workflow_provider.protocol.system import WorkflowSystem
+
+    if not isinstance(found, type) or not issubclass(found, WorkflowSystem):
+        yield f"it is no subclass of WorkflowSystem, but {found!r:.100}."
+    needed = tuple(getattr(found, "needs_sdk", SDK_VERSION))
+    if needed[0] != SDK_VERSION[0] or needed > SDK_VERSION:
+        have, want = (".".join(map(str, version)) for version in (SDK_VERSION, needed))
+        yield f"it needs version {want} of the SDK, and this airflow-workflow-provider has {have}."
+    if inspect.isabstract(found):
+        yield f"it lacks {', '.join(sorted(found.__abstractmethods__))}."
+    for name, kind in (("key", str), ("label", str), ("default_conn_id", str), ("form", Form), ("states", Mapping)):
+        value = getattr(found, name, None)
+        if not isinstance(value, kind) or not value:
+            yield f"its field {name!r} is missing, empty, or no {kind.__name__}."
+    if found.key != key:
+        yield f"its field 'key' is {found.key!r}, and the entry point is called {key!r}."
+    yield from wrong_states(found.states)
+    if not found.poll_interval > 0:
+        yield "its field 'poll_interval' is not above 0."
+
+
+def wrong_states(states: Mapping[Any, Any]) -> Iterator[str]:
+    """Say what is wrong with a table of states."""
+    from airflow_workflow_provider.protocol.model import RunState
+
+    for word, state in states.items():
+        if not isinstance(word, str) or word != word.strip().lower() or not isinstance(state, RunState):
+            yield f"its field 'states' has {word!r}: {state!r}; every word is lower case and stands for a RunState."
+    if not {RunState.SUCCEEDED, RunState.FAILED} <= set(states.values()):
+        yield "its field 'states' has no word for success, or none for failure."
