@@ -1,4 +1,4 @@
-"""What every test shares: an Airflow home that is nobody's, and the sandbox."""
+"""What every test shares: an Airflow home of its own, the sandbox, and how the tests are spread over processes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.airflow_home import AirflowHome
+
+TESTS = Path(__file__).parent
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.sandbox.server import RunningSandbox
@@ -34,6 +36,36 @@ def _own_airflow_home() -> AirflowHome:
 # Before any test module imports Airflow, which reads its configuration there and then.
 AIRFLOW_HOME = _own_airflow_home()
 os.environ["AIRFLOW_HOME"] = str(AIRFLOW_HOME.path)
+
+# Folders whose tests do not depend on the version of Airflow: they cover what is below the hooks.
+WITHOUT_AIRFLOW = ("client", "fuzz", "golden", "outputs", "protocol", "samples", "sandbox", "systems")
+FILES_WITHOUT_AIRFLOW = ("test_docs.py", "test_imports.py", "test_samples.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--airflow-side`` leaves out the tests that need to run once only, not once per Airflow."""
+    parser.addoption("--airflow-side", action="store_true", help="only the tests that depend on the version of Airflow")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what ``--airflow-side`` does not ask for."""
+    if not config.getoption("--airflow-side"):
+        return None
+    inside = collection_path.relative_to(TESTS).parts if collection_path.is_relative_to(TESTS) else ()
+    return True if inside and inside[0] in (*WITHOUT_AIRFLOW, *FILES_WITHOUT_AIRFLOW) else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the tests over the processes of ``-n 2 --dist loadgroup``.
+
+    Tests that start a real Airflow run one after the other in one process, and begin first, for they take longest.
+    The other tests stay with those of their file, which share what is expensive to make.
+    """
+    for item in items:
+        group = "real Airflow" if item.get_closest_marker("system") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 
 @pytest.fixture(scope="session")

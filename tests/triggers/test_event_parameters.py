@@ -45,7 +45,7 @@ def test_extra_partition_and_interval_are_query_parameters(sandbox, given, types
         wait_for_completion=False,
         dag=DAG("d", schedule=None, start_date=BEGAN),
     )
-    told = {KEY: {Asset(uri="file:///landing"): [EVENT]}, "partition_key": "2026-01-01", "data_interval_start": BEGAN}
+    told = {KEY: {"file:///landing": [EVENT]}, "partition_key": "2026-01-01", "data_interval_start": BEGAN}
     context = context_of(**told)
     operator.render_template_fields(context)
     operator.execute(context)

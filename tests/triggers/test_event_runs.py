@@ -36,8 +36,15 @@ def watched(number: int, at: float = 0.0) -> SimpleNamespace:
 
 
 def asset(name: str) -> Any:
-    """An asset, or a dataset on Airflow 2."""
-    return Asset(f"file:///{name}") if KEY.endswith("dataset_events") else Asset(name=name, uri=f"file:///{name}")
+    """What Airflow gives the events of an asset by: its key, or the dataset on Airflow 2.
+
+    An asset itself cannot be the key of a dict in Airflow 3.1.
+    """
+    if KEY.endswith("dataset_events"):
+        return Asset(f"file:///{name}")
+    from airflow.sdk.definitions.asset import AssetUniqueKey
+
+    return AssetUniqueKey(name=name, uri=f"file:///{name}")
 
 
 def test_a_run_that_was_started_by_hand_has_none():

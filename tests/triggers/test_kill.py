@@ -16,6 +16,7 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
+from scripts.airflow_home import AIRFLOW_3
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import revived
 
@@ -26,7 +27,7 @@ TASK = {"dag_id": "killed_dag", "task_id": "run", "run_id": "manual__1", "map_in
 @pytest.fixture
 def state_is(request, mocker):
     """Tell Airflow in which state the task instance is now: nothing but a whole Airflow could ask itself."""
-    if ANNOUNCED:
+    if AIRFLOW_3:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         def tell(state):
