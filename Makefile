@@ -11,19 +11,21 @@ AIRFLOW_3 = .venv/airflow-3/bin/python
 AIRFLOW_2 = .venv/airflow-2/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# Pairs such as airflow-3.1-python3.12; none for all of them.
+MATRIX ?=
+FUZZ_SECONDS ?= 600
+# One process for each core; tests that start a real Airflow share one process.
+SPREAD = -n logical --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-faults bench-polling bench-transfer docs environments pins wheel clean
+.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-cluster \
+	cluster coverage fuzz bench-polling bench-transfer docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-demo: ## run the CARTO example in a real Airflow against the sandbox and show the loaded rows
+demo: ## run the CARTO example in a real Airflow against the sandbox and show what lands
 	@$(ENVIRONMENT) airflow-3
 	@$(AIRFLOW_3) -m scripts.demo
-
-demo-ui: ## keep Airflow and the sandbox running, with DAGs to look at; RESET=1 starts with empty data
-	@$(ENVIRONMENT) airflow-3
-	@RESET=$(RESET) $(AIRFLOW_3) -m scripts.demo_ui
 
 test: lint types test-airflow-2 test-airflow-3 ## all checks and tests, on Airflow 2.11 and the newest Airflow 3
 
@@ -32,7 +34,7 @@ lint: ## ruff: rules and format
 	$(AIRFLOW_3) -m ruff check .
 	$(AIRFLOW_3) -m ruff format --check .
 
-format: ## let ruff mend what it can
+format: ## let ruff correct what it can
 	@$(ENVIRONMENT) airflow-3
 	$(AIRFLOW_3) -m ruff check --fix .
 	$(AIRFLOW_3) -m ruff format .
@@ -43,21 +45,42 @@ types: ## mypy
 
 test-airflow-3: ## the tests on the newest Airflow 3; PYTEST_ARGS="-k carto" narrows them
 	@$(ENVIRONMENT) airflow-3
-	$(AIRFLOW_3) -m pytest $(PYTEST_ARGS)
+	$(AIRFLOW_3) -m pytest $(SPREAD) $(PYTEST_ARGS)
 
-test-airflow-2: ## the same tests on Airflow 2.11, where python3.12 or python3.11 runs
+test-airflow-2: ## the tests that depend on the version of Airflow, on 2.11, where python3.12 or python3.11 runs
 	@$(ENVIRONMENT) airflow-2
 	@if [ -x $(AIRFLOW_2) ]; then \
-		echo "$(AIRFLOW_2) -m pytest $(PYTEST_ARGS)"; $(AIRFLOW_2) -m pytest $(PYTEST_ARGS); \
+		echo "$(AIRFLOW_2) -m pytest $(SPREAD) --airflow-side $(PYTEST_ARGS)"; \
+		$(AIRFLOW_2) -m pytest $(SPREAD) --airflow-side $(PYTEST_ARGS); \
 	else echo "Airflow 2.11 is not tested here: it needs python3.12 or python3.11"; fi
 
 test-lowest: ## the tests on the oldest versions that pyproject.toml allows
 	@$(ENVIRONMENT) lowest
-	.venv/lowest/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/lowest/bin/python -m pytest $(SPREAD) $(PYTEST_ARGS)
+
+test-matrix: ## the tests that depend on the version of Airflow, on every Airflow and Python; MATRIX="airflow-3.1-python3.12"
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m scripts.matrix $(MATRIX) -- $(SPREAD) $(PYTEST_ARGS)
+
+coverage: ## the tests on the newest Airflow 3, with the share of branches that they run; fails below the floor
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m pytest $(SPREAD) --cov --cov-report=term:skip-covered -m "not system" $(PYTEST_ARGS)
+
+fuzz: ## broken answers, run objects and files for FUZZ_SECONDS
+	@$(ENVIRONMENT) airflow-3
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(AIRFLOW_3) -m pytest tests/fuzz $(PYTEST_ARGS)
 
 test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
 	@$(ENVIRONMENT) airflow-3
 	$(AIRFLOW_3) -m pytest tests/system/faults -m faults $(PYTEST_ARGS)
+
+cluster: ## an Airflow of several machines on this one, beside the sandbox; needs redis-server
+	@$(ENVIRONMENT) airflow-3
+	@$(AIRFLOW_3) -m scripts.cluster
+
+test-cluster: ## the fault stories on PostgreSQL, Redis and Celery, with two of each part
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m pytest tests/system/cluster -m cluster $(PYTEST_ARGS)
 
 bench-polling: ## what waiting costs, beside other providers' triggers; fails when a budget is missed
 	@$(ENVIRONMENT) bench
@@ -83,5 +106,6 @@ wheel: ## build the wheel and the sdist into dist/
 	$(AIRFLOW_3) -m hatchling build
 
 clean: ## remove everything that these targets have made
-	rm -rf .demo .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .cluster .coverage .coverage.* .demo .hypothesis .matrix .mypy_cache .pytest_cache .ruff_cache .venv \
+		*.egg-info build dist docs/_build htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
