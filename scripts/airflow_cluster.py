@@ -182,7 +182,7 @@ class AirflowCluster:
         """What is not there yet, or an empty string."""
         try:
             health = self.api("GET", "monitor/health" if AIRFLOW_3 else "health")
-            for name in self.processes.keys() - {"api"}:
+            for name in {component_of(name) for name in self.processes} & set(COMPONENTS) - {"api"}:
                 if health[name.replace("-", "_")]["status"] != "healthy":
                     return name
             errors = self.api("GET", "importErrors")["import_errors"]
@@ -204,6 +204,11 @@ class AirflowCluster:
             return ["api-server" if AIRFLOW_3 else "webserver", *where, *host]
         # Logs are read from their files; serving them would want ports of their own.
         return [name, "--skip-serve-logs"] if name in {"scheduler", "triggerer"} else [name]
+
+
+def component_of(process: str) -> str:
+    """The component that a process is one of: ``scheduler`` for ``scheduler-2``."""
+    return process.rstrip("-0123456789")
 
 
 def _run(dag_id: str, run_id: str) -> str:

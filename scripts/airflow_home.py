@@ -41,6 +41,7 @@ class AirflowHome:
     :param port: the port that the API (3.x) or the web server (2.11) will listen on
     :param settings: more configuration, ``{section: {option: value}}``
     :param variables: more environment variables, such as ``AIRFLOW_CONN_…``
+    :param database_url: a metadata database elsewhere; empty for SQLite in the folder
     """
 
     path: Path
@@ -48,6 +49,7 @@ class AirflowHome:
     port: int
     settings: Settings = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    database_url: str = ""
 
     @property
     def url(self) -> str:
@@ -88,7 +90,9 @@ class AirflowHome:
         with (self.path / "airflow.cfg").open("w") as output:
             config.write(output)
         (self.path / "webserver_config.py").write_text("AUTH_ROLE_PUBLIC = 'Admin'  # Airflow 2.11, loopback only\n")
-        if not self.database.exists():
+        if self.database_url:
+            self.command("db", "migrate")
+        elif not self.database.exists():
             self._migrate()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -126,7 +130,7 @@ class AirflowHome:
                 "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
                 "plugins_folder": str(self.path / "plugins"),
             },
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.database}?timeout=60"},
+            "database": {"sql_alchemy_conn": self.database_url or f"sqlite:///{self.database}?timeout=60"},
             "logging": {"base_log_folder": str(self.logs)},
             "scheduler": {"scheduler_idle_sleep_time": "0.2"},
             "usage_data_collection": {"enabled": "False"},

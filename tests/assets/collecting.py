@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AssetAlias
 
 AIRFLOW_3 = version("apache-airflow") >= "3"
+# Airflow 3.0 and 3.1 take no objects and lists in the extra of an alias's event.
+OBJECTS_ARE_TEXT = version("apache-airflow").startswith(("3.0.", "3.1."))
 
 
 def new_events() -> Any:
@@ -25,3 +28,10 @@ def emitted(events: Any, alias: str) -> list[tuple[str, dict[str, Any]]]:
     if AIRFLOW_3:
         return [(event.dest_asset_key.uri, event.extra) for event in accessor.asset_alias_events]
     return [(event["dest_dataset_uri"], event["extra"]) for event in accessor.dataset_alias_events]
+
+
+def parameters_of(extra: dict[str, Any]) -> Any:
+    """Give the query parameters in an event's extra, which are JSON text on some Airflows."""
+    found = extra["parameters"]
+    assert isinstance(found, str if OBJECTS_ARE_TEXT else dict)
+    return json.loads(found) if OBJECTS_ARE_TEXT else found

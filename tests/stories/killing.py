@@ -22,7 +22,9 @@ class Supervisor:
         self.states = {run_id: {task_id: state}}
 
     def send(self, message: Any) -> Any:
-        """Answer ``GetTaskStates``."""
+        """Answer ``GetTaskStates``; a secret to be masked wants no answer."""
+        if type(message).__name__ == "MaskSecret":
+            return None
         assert type(message).__name__ == "GetTaskStates"
         return SimpleNamespace(task_states=self.states)
 

@@ -1,0 +1,206 @@
+"""What dying parts of a cluster do to runs, counted at the server: none doubled, none orphaned, no result lost.
+
+PostgreSQL, Redis, Celery, two schedulers, two triggerers and two workers, each a process that a story can end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from airflow_workflow_provider.sandbox.server import RunningSandbox, run_sandbox
+from scripts.cluster import CeleryCluster, running
+from tests.system.cluster.conftest import FIGURES
+
+pytestmark = [pytest.mark.system, pytest.mark.cluster]
+LIMIT = 240.0  # seconds that a story may take
+CANCELLED = "cancelled"
+if not shutil.which("redis-server"):
+    pytest.skip("redis-server is not installed", allow_module_level=True)
+
+
+class Stage:
+    """The cluster, and the server whose runs are counted."""
+
+    def __init__(self, cluster: CeleryCluster, sandbox: RunningSandbox, figures: list[str]) -> None:
+        self.cluster, self.sandbox, self.figures = cluster, sandbox, figures
+        self.dag_id = self.run_id = ""
+        self.began = 0.0
+
+    def begin(self, dag_id: str, *, runs: int, seconds: int) -> None:
+        """Start a DAG run, and wait until the server knows every run."""
+        self.sandbox.reset()
+        self.dag_id, self.began = dag_id, time.monotonic()
+        self.run_id = self.cluster.trigger(dag_id, {"runs": runs, "seconds": seconds})
+        self.until(lambda: len(self.runs()) >= runs, f"{runs} runs")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs on the server."""
+        return self.sandbox.runs("carto")
+
+    def states(self) -> Counter[str | None]:
+        """How many task instances are in which state."""
+        rows = self.cluster.api("GET", f"dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances?limit=1000")
+        return Counter(row["state"] for row in rows["task_instances"] if row["task_id"] == "run")
+
+    def until(self, met: Callable[[], Any], what: str, seconds: float = LIMIT) -> None:
+        """Wait for something; an API server whose database has gone for a moment is asked again."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(requests.RequestException):
+                if met():
+                    return
+            assert time.monotonic() < deadline, f"still not after {seconds:.0f} s: {what}; {self.runs()[:3]}"
+            time.sleep(0.3)
+
+    def deferred(self, runs: int) -> None:
+        """Wait until the triggerers wait for every run."""
+        self.until(lambda: self.states()["deferred"] == runs, f"{runs} deferred tasks")
+
+    def on_a_worker(self, name: str) -> list[psutil.Process]:
+        """The processes of a worker that run tasks."""
+        return [one for one in self.cluster.family(name) if "supervisor" in " ".join(one.cmdline()) or one.children()]
+
+    def judge(self, story: str, *, runs: int, cancelled: int = 0) -> None:
+        """Wait for the end of the DAG run and count."""
+        ended = {"success", "failed"}
+        self.until(lambda: self.cluster.run_state(self.dag_id, self.run_id) in ended, "the end of the DAG run")
+        states, found = self.states(), self.runs()
+        succeeded = [run for run in found if run["state"] == "success"]
+        going = [run for run in found if run["ended_at"] is None]
+        stopped = [run for run in found if run["state"] == CANCELLED]
+        doubled = len(found) - runs - len(stopped)
+        lost = runs - states["success"]
+        self.figures.append(
+            f"{story:<44} {len(found):>3} started {len(stopped):>3} cancelled  doubled {doubled} "
+            f"orphaned {len(going)} lost {lost}  {time.monotonic() - self.began:5.0f} s"
+        )
+        assert (lost, len(going), doubled) == (0, 0, 0), (states, Counter(run["state"] for run in found))
+        assert len(stopped) <= cancelled
+        assert len(succeeded) == runs
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CeleryCluster, RunningSandbox]]:
+    """One cluster for all stories."""
+    folder = tmp_path_factory.mktemp("cluster")
+    dags = Path(__file__).parent / "dags"
+    with run_sandbox() as sandbox:
+        variables = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(one) for name, one in sandbox.connections().items()}
+        with running(folder, dags, variables=variables) as cluster:
+            cluster.wait_until_ready("deferred", "on_workers", timeout=300)
+            yield cluster, sandbox
+
+
+@pytest.fixture
+def stage(servers: tuple[CeleryCluster, RunningSandbox], request: pytest.FixtureRequest) -> Stage:
+    """The cluster with every part running."""
+    cluster, sandbox = servers
+    for name, process in cluster.processes.items():
+        if not process.running():
+            cluster.again(name)
+    cluster.wait_until_ready(timeout=120)
+    return Stage(cluster, sandbox, request.config.stash[FIGURES])
+
+
+def test_runs_end_well(stage):
+    """Forty deferred runs succeed."""
+    stage.begin("deferred", runs=40, seconds=15)
+    stage.judge("nothing happens", runs=40)
+
+
+@pytest.mark.parametrize("name", ["triggerer-1", "triggerer-2"])
+def test_a_triggerer_is_killed(stage, name):
+    """The other triggerer takes over its runs."""
+    stage.begin("deferred", runs=12, seconds=45)
+    stage.deferred(12)
+    stage.cluster.kill(name)
+    stage.judge(f"{name} is killed", runs=12)
+
+
+def test_both_triggerers_are_killed(stage):
+    """The runs are taken over by the triggerer that comes next; nothing is cancelled."""
+    stage.begin("deferred", runs=12, seconds=45)
+    stage.deferred(12)
+    for name in ("triggerer-1", "triggerer-2"):
+        stage.cluster.kill(name)
+    time.sleep(5)
+    stage.cluster.again("triggerer-1")
+    stage.judge("both triggerers are killed", runs=12)
+
+
+def test_a_triggerer_exits_cleanly(stage):
+    """A triggerer that is told to stop hands its runs over and cancels none."""
+    stage.begin("deferred", runs=12, seconds=30)
+    stage.deferred(12)
+    stage.cluster.send("triggerer-1", signal.SIGTERM)
+    stage.judge("a triggerer exits", runs=12)
+
+
+def test_a_scheduler_is_killed(stage):
+    """The other scheduler goes on."""
+    stage.begin("deferred", runs=12, seconds=20)
+    stage.cluster.kill("scheduler-1")
+    stage.judge("a scheduler is killed", runs=12)
+
+
+def test_workers_are_killed_with_their_tasks(stage):
+    """The next try of each task takes over the run of the try that died."""
+    stage.begin("on_workers", runs=8, seconds=90)
+    stage.cluster.kill("worker-1")
+    stage.judge("a worker is killed with its tasks", runs=8)
+
+
+def test_a_worker_shuts_down_warmly(stage):
+    """The worker waits for its tasks."""
+    stage.begin("on_workers", runs=8, seconds=15)
+    stage.cluster.send("worker-1", signal.SIGTERM)
+    stage.judge("a worker shuts down warmly", runs=8)
+
+
+def test_a_worker_shuts_down_coldly(stage):
+    """Each of its tasks cancels its run; the next try starts another."""
+    stage.begin("on_workers", runs=8, seconds=30)
+    stage.cluster.send("worker-1", signal.SIGTERM, everyone=True)
+    stage.judge("a worker shuts down coldly", runs=8, cancelled=8)
+
+
+def test_a_worker_stalls_longer_than_its_heartbeat(stage):
+    """Airflow replaces the tries of a worker that stands still; when it goes on, it leaves their runs alone."""
+    stage.begin("on_workers", runs=4, seconds=110)
+    family = stage.cluster.family("worker-1")
+    for process in family:
+        process.suspend()
+    time.sleep(60)
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+    stage.judge("a worker stalls", runs=4)
+
+
+def test_redis_is_restarted(stage):
+    """Tasks that wait in the queue are not lost."""
+    stage.begin("deferred", runs=12, seconds=20)
+    stage.cluster.redis.signal(signal.SIGKILL)
+    time.sleep(3)
+    stage.cluster.redis.start()
+    stage.judge("Redis is restarted", runs=12)
+
+
+def test_postgresql_is_restarted(stage):
+    """The metadata database goes for some seconds."""
+    stage.begin("deferred", runs=12, seconds=25)
+    stage.deferred(12)
+    stage.cluster.postgres.restart(pause=3)
+    stage.judge("PostgreSQL is restarted", runs=12)
