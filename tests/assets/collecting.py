@@ -32,6 +32,8 @@ def emitted(events: Any, alias: str) -> list[tuple[str, dict[str, Any]]]:
 
 def parameters_of(extra: dict[str, Any]) -> Any:
     """Give the query parameters in an event's extra, which are JSON text on some Airflows."""
-    found: Any = extra["parameters"]
-    assert isinstance(found, str if OBJECTS_ARE_TEXT else dict)
-    return json.loads(found) if OBJECTS_ARE_TEXT else found
+    found = extra["parameters"]
+    if not OBJECTS_ARE_TEXT:
+        assert isinstance(found, dict)
+        return found
+    return json.loads(found)
