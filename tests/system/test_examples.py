@@ -28,6 +28,7 @@ class Landed:
     states: dict[str, str | None]
     log: str
     runs: dict[str, str]
+    returned: dict[str, Any]
     remote: list[dict[str, Any]]
     database: Path
     zone: Path
@@ -60,14 +61,20 @@ def landed(airflow: Any, dag_id: str, example: Example, sandbox: RunningSandbox,
         if task.state != "success":
             print(f"--- {dag_id}, {task.label}: {task.state} ---\n{airflow.log(dag_id, RUN_ID, task)}")
     done = {task.task_id for task in tasks if task.state == "success"}
+    returned = {name: airflow.xcom(dag_id, RUN_ID, name) for name in {*example.starts, *CARTOS} & done}
     return Landed(
         states={task.task_id: task.state for task in tasks},
         log=airflow.log(dag_id, RUN_ID, example.deferred),
-        runs={name: airflow.xcom(dag_id, RUN_ID, name)["run_id"] for name in example.starts if name in done},
+        runs={name: returned[name]["run_id"] for name in example.starts if name in done},
+        returned=returned,
         remote=sandbox.runs(example.system),
         database=database,
         zone=zone,
     )
+
+
+# The tasks of the CARTO example that hand a value to others.
+CARTOS = ("load_table", "read_landed", "write_file")
 
 
 @pytest.fixture(params=CASES)
@@ -118,6 +125,23 @@ def test_the_files_hold_what_the_data_says(dag_id, done):
     for pattern, rows in expected.items():
         (path,) = [file for file in files if file.match(pattern) and not file.match(f"*.days{pattern[1:]}")]
         assert plain(content(path, rows)) == plain(rows)
+
+
+def test_the_transfers_return_what_they_did(all_landed):
+    """Rows and paths, as the operators' documentation says."""
+    done = all_landed["example_carto"]
+    rows = len(table(done.database, "airports_by_state"))
+    assert done.returned["load_table"]["rows"] == rows == done.returned["read_landed"]
+    (path,) = done.zone.glob("*.parquet")
+    assert done.returned["write_file"]["path"].endswith(path.name)
+
+
+def test_a_run_operator_returns_the_run_object(dag_id, done):
+    """Every operator of every system returns the same object."""
+    run = done.returned[CASES[dag_id].starts[0]]
+    assert (run["system"], run["state"]) == (CASES[dag_id].system, "succeeded")
+    outputs = [output["location"] for output in run["outputs"]]
+    assert run["output_location"] == (outputs[0] if len(outputs) == 1 else None)
 
 
 def table(database: Path, name: str) -> list[Row]:
