@@ -37,12 +37,15 @@ class Body(Stream):
     """The bytes of an answer; one that breaks off or is shorter than announced raises `ServerUnavailable`.
 
     ``headers`` (names in lower case) are those that are true of these bytes: gzip comes packed, as it is on the wire.
+    ``checks_length`` says that a body which breaks off is noticed.
     """
 
     def __init__(self, answer: requests.Response) -> None:
         self._answer = answer
         headers = {name.lower(): value for name, value in answer.headers.items()}
         self._unpacks = headers.get("content-encoding", "").strip().lower() not in _HANDED_ON
+        is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+        self.checks_length = is_chunked or headers.get("content-length", "").strip().isdecimal()
         left_out = _OF_THE_WIRE if self._unpacks else frozenset()
         self.headers = {name: value for name, value in headers.items() if name not in left_out}
 

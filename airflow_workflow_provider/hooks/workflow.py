@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.hooks.connections import load_system, mask, owner, system_class
 from airflow_workflow_provider.hooks.form import FormOfAirflow2
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.capabilities import (
     CanCancel,
@@ -32,6 +33,7 @@ from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.protocol.poll import CredentialsRefused, Watch, first_polls, poll_enduringly
+from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.retry import guarded_start, persist
 from airflow_workflow_provider.protocol.run_log import LogPage, read_page
 from airflow_workflow_provider.protocol.system import WorkflowSystem, choose
@@ -258,18 +260,32 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         )
 
     @contextmanager
-    def open_output(self, run: RunLike, output: str | int | None = None) -> Generator[BinaryIO]:
+    def open_output(
+        self,
+        run: RunLike,
+        output: str | int | None = None,
+        *,
+        csv_options: Mapping[str, Any] | None = None,
+    ) -> Generator[BinaryIO]:
         """Open one output as a binary file object.
 
-        What the server gives in pages (CARTO, stored results of Chorus) comes as JSON lines, the rest as it has it.
+        What the server gives in pages (CARTO, stored results of Chorus) comes as JSON lines, the rest as it has it. An
+        error page where a CSV, JSON or .yxdb file was promised raises `OutputUnavailable`.
 
         :param output: name or index; default the only one.
+        :param csv_options: how a CSV file is written; with it the file comes as UTF-8, without a byte order mark.
         """
         from airflow_workflow_provider.outputs import reading
 
         known, chosen = self._chosen(run, output)
-        with reading.opened(self.system.read(known, chosen), self.client) as file:
-            yield file
+        source, where = self.system.read(known, chosen), f"run {known.run_id}, output {chosen.name!r}: "
+        options = CsvOptions.parse(csv_options)
+        if csv_options is not None and isinstance(source, FileSource) and source.format == "csv":
+            with reading.opened_csv(source, self.client, options, where) as file:
+                yield file
+        else:
+            with reading.opened(source, self.client, where) as file:
+                yield file
 
     def read_output(
         self,
@@ -277,6 +293,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         output: str | int | None = None,
         *,
         columns: list[str] | None = None,
+        csv_options: Mapping[str, Any] | None = None,
         batch_rows: int = 65_536,
         max_rows: int | None = None,
     ) -> pa.RecordBatchReader:
@@ -284,6 +301,8 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
 
         :param output: name or index; default the only one.
         :param columns: the columns to keep, in this order; default all.
+        :param csv_options: how a CSV file is written, where it is not UTF-8 with commas: ``encoding``, ``delimiter``,
+            ``quote``, ``escape``, ``null_values``, ``decimal``, ``date_format``, ``skip_rows``, ``has_header``.
         :param batch_rows: rows a batch at most.
         :param max_rows: how many rows there may be, say because they go into an XCom; with more of them the download
             ends and `OutputUnavailable` is raised. Default no bound.
@@ -293,7 +312,13 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         known, chosen = self._chosen(run, output)
         source, where = self.system.read(known, chosen), f"run {known.run_id}, output {chosen.name!r}: "
         return reading.batches(
-            source, self.client, columns=columns, batch_rows=batch_rows, max_rows=max_rows, where=where
+            source,
+            self.client,
+            columns=columns,
+            csv_options=csv_options,
+            batch_rows=batch_rows,
+            max_rows=max_rows,
+            where=where,
         )
 
     def get_conn(self) -> requests.Session:

@@ -14,13 +14,18 @@ MOST_DIGITS = 38  # of decimal128; more than that stays text
 
 
 class Kind(Enum):
-    """What all values of a column are. ``NULL`` has no value, ``BLANK`` none but empty text."""
+    """What all values of a column are.
+
+    ``NULL`` has no value, ``BLANK`` none but empty text, and ``NOT_FINITE`` none but words such as ``nan``: those are
+    numbers beside numbers, and text where they stay alone.
+    """
 
     NULL = "null"
     BLANK = "blank"
     BOOL = "bool"
     INT = "int"
     NUMBER = "number"
+    NOT_FINITE = "not finite"
     DATE = "date"
     DATETIME = "datetime"
     TIMESTAMP = "timestamp"
@@ -31,6 +36,8 @@ class Kind(Enum):
 # Two kinds that a third one holds; any other pair is text. Empty text is "no value" beside everything but text.
 _BOTH = {
     frozenset({Kind.INT, Kind.NUMBER}): Kind.NUMBER,
+    frozenset({Kind.INT, Kind.NOT_FINITE}): Kind.NUMBER,
+    frozenset({Kind.NUMBER, Kind.NOT_FINITE}): Kind.NUMBER,
     frozenset({Kind.DATE, Kind.DATETIME}): Kind.DATETIME,
 }
 _NULL = pa.null()
@@ -114,6 +121,7 @@ _TYPES: Mapping[Kind, Callable[[ColumnStats], pa.DataType]] = {
     Kind.BOOL: lambda seen: pa.bool_(),
     Kind.INT: lambda seen: seen.number_type,
     Kind.NUMBER: lambda seen: seen.number_type,
+    Kind.NOT_FINITE: lambda seen: pa.string(),
     Kind.DATE: lambda seen: pa.date32(),
     Kind.DATETIME: lambda seen: pa.timestamp(_unit(seen)),
     Kind.TIMESTAMP: lambda seen: pa.timestamp(_unit(seen), ZONE),

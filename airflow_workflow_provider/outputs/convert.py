@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
@@ -13,22 +15,36 @@ import pyarrow.compute as pc
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.column_stats import MOST_DIGITS
-from airflow_workflow_provider.outputs.inference import iso_times, nanoseconds_or_none
+from airflow_workflow_provider.outputs.inference import bytes_of, iso_times, nanoseconds_or_none
+from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.types import ZONE
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "t": True, "f": False}
+_NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 _WIDE = Context(prec=100)  # more digits than any decimal type has: a check must not round
+_MARK = "\udfff"  # no text holds it
+_MARKED = re.compile(rf'"{_MARK}([^"]*)"')
 _FAILURES = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 
 
-def converted(array: pa.Array, target: pa.DataType, column: str, *, first_row: int = 1, where: str = "") -> pa.Array:
+def converted(
+    array: pa.Array,
+    target: pa.DataType,
+    column: str,
+    *,
+    first_row: int = 1,
+    where: str = "",
+    spelling: Spelling | None = None,
+) -> pa.Array:
     """Give a column in its final type; empty text is no value, unless the type is text.
 
-    ``first_row`` is the number of the array's first row, ``where`` names the output in the error.
-    Raises `OutputUnavailable`, which names column and row.
+    ``first_row`` is the number of the array's first row, ``where`` names the output in the error, ``spelling`` says how
+    text spells numbers and dates. Raises `OutputUnavailable`, which names column and row.
     """
     if array.type == target:
         return array
+    if spelling is not None and _is_text(array.type):
+        array = spelling.canonical(array, target)
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
     if _is_text(array.type) and not _is_text(target) and pc.min(pc.binary_length(array)).as_py() == 0:
@@ -54,14 +70,44 @@ def _attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.
             yield lambda: pc.cast(pc.utf8_lower(array), target)
     elif _is_text(array.type) and pa.types.is_timestamp(target):
         yield from _timestamp_attempts(iso_times(array), target)
+    elif _is_text(target) and pa.types.is_floating(array.type):
+        yield lambda: pc.cast(_without_exponents(pc.cast(array, pa.string())), target)
     elif _is_text(target) and not _prints_as_wanted(array.type):
         return
+    elif pa.types.is_integer(target) and _is_text(array.type) and not _is_plain(array):
+        return
+    elif pa.types.is_floating(target):
+        yield lambda: _finite(pc.cast(array, target), array)
     else:
         yield lambda: pc.cast(array, target)
 
 
+def _finite(floats: pa.Array, array: pa.Array) -> pa.Array:
+    """Give the floats unless one of them is infinite only because the type holds no number so big."""
+    if not pa.types.is_floating(array.type) and pc.any(pc.is_inf(floats)).as_py():
+        raise pa.ArrowInvalid("infinite")
+    return floats
+
+
+def _is_plain(text: pa.Array) -> bool:
+    """True if text has no letter and no underscore: Arrow reads ``0x10`` as a number, too."""
+    values = text.drop_null()
+    if not len(values) or not pc.sum(pc.binary_length(values)).as_py():
+        return True
+    return bool(pc.max(bytes_of(values)).as_py() < ord("A"))
+
+
+def _without_exponents(numbers: pa.Array) -> pa.Array:
+    """Spell numbers in full, as a page does that Arrow has parsed."""
+    has_exponent = pc.match_substring_regex(numbers, "[0-9]e")
+    if not pc.any(has_exponent).as_py():
+        return numbers
+    full = [text and (format(Decimal(text), "f") if "e" in text else text) for text in numbers.to_pylist()]
+    return pa.array(full, pa.string())
+
+
 def _prints_as_wanted(kind: pa.DataType) -> bool:
-    return bool(_is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return bool(_is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind))
 
 
 def _decimal_attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.Array]]:
@@ -122,16 +168,24 @@ def _bool(value: Any, target: pa.DataType) -> bool:
 def _int(value: Any, target: pa.DataType) -> int:
     if isinstance(value, bool):
         return int(value)
-    number = Decimal(str(value).strip())
+    number = _number(value)
     return int(number) if number == number.to_integral_value(context=_WIDE) else _refused(value)
 
 
 def _float(value: Any, target: pa.DataType) -> float:
-    return float(value)
+    number = float(value) if isinstance(value, float) else float(_number(value))
+    narrow = pa.scalar(number, target).as_py()
+    return number if isfinite(narrow) or str(value).strip().lstrip("+-").lower() in _NOT_FINITE else _refused(value)
+
+
+def _number(value: Any) -> Decimal:
+    """Read a number; Python's own readers also take ``1_000`` and the digits of other scripts."""
+    text = str(value).strip()
+    return Decimal(text) if text.isascii() and "_" not in text else _refused(value)
 
 
 def _decimal(value: Any, target: pa.DataType) -> Decimal:
-    number = Decimal(str(int(value) if isinstance(value, bool) else value).strip())
+    number = _number(int(value) if isinstance(value, bool) else value)
     made = number.quantize(Decimal(1).scaleb(-target.scale), context=_WIDE)
     return made if made == number else _refused(value)
 
@@ -167,7 +221,35 @@ def as_text(value: Any, target: pa.DataType | None = None) -> str:
         return value.isoformat(sep=" ").replace("+00:00", "Z")
     if isinstance(value, (date, time)):
         return value.isoformat()
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return json_text(value)
+
+
+def json_text(value: Any, separators: tuple[str, str] = (",", ":")) -> str:
+    """Spell a value as JSON, in which a decimal is a number with its own digits. Raises ValueError for a bad one."""
+    try:
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=separators)
+        except TypeError:
+            return _with_decimals(value, separators)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _with_decimals(value: Any, separators: tuple[str, str]) -> str:
+    """Let `json` write a marked text for each decimal, and take the quotes and the mark away."""
+    count = 0
+
+    def spelled(one: Any) -> str:
+        nonlocal count
+        if not (isinstance(one, Decimal) and one.is_finite()):
+            return as_text(one)
+        count += 1
+        return f"{_MARK}{one}"
+
+    text = json.dumps(value, ensure_ascii=False, separators=separators, default=spelled)
+    if text.count(_MARK) != count:
+        raise ValueError("it holds half a surrogate pair, which is no text")
+    return _MARKED.sub(r"\1", text)
 
 
 def _refused(value: Any) -> Any:

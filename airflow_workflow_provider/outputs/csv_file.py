@@ -1,131 +1,363 @@
-"""CSV as text columns; Arrow parses it while it comes.
+"""CSV as text columns.
 
-UTF-8 with or without its mark, comma, RFC 4180 quotes with line breaks inside. An empty field is no value; a quoted
-empty field is the empty text where its column is text, and no value where it is not.
+A file is UTF-8 (or what `text_encoding` makes UTF-8), with a header and a delimiter, and quotes that are doubled within
+a field; line breaks may stand within quotes. It is cut into blocks of whole rows, each of which has to obey the grammar
+of `csv_grammar`; then Arrow parses it. What has no certain reading is `OutputUnavailable`, with row and column.
+
+An empty field is no value; a quoted empty field is the empty text where its column is text, and no value where it is
+not.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from typing import BinaryIO, Self
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats
-from airflow_workflow_provider.outputs.head import peeked
+from airflow_workflow_provider.outputs.csv_grammar import LONGEST_ROW, Dialect, Problem, ended
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
+from airflow_workflow_provider.outputs.head import with_head
 from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
+from airflow_workflow_provider.outputs.spelling import Spelling
+from airflow_workflow_provider.outputs.text_encoding import utf8
 
-BLOCK = 4 << 20  # bytes; no row may be longer, and memory grows with it
+BLOCK = 4 << 20  # bytes that are parsed at a time; a longer row makes a longer block
+MOST_COLUMNS = 20_000
 _HEADER = 1 << 20  # bytes; no header may be longer
-_PIECE = 1 << 18  # bytes read at once
-_BLOCKS_PREFETCHED = 6
-_PATIENCE = 1.0  # seconds
+_NOT_SEEN = 4 * BLOCK  # bytes without a row's end that are read before their grammar is checked
+_PREFETCHED = 2  # blocks
+_SAMPLE_ROWS = 50
+_OTHER_DELIMITERS = ";\t|^~:\x01\x1f"
+_SENTENCE = 4  # words; a name of a column with so many is likelier a message
 
 
-def read_csv(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
-    """Give the file block by block. Raises `OutputUnavailable` when it is no CSV."""
-    head, file = peeked(file, _HEADER)
-    names = _header(head, wanted.where)
-    kept = wanted.of(names)
-    if len(head) < _HEADER and not head.endswith(b"\n"):
-        file = io.BytesIO(head + b"\n")  # Arrow takes a header without a line end for an empty file
-    empty = pa.schema([(name, pa.string()) for name in kept])
-    yield Raw(pa.RecordBatch.from_pylist([], empty), dict.fromkeys(kept, ColumnStats()), tuple(names))
-    blocks = _Blocks(file)
-    try:
-        # Reading and parsing go on while the last block is looked at.
-        with closing(prefetch(_reader(blocks, names, kept))) as batches, blocks:
-            for batch in batches:
-                yield Raw(batch, {name: _seen(name, batch.column(name), wanted) for name in kept}, tuple(names))
-                blocks.used()
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        said = f"a row is longer than {BLOCK >> 20} MB" if "straddling" in str(error) else str(error)
-        raise OutputUnavailable(f"{wanted.where}the file cannot be read as CSV: {said}") from error
+def read_csv(
+    file: BinaryIO, wanted: Wanted, options: CsvOptions | None = None, *, charset: str = "", is_sized: bool = True
+) -> Iterator[Raw]:
+    """Give the file block by block. Raises `OutputUnavailable` when it is no CSV.
 
-
-def _seen(name: str, texts: pa.Array, wanted: Wanted) -> ColumnStats:
-    return TEXT if wanted.is_settled(name) else infer_text(texts, quoted_numbers=True)
-
-
-def _reader(blocks: _Blocks, names: list[str], kept: list[str]) -> pyarrow.csv.CSVStreamingReader:
-    return pyarrow.csv.open_csv(
-        blocks,
-        read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
-        # In a file of one column an empty line is a row without a value.
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=kept,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-
-
-class _Blocks:
-    """The file as Arrow's parser reads it, at most some blocks ahead of their use.
-
-    Left alone, Arrow reads dozens of blocks ahead. They lie in its own memory: as Python's bytes they would leave
-    holes behind that stay with the process.
+    ``charset`` is the encoding that the server declares. ``is_sized`` says that a file which breaks off is noticed;
+    otherwise the last row needs its line end.
     """
-
-    closed = False
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._room = file, threading.Semaphore(_BLOCKS_PREFETCHED)
-        self._gone = False
-
-    def read(self, size: int) -> pa.Buffer:
-        """Give so many bytes; fewer only at the end."""
-        # Not every block makes a batch, so this may not wait for ever.
-        if not self._gone:
-            self._room.acquire(timeout=_PATIENCE)
-        block = pa.allocate_buffer(size)
-        filled = 0
-        with memoryview(block).cast("B") as view:
-            while filled < size and (data := self._file.read(min(_PIECE, size - filled))):
-                view[filled : filled + len(data)] = data
-                filled += len(data)
-        return block if filled == size else block.slice(0, filled)
-
-    def used(self) -> None:
-        """Let one more be read."""
-        self._room.release()
-
-    def __enter__(self) -> Self:
-        """Blocks are used from here on."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nobody uses blocks any more: do not wait for it."""
-        self._gone = True
-        self._room.release(_BLOCKS_PREFETCHED)
-
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def close(self) -> None:
-        """Leave the file to its owner."""
+    reader = _CsvReader(file, wanted, options or CsvOptions(), charset, is_sized=is_sized)
+    yield from reader.raws()
 
 
-def _header(head: bytes, where: str) -> list[str]:
-    text = head.decode("utf-8-sig", errors="replace")
-    names = next(csv.reader(io.StringIO(text, newline="")), None)
-    if not names:
-        raise OutputUnavailable(f"{where}the file has no header: {'it is empty' if not head else 'its first line is'}")
-    if "\ufffd" in "".join(names):
-        raise OutputUnavailable(f"{where}the header of the file is not UTF-8")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise OutputUnavailable(f"{where}the file has the column {twice!r} twice")
-    return names
+@dataclass
+class _Block:
+    """Whole rows: ``first_row`` is the number of the first one in the file, from 1."""
+
+    data: bytes
+    first_row: int = 1
+
+
+class _CsvReader:
+    """One pass over a file."""
+
+    def __init__(self, file: BinaryIO, wanted: Wanted, options: CsvOptions, charset: str, *, is_sized: bool) -> None:
+        self._wanted, self._options, self._where, self._is_sized = wanted, options, wanted.where, is_sized
+        self._dialect = Dialect(options.separator, options.quote, options.escape or "")
+        if self._dialect.escape == self._dialect.quote:
+            self._dialect = Dialect(options.separator, options.quote)
+        self._file = utf8(file, encoding=options.encoding, declared=charset, where=self._where)
+        self._spelling = Spelling.of(options)
+        self._names: list[str] = []
+        self._kept: list[int] = []
+
+    def raws(self) -> Iterator[Raw]:
+        head = self._header()
+        names = tuple(self._names)
+        kept = [names[index] for index in self._kept]
+        empty = pa.schema([(name, pa.string()) for name in kept])
+        yield Raw(pa.RecordBatch.from_pylist([], empty), dict.fromkeys(kept, ColumnStats()), names)
+        # The next block is read, checked and parsed while the last one is looked at.
+        with closing(prefetch(self._parsed(head), _PREFETCHED)) as batches:
+            for batch in batches:
+                yield Raw(batch, {name: self._stats(name, batch.column(name)) for name in kept}, names)
+
+    def _stats(self, name: str, texts: pa.Array) -> ColumnStats:
+        if self._wanted.is_settled(name):
+            return TEXT
+        return self._spelling.infer(texts) if self._spelling else infer_text(texts, quoted_numbers=True)
+
+    # -- the header ---------------------------------------------------------------------------------------------
+
+    def _header(self) -> bytes:
+        """Read the names of the columns; give the bytes behind them that were read."""
+        data = self._skipped()
+        end = 0
+        while not (end := self._first_row_end(data)) and len(data) <= _HEADER:
+            more = self._file.read(_HEADER)
+            if not more:
+                end = len(data)
+                break
+            data += more
+        row = data[:end]
+        if not row.strip(b"\r\n"):
+            raise self._error(f"the file has no header: {'it is empty' if not data else 'its first line is'}")
+        fields = self._fields(row)
+        self._check_delimiter(data, fields)
+        self._names = fields if self._options.has_header else [f"column_{k}" for k in range(1, len(fields) + 1)]
+        self._check_names(row)
+        if self._options.has_header and end == len(data) and not self._wanted_more(data):
+            self._check_message(fields)
+        wanted = set(self._wanted.of(self._names))
+        self._kept = [index for index, name in enumerate(self._names) if name in wanted]
+        return data[end:] if self._options.has_header else data
+
+    def _wanted_more(self, data: bytes) -> bytes:
+        """Read on where the header is all that was read so far; its own bytes stay the header."""
+        more = self._file.read(BLOCK)
+        if more:
+            self._file = with_head(more, self._file)
+        return more
+
+    def _skipped(self) -> bytes:
+        """Leave out the lines before the header; give the first bytes that follow."""
+        data, left = self._file.read(_HEADER), self._options.skip_rows
+        while left:
+            end = data.find(b"\n") + 1
+            if end:
+                data, left = data[end:], left - 1
+                continue
+            more = self._file.read(_HEADER)
+            if not more or len(data) > LONGEST_ROW:
+                raise self._error(
+                    f"there is nothing behind the {self._options.skip_rows} lines to leave out (skip_rows)"
+                )
+            data += more
+        return data
+
+    def _first_row_end(self, data: bytes) -> int:
+        """Give the place behind the first row; 0 where its end is not in sight."""
+        end = data.find(b"\n") + 1
+        while end and self._dialect.end_of_rows(data[:end]) != end:
+            end = data.find(b"\n", end) + 1
+        return end
+
+    def _fields(self, row: bytes) -> list[str]:
+        if len(row) > _HEADER:
+            raise self._error(f"the header is longer than {_HEADER >> 20} MB; {self._hint('a quote may be open')}")
+        problem = self._dialect.problem(ended(row))
+        if problem is not None:
+            raise self._error(f"field {problem.field + 1} of the header: {problem.reason}; {self._hint()}")
+        try:
+            text = row.decode()
+        except UnicodeDecodeError as error:
+            raise self._error(
+                "the header of the file is not UTF-8; csv_options={'encoding': …} names its encoding"
+            ) from error
+        fields = [_plain(one) for one in self._split(text)]
+        if len(fields) > MOST_COLUMNS:
+            raise self._error(f"the file has {len(fields):,} columns; there may be {MOST_COLUMNS:,}")
+        return fields
+
+    def _split(self, text: str) -> list[str]:
+        dialect = self._dialect
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+            escapechar=dialect.escape or None,
+        )
+        try:
+            return next(reader, [])
+        except csv.Error as error:
+            raise self._error(f"the header cannot be read: {error}") from error
+
+    def _check_names(self, row: bytes) -> None:
+        asked = self._wanted.columns
+        remedy = (
+            "columns=[…] chooses among the others, and csv_options={'skip_rows': "
+            f"{self._options.skip_rows + 1}, 'has_header': False}} names all columns column_1, column_2 …"
+        )
+        if asked is None and "" in self._names:
+            place = self._names.index("") + 1
+            raise self._error(f"column {place} has no name in the header; the columns need names: {remedy}")
+        counts = Counter(self._names)
+        twice = next((name for name in self._names if counts[name] > 1 and (asked is None or name in asked)), None)
+        if twice is not None:
+            raise self._error(f"the file has the column {twice!r} twice; {remedy}")
+
+    def _check_delimiter(self, data: bytes, fields: Sequence[str]) -> None:
+        """Refuse a file that another delimiter splits as well or better, unless the delimiter was given."""
+        if self._options.delimiter is not None:
+            return
+        first = next(iter(data.splitlines()), b"").decode(errors="replace")
+        if first.strip().lower().startswith("sep=") and len(first.strip()) <= len("sep=x"):
+            raise self._error(
+                f"its first line {first!r} names the delimiter; csv_options={{'delimiter': {first.strip()[4:] or chr(9)!r}, "
+                "'skip_rows': 1} reads it"
+            )
+        sample = [_outside(line) for line in self._sample(data)]
+        for mark in _OTHER_DELIMITERS:
+            counts = [line.count(mark) for line in sample]
+            if not counts or not counts[0]:
+                continue
+            is_same = len(set(counts)) == 1
+            likely = len(fields) == 1 and mark not in ":^~" and (len(counts) == 1 or any(counts[1:]))
+            if (is_same and len(counts) > 1) or likely:
+                raise self._error(
+                    f"its delimiter is not certain: the header has {counts[0]} times {mark!r}, and so have the rows; "
+                    f"csv_options={{'delimiter': {mark!r}}} or {{'delimiter': ','}} says which it is"
+                )
+
+    def _sample(self, data: bytes) -> list[str]:
+        """Give the first rows of the file as text; a last one that may be cut is left out."""
+        lines: list[str] = []
+        at = 0
+        while at < len(data) and len(lines) <= _SAMPLE_ROWS:
+            end = self._first_row_end(data[at : at + _HEADER // 4])
+            if not end:
+                if len(data) < _HEADER:
+                    lines.append(data[at:].decode(errors="replace"))
+                break
+            line = data[at : at + end]
+            at += end
+            if line.strip():
+                lines.append(line.decode(errors="replace"))
+        return lines
+
+    def _check_message(self, fields: Sequence[str]) -> None:
+        """Refuse a line of plain words: an error message is likelier than a table without rows."""
+        is_sentence = any(len(name.split()) >= _SENTENCE for name in fields)
+        if self._options.delimiter is None and (is_sentence or (len(fields) == 1 and " " in fields[0].strip())):
+            raise self._error(
+                f"it holds one line, which looks like a message: {', '.join(fields)[:200]!r}; "
+                "csv_options={'delimiter': ','} takes it for the header of a table without rows"
+            )
+
+    # -- the rows -----------------------------------------------------------------------------------------------
+
+    def _parsed(self, head: bytes) -> Generator[pa.RecordBatch]:
+        row = 1
+        for data in self._blocks(head):
+            block = _Block(data, row)
+            self._check(block)
+            batch = self._parse(block)
+            row += batch.num_rows
+            if batch.num_rows:
+                yield batch
+            del batch, block, data  # they must not stay while the next ones are made
+
+    def _blocks(self, head: bytes) -> Iterator[bytes]:
+        """Give the rest of the file in blocks of whole rows."""
+        left, checked = head, 0
+        while data := self._file.read(BLOCK):
+            block = left + data if left else data
+            end = self._dialect.end_of_rows(block)
+            if end:
+                yield block[:end]
+                checked = 0
+            elif len(block) >= checked + _NOT_SEEN:
+                checked = len(block)
+                self._check_unfinished(block)
+            left = block[end:]
+        if left:
+            if not left.endswith(b"\n"):
+                self._check_last(left)
+            yield ended(left)
+
+    def _check_unfinished(self, block: bytes) -> None:
+        if len(block) > LONGEST_ROW:
+            raise self._error(
+                f"a row is longer than {LONGEST_ROW >> 20} MB, or a quote is opened and never closed: it begins "
+                f"{block[:60].decode(errors='replace')!r}"
+            )
+
+    def _check_last(self, left: bytes) -> None:
+        if not self._is_sized:
+            raise self._error(
+                "the last row has no line end, and the server does not tell how long the file is: it may be cut off, "
+                f"in {left[-60:].decode(errors='replace')!r}"
+            )
+
+    def _check(self, block: _Block) -> None:
+        if not block.data.isascii():
+            try:
+                block.data.decode()
+            except UnicodeDecodeError as error:
+                row, field = self._dialect.row_of(block.data, error.start)
+                raise self._error(
+                    f"{self._place(block, row, field)}: it is not UTF-8 (byte 0x{block.data[error.start]:02x}); "
+                    "csv_options={'encoding': …} names the encoding"
+                ) from error
+        if not self._dialect.holds(block.data):
+            problem = self._dialect.problem(block.data, len(self._names)) or self._dialect.problem(block.data)
+            raise self._refused(block, problem or Problem(0, 0, "it breaks the grammar of CSV"))
+
+    def _parse(self, block: _Block) -> pa.RecordBatch:
+        numbers = [str(index) for index in range(len(self._names))]
+        names = [self._names[index] for index in self._kept]
+        empty = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in names]))
+        if len(numbers) > 1 and not block.data.strip(b"\r\n"):
+            return empty
+        dialect = self._dialect
+        try:
+            table = pyarrow.csv.read_csv(
+                pa.BufferReader(block.data),
+                # One block: a line end that Arrow's blocks cut loses a byte (apache/arrow#51368).
+                read_options=pyarrow.csv.ReadOptions(
+                    column_names=numbers, block_size=len(block.data) + 1, use_threads=False
+                ),
+                # In a file of one column an empty line is a row without a value.
+                parse_options=pyarrow.csv.ParseOptions(
+                    delimiter=dialect.delimiter,
+                    quote_char=dialect.quote or False,
+                    escape_char=dialect.escape or False,
+                    newlines_in_values=True,
+                    ignore_empty_lines=len(numbers) > 1,
+                ),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    check_utf8=False,  # it was
+                    column_types=dict.fromkeys(numbers, pa.string()),
+                    include_columns=[str(index) for index in self._kept],
+                    null_values=["", *self._options.null_values],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            problem = dialect.problem(block.data, len(self._names))
+            raise self._refused(block, problem or Problem(0, 0, str(error))) from error
+        batches = table.combine_chunks().to_batches()
+        if not batches:
+            return empty
+        return pa.RecordBatch.from_arrays(batches[0].columns, names=names)
+
+    # -- errors -------------------------------------------------------------------------------------------------
+
+    def _place(self, block: _Block, row: int, field: int) -> str:
+        name = f"column {self._names[field]!r}" if field < len(self._names) else f"field {field + 1}"
+        return f"row {block.first_row + row:,}, {name}"
+
+    def _refused(self, block: _Block, problem: Problem) -> OutputUnavailable:
+        return self._error(f"{self._place(block, problem.row, problem.field)}: {problem.reason}; {self._hint()}")
+
+    def _hint(self, also: str = "") -> str:
+        also = f"{also}; " if also else ""
+        return f"{also}csv_options={{'delimiter': …, 'quote': …, 'escape': …}} says how the file is written"
+
+    def _error(self, reason: str) -> OutputUnavailable:
+        return OutputUnavailable(f"{self._where}the file cannot be read as CSV: {reason}")
+
+
+def _outside(line: str) -> str:
+    """Give a line without what stands in quotes."""
+    return "".join(line.split('"')[::2])
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("\ufeff")

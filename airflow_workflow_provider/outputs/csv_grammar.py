@@ -1,13 +1,17 @@
-"""Telling from a CSV's bytes alone that its values are what they are taken for.
+"""The grammar of CSV, checked on bytes.
 
-One regular expression over a block of rows, run by RE2 in linear time, costs a fifth of parsing it. What it accepts is
-certain; what it does not accept is not wrong, but has to be looked at closely.
+A block of rows is certain where one regular expression accepts it; RE2 runs it in linear time. `Dialect` holds the
+grammar of a file: fields in quotes, which are doubled within, or fields without quotes, line ends and NUL. A file
+that breaks the grammar has no certain reading, and `Dialect.problem` names the first row and field that break it.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -16,9 +20,9 @@ import pyarrow.compute as pc
 from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
 from airflow_workflow_provider.outputs.types import UNIT, ZONE
 
-LONGEST_ROW = 4 << 20  # bytes
+LONGEST_ROW = 64 << 20  # bytes; the same wherever a row stands
 _QUOTED = r'"(?:[^"]|"")*"'
-ANYTHING = rf'(?:{_QUOTED}|[^",\r\n]*)'
+ANYTHING = rf'(?:{_QUOTED}|[^",\r\n\x00]*)'
 _DAY = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = r"[ T](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 _WHOLE = r"0|-?[1-9][0-9]*"
@@ -109,9 +113,148 @@ class Block:
 class AnyRows(Block):
     """Rows of any number of fields, each whole: quotes only around a field, and doubled within."""
 
-    def __init__(self) -> None:
+    def __init__(self, delimiter: str = ",", quote: str = '"', escape: str = "") -> None:
         super().__init__(())
-        self._pattern = rf"\A(?:{ANYTHING}(?:,{ANYTHING})*\r?\n)*\z"
+        field, mark = _field_of(delimiter, quote, escape), re.escape(delimiter)
+        self._pattern = rf"\A(?:{field}(?:{mark}{field})*\r?\n)*\z"
+
+
+def _field_of(delimiter: str, quote: str, escape: str) -> str:
+    """Give the pattern of any field, for RE2 and for `re`."""
+    d, q, e = re.escape(delimiter), re.escape(quote), re.escape(escape)
+    escaped = rf"|{e}(?:\r\n|[{d}{q}{e}\r\n])" if escape else ""
+    bare = rf"(?:[^{d}{q}{e}\r\n\x00]{escaped})*"
+    return rf"(?:{q}(?:[^{q}{e}]|{q}{q}{escaped})*{q}|{bare})" if quote else bare
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The first place of a block that breaks the grammar; ``row`` and ``field`` count from 0."""
+
+    row: int
+    field: int
+    reason: str
+
+
+_SPARSE = 64  # bytes for each quote; `re` is faster than RE2 where there are fewer
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the rows of a file are written. ``quote`` and ``escape`` are empty where the file has none."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+
+    def holds(self, block: bytes) -> bool:
+        """True if a block, which begins a row and ends with a line end, consists of whole rows."""
+        if self.escape:
+            return self._any_rows.holds(block)
+        quote = self.quote.encode()
+        has_returns = b"\r" in block
+        if not quote or quote not in block:
+            return b"\0" not in block and (not has_returns or block.count(b"\r") == block.count(b"\r\n"))
+        if block.count(quote) * _SPARSE > len(block):
+            return self._any_rows.holds(block)
+        pattern = self._with_returns if has_returns or b"\0" in block else self._without_returns
+        return pattern.fullmatch(block) is not None
+
+    def end_of_rows(self, block: bytes) -> int:
+        """Give the place after the last line end that ends a row; 0 where there is none."""
+        end = block.rfind(b"\n") + 1
+        if self.escape:
+            return self._whole_rows.match(block).end() if end else 0  # type: ignore[union-attr]  # it matches at once
+        return _end_of_rows(block, end, self.quote.encode()) if self.quote else end
+
+    def problem(self, block: bytes, fields: int = 0) -> Problem | None:
+        """Find what is wrong with a block: its grammar, or a row that has another number of ``fields`` (0: any)."""
+        at, row, field = 0, 0, 0
+        while at < len(block):
+            found = self._field.match(block, at)
+            assert found is not None, "an empty field matches"
+            end = found.end()
+            following = block[end : end + 1]
+            if following == self.delimiter.encode():
+                at, field = end + 1, field + 1
+                continue
+            is_end = following in (b"\n", b"") or block[end : end + 2] == b"\r\n"
+            if not is_end:
+                return Problem(row, field, self._reason(block, at, end))
+            is_blank = not field and end == at and fields > 1
+            if fields and field + 1 != fields and not is_blank:
+                return Problem(row, field, f"the row has {_counted(field + 1)}, not {fields}")
+            at, field = end + (2 if following == b"\r" else 1), 0
+            row += not is_blank
+        return None
+
+    def row_of(self, block: bytes, place: int) -> tuple[int, int]:
+        """Give the row and the field that a byte of a block belongs to."""
+        at, row, field = 0, 0, 0
+        while at < len(block):
+            end = self._field.match(block, at).end()  # type: ignore[union-attr]  # an empty field matches
+            if end > place or end >= len(block):
+                break
+            is_next = block[end : end + 1] == self.delimiter.encode()
+            at, row, field = end + 1, row + (block[end : end + 1] == b"\n"), field + 1 if is_next else 0
+        return row, field
+
+    def _reason(self, block: bytes, start: int, end: int) -> str:
+        """Say why a field cannot end where it has to."""
+        quote = self.quote.encode()
+        following = block[end : end + 1]
+        if following == b"\0":
+            return "there is a NUL byte outside quotes"
+        if following == b"\r":
+            return "a carriage return stands alone, outside quotes"
+        if quote and block[start : start + 1] == quote and end > start:
+            if following in b";\t|^":
+                return f"the character {following.decode()!r} follows a closing quote; it may be the delimiter"
+            if end - start > 2 and block[end - 2 : end - 1] == b"\\" and not self.escape:
+                return "there is a quote behind a backslash; the backslash may be the escape character"
+            return "there is text behind a closing quote"
+        if quote and following == quote:
+            if end == start:
+                return "a quote is opened and never closed"
+            if block[end - 1 : end] == b"\\" and not self.escape:
+                return "there is a quote behind a backslash; the backslash may be the escape character"
+            return "there is a quote within a field that has no quotes around it"
+        return f"the escape character {self.escape!r} stands before a character that it does not escape"
+
+    @cached_property
+    def _any_rows(self) -> AnyRows:
+        return AnyRows(self.delimiter, self.quote, self.escape)
+
+    @cached_property
+    def _field(self) -> re.Pattern[bytes]:
+        d, q, e = (re.escape(mark) for mark in (self.delimiter, self.quote, self.escape))
+        escaped = rf"{e}(?:\r\n|[{d}{q}{e}\r\n])" if e else "(?!)"
+        bare = rf"[^{d}{q}{e}\r\n\x00]*+(?:{escaped}[^{d}{q}{e}\r\n\x00]*+)*+"
+        quoted = rf"{q}[^{q}{e}]*+(?:(?:{q}{q}|{escaped})[^{q}{e}]*+)*+{q}|" if q else ""
+        return re.compile((quoted + bare).encode())
+
+    @cached_property
+    def _whole_rows(self) -> re.Pattern[bytes]:
+        field, mark = rf"(?>{self._field.pattern.decode()})", re.escape(self.delimiter)
+        return re.compile(rf"(?:{field}(?:{mark}{field})*+\r?\n)*+".encode())
+
+    @cached_property
+    def _without_returns(self) -> re.Pattern[bytes]:
+        return self._quotes(r'[^"]*+')
+
+    @cached_property
+    def _with_returns(self) -> re.Pattern[bytes]:
+        return self._quotes(r'[^"\r\x00]*+(?:\r\n[^"\r\x00]*+)*+')
+
+    def _quotes(self, outside: str) -> re.Pattern[bytes]:
+        """Give the pattern of a block whose quotes are all around a field, or doubled within one."""
+        pattern = rf'{outside}(?:(?<![^,\n])"[^"]*+(?:""[^"]*+)*+"(?=,|\r?\n){outside})*+'
+        d, q = re.escape(self.delimiter), re.escape(self.quote)
+        return re.compile(pattern.replace('"', q).replace("^,", f"^{d}").replace("?=,", f"?={d}").encode())
+
+
+def _counted(fields: int) -> str:
+    return "1 field" if fields == 1 else f"{fields} fields"
 
 
 def whole_rows(
@@ -147,12 +290,12 @@ def whole_rows(
         yield left, is_certain(ended(left))
 
 
-def _end_of_rows(block: bytes, end: int) -> int:
+def _end_of_rows(block: bytes, end: int, quote: bytes = b'"') -> int:
     """Give the place after the last line end that is not within quotes."""
-    odd = block.count(b'"', 0, end) % 2
+    odd = block.count(quote, 0, end) % 2
     while end and odd:
         start = block.rfind(b"\n", 0, end - 1) + 1
-        odd ^= block.count(b'"', start, end) % 2
+        odd ^= block.count(quote, start, end) % 2
         end = start
     return end
 

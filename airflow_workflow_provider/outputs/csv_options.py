@@ -18,7 +18,7 @@ ARGUMENT = "csv_options"
 _MOST_SKIPPED = 1_000_000
 _TEMPLATE = re.compile(r"\{\{|\{%")
 # What `strptime` knows, without what depends on a locale, on the week's first day, or tells no date.
-_DIRECTIVES = frozenset("YmdHMSfyBbpIjzZ%")
+_DIRECTIVES = frozenset("YmdHMSfyBbpIjz%")
 _DATE_PARTS = ({"Y", "y"}, {"m", "b", "B", "j"}, {"d", "j"})
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no"})
@@ -88,7 +88,9 @@ class CsvOptions:
                 if mark == same and (other, key) != ("quote", "escape"):
                     raise InvalidArgument(f"{ARGUMENT}[{key!r}]: {mark!r} is the {other} too")
         if self.decimal == self.separator and not self.quote:
-            raise InvalidArgument(f"{ARGUMENT}['decimal']: {self.decimal!r} is the delimiter too, and there are no quotes")
+            raise InvalidArgument(
+                f"{ARGUMENT}['decimal']: {self.decimal!r} is the delimiter too, and there are no quotes"
+            )
 
     @property
     def separator(self) -> str:
@@ -109,7 +111,7 @@ class CsvOptions:
 def _encoding(key: str, value: Any) -> str:
     try:
         found = codecs.lookup(value)
-        is_text = getattr(found, "_is_text_encoding", True)
+        is_text = getattr(found, "_is_text_encoding", True) and found.incrementaldecoder is not None
     except (LookupError, TypeError, ValueError):
         is_text = False
     if not is_text:
@@ -160,7 +162,9 @@ def _date_format(key: str, value: Any) -> str:
 def _skip_rows(key: str, value: Any) -> int:
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _MOST_SKIPPED:
-        raise InvalidArgument(f"{ARGUMENT}[{key!r}]: expected a number of lines from 0 to {_MOST_SKIPPED:,}, not {value!r}")
+        raise InvalidArgument(
+            f"{ARGUMENT}[{key!r}]: expected a number of lines from 0 to {_MOST_SKIPPED:,}, not {value!r}"
+        )
     return number
 
 

@@ -53,12 +53,24 @@ class Download(Stream):
         self._source, self._client = source, client
         self._at = self._checksum = self._failures = self._breaks = self._last_break = 0
         self._body: BinaryIO = io.BytesIO()
+        self._headers: Mapping[str, str] = {}
+        self._is_sized = True
         self._file = self._opened({})
 
     @property
     def encoding(self) -> str:
         """How the bytes are packed: ``gzip``, or not at all."""
         return self._file.encoding
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the first answer; names in lower case."""
+        return self._headers
+
+    @property
+    def is_sized(self) -> bool:
+        """True if a file that breaks off is noticed: its length is known, or its end is marked."""
+        return self._is_sized or self._file.encoding == "gzip"
 
     def take(self, size: int) -> bytes:
         """Give the next bytes, whatever it takes."""
@@ -161,6 +173,10 @@ class Download(Stream):
         if again:
             return self._same_encoding(file)
         chunked = "chunked" in response.headers.get("transfer-encoding", "")
+        self._headers = response.headers
+        self._is_sized = file.size is not None or chunked or not response.headers
+        if getattr(response.raw, "checks_length", False):
+            self._is_sized = True
         if file.size is None and response.raw is not None and not chunked:
             self._client.run(_note("The server does not tell how long the file is: nobody can see it break off"))
         return file

@@ -15,7 +15,12 @@ def peeked(file: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
         parts.append(data)
         left -= len(data)
     head = b"".join(parts)
-    return head, cast("BinaryIO", _Rejoined(head, file))
+    return head, with_head(head, file)
+
+
+def with_head(head: bytes, rest: BinaryIO) -> BinaryIO:
+    """Give a file whose first bytes were read; closing it closes the rest."""
+    return cast("BinaryIO", _Rejoined(head, rest))
 
 
 def buffered(file: BinaryIO) -> BinaryIO:

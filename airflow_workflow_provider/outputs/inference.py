@@ -19,10 +19,13 @@ _INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
 _NUMBER = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"
 _CODE = r"^[0-9]+[eE][0-9]+$"
 _NOT_FINITE = r"^[-+]?(?:nan|inf|infinity)$"
+_NOT_FINITE_WORD = rf"(?i){_NOT_FINITE}"
 _EXACT_IN_FLOAT = 2**53
 _HEAD = 16  # values that are tried first
 _WITH_SEVEN_DIGITS = len("2024-01-01T00:00:00.1234567")  # bytes; in shorter text there is no such time
 _NANOSECOND_YEARS = pa.array(["1677-09-22", "2262-04-11"]).cast(pa.date32()).cast(pa.timestamp(UNIT))
+# Python and the databases have no year 0, and no year behind 9999, which a time zone can lead to.
+_YEARS = pa.array(["0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"]).cast(pa.timestamp(UNIT))
 
 
 def infer_text(array: pa.Array, *, quoted_numbers: bool) -> ColumnStats:
@@ -113,7 +116,7 @@ def _infer_number(values: pa.Array) -> ColumnStats | None:
 
 def _plain_floats(values: pa.Array) -> pa.Array | None:
     """Give numbers that are spelled without an exponent, or None; it says the same as `_NUMBER`, only faster."""
-    least, most = pc.min_max(_bytes_of(values)).as_py().values()
+    least, most = pc.min_max(bytes_of(values)).as_py().values()
     if not ord("-") <= least <= most <= ord("9"):
         return None
     floats = cast_or_none(values, pa.float64())
@@ -127,7 +130,7 @@ def _plain_floats(values: pa.Array) -> pa.Array | None:
     return floats
 
 
-def _bytes_of(values: pa.Array) -> pa.Array:
+def bytes_of(values: pa.Array) -> pa.Array:
     """Give the bytes of text without nulls, one after the other."""
     _, ends, data = values.cast(pa.string()).buffers()
     offsets = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, ends], offset=values.offset)
@@ -173,6 +176,9 @@ def _print_as(numbers: pa.Array, floats: pa.Array, hard: pa.Array) -> bool:
         return True
     if not pc.all(hard).as_py():
         numbers, floats = numbers.filter(hard), floats.filter(hard)
+    whole = numbers.filter(pc.invert(pc.match_substring_regex(numbers, "[.eE]")))
+    if len(whole) and not _infer_int(whole).fits_float64:  # type: ignore[union-attr]  # whole numbers are integers
+        return False  # as in a column, or in a part of it, that has whole numbers only
     printed = pc.cast(floats, pa.string())
     for padding in ("", "0"):  # as it stands, and without the zeros at its end
         other = pc.not_equal(printed, pc.utf8_rtrim(numbers, padding) if padding else numbers)
@@ -187,6 +193,10 @@ def _fits_float64(text: str) -> bool:
     return isfinite(number) and Decimal(repr(number)) == Decimal(text)
 
 
+def _infer_not_finite(values: pa.Array) -> ColumnStats | None:
+    return ColumnStats(Kind.NOT_FINITE, finite=False) if _all_match(values, _NOT_FINITE_WORD) else None
+
+
 def _infer_bool(values: pa.Array) -> ColumnStats | None:
     words = pc.is_in(pc.utf8_lower(values), value_set=pa.array(["true", "false"]))
     return ColumnStats(Kind.BOOL) if pc.all(words).as_py() else None
@@ -194,7 +204,10 @@ def _infer_bool(values: pa.Array) -> ColumnStats | None:
 
 def _infer_date(values: pa.Array) -> ColumnStats | None:
     dates = cast_or_none(values, pa.date32())
-    return None if dates is None else ranged(ColumnStats(Kind.DATE), pc.cast(dates, pa.timestamp(UNIT)))
+    if dates is None:
+        return None
+    times = pc.cast(dates, pa.timestamp(UNIT))
+    return ranged(ColumnStats(Kind.DATE), times) if have_years(times) else None
 
 
 def _infer_datetime(values: pa.Array) -> ColumnStats | None:
@@ -208,7 +221,7 @@ def _infer_timestamp(values: pa.Array) -> ColumnStats | None:
 def _infer_time(values: pa.Array, kind: Kind, zone: str | None) -> ColumnStats | None:
     times = cast_or_none(values, pa.timestamp(UNIT, zone))
     if times is not None:
-        return ranged(ColumnStats(kind), times)
+        return ranged(ColumnStats(kind), times) if have_years(times) else None
     return None if nanoseconds_or_none(values, zone) is None else ColumnStats(kind, nanoseconds=True)
 
 
@@ -221,6 +234,13 @@ def nanoseconds_or_none(text: pa.Array, zone: str | None) -> pa.Array | None:
     return cast_or_none(text, pa.timestamp("ns", zone))
 
 
+def have_years(times: pa.Array) -> bool:
+    """True if all times, of which there is one at least, lie in the years 1 to 9999."""
+    bounds: Any = pc.min_max(pc.cast(times, pa.int64())).as_py()
+    low, high = _YEARS.cast(pa.int64()).to_pylist()
+    return bool(low <= bounds["min"] and bounds["max"] <= high)
+
+
 def ranged(seen: ColumnStats, times: pa.Array) -> ColumnStats:
     """Note whether all times lie where Arrow keeps nanoseconds."""
     bounds: Any = pc.min_max(pc.cast(times, pa.int64())).as_py()
@@ -230,5 +250,5 @@ def ranged(seen: ColumnStats, times: pa.Array) -> ColumnStats:
 
 
 _Inference = Callable[[pa.Array], ColumnStats | None]
-_QUOTED: tuple[_Inference, ...] = (_infer_int, _infer_number, _infer_bool)
+_QUOTED: tuple[_Inference, ...] = (_infer_int, _infer_number, _infer_not_finite, _infer_bool)
 _ALWAYS: tuple[_Inference, ...] = (_infer_date, _infer_datetime, _infer_timestamp)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs import inference
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.convert import as_text, converted, misfit
@@ -25,13 +26,42 @@ def column(
     """Give one column of rows by the word that its page declares. Raises `OutputUnavailable`."""
     if word in _WRAPPED and dict in set(map(type, values)):
         values = [_unwrapped(value) for value in values]
-    array, seen = _BUILDERS.get(word, _any)(values, name, first_row, before, where)
+    try:
+        array, seen = _BUILDERS.get(word, _any)(values, name, first_row, before, where)
+    except UnicodeEncodeError as error:
+        raise _no_text(values, name, first_row, where) from error
     return array, seen.declared(WORDS.get(word, WORDS["any"]))
 
 
-def untyped(values: list[Any]) -> pa.Array:
+def untyped(values: list[Any], name: str, first_row: int, where: str) -> pa.Array:
     """Give one column whose final type the user has chosen."""
-    return _any(values, "", 0, TEXT, "")[0]
+    try:
+        return _any(values, name, first_row, TEXT, where)[0]
+    except UnicodeEncodeError as error:
+        raise _no_text(values, name, first_row, where) from error
+
+
+def _no_text(values: list[Any], name: str, first_row: int, where: str) -> OutputUnavailable:
+    """Make the error for half a surrogate pair, such as a text that was cut within an emoji."""
+    for row, value in enumerate(values, first_row):
+        text = "" if value is None else as_text(value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            spelled = text[:80].encode("ascii", "backslashreplace").decode()
+            return OutputUnavailable(
+                f"{where}column {name!r}, row {row}: the text {spelled!r} holds half a surrogate pair, which is no character"
+            )
+    return OutputUnavailable(f"{where}column {name!r}: a text holds half a surrogate pair, which is no character")
+
+
+def _spelled_out(values: list[Any], name: str, first_row: int, where: str) -> pa.Array:
+    """Give a column of text, in which other values are spelled as JSON."""
+    made = []
+    for row, value in enumerate(values, first_row):
+        try:
+            made.append(value if value is None else as_text(value))
+        except ValueError as error:
+            raise OutputUnavailable(f"{where}column {name!r}, row {row}: {error}") from error
+    return pa.array(made, pa.string())
 
 
 def _unwrapped(value: Any) -> Any:
@@ -48,9 +78,9 @@ def _any(values: list[Any], name: str, first_row: int, before: ColumnStats, wher
     if types <= _NUMBERS:
         return _numbers(values, types)
     if types == {str} or types <= {datetime, date}:
-        array = pa.array([value if value is None else as_text(value) for value in values], pa.string())
+        array = pa.array(values, pa.string()) if types == {str} else _spelled_out(values, name, first_row, where)
         return array, (TEXT if before.kind is Kind.TEXT else inference.infer_text(array, quoted_numbers=False))
-    return pa.array([value if value is None else as_text(value) for value in values], pa.string()), TEXT
+    return _spelled_out(values, name, first_row, where), TEXT
 
 
 def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, ColumnStats]:
@@ -63,10 +93,8 @@ def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, ColumnStats
             return array, inference.infer_int(array.drop_null())
     text = pa.array([value if value is None else _digits(value) for value in values], pa.string())
     # Only "nan" and its like are no numbers in JSON's grammar; alone in a batch they are numbers all the same.
-    seen = inference.infer_decimal_text(text.drop_null()) or ColumnStats(Kind.NUMBER, finite=False)
-    if types == {float}:
-        return pa.array(values, pa.float64()), seen
-    return text, seen
+    # The text is kept: the column may be one of text, where a number has the digits that the source spells.
+    return text, inference.infer_decimal_text(text.drop_null()) or ColumnStats(Kind.NUMBER, finite=False)
 
 
 def _digits(value: Any) -> str:
@@ -79,7 +107,7 @@ def _string(
     if set(map(type, values)) <= {str, type(None)}:
         array = pa.array(values, pa.string())
     else:
-        array = pa.array([value if value is None else as_text(value) for value in values], pa.string())
+        array = _spelled_out(values, name, first_row, where)
     return array, (TEXT if array.null_count < len(array) else ColumnStats())
 
 
@@ -116,7 +144,7 @@ def _typed(kind: Kind, wanted: pa.DataType) -> Builder:
     ) -> tuple[pa.Array, ColumnStats]:
         if kind is not Kind.BOOL:  # a bare number is no time: nothing tells what it counts
             values = [value if value is None else as_text(value) for value in values]
-        array = untyped(values)
+        array = untyped(values, name, first_row, where)
         if pa.types.is_timestamp(wanted) and not pa.types.is_null(array.type) and has_nanoseconds(array):
             return array, ColumnStats(kind, nanoseconds=True)
         made = converted(array, wanted, name, first_row=first_row, where=where)
@@ -163,7 +191,7 @@ def columns_of(
     for name, word in words.items():
         values = [row.get(name) for row in rows]
         if name in typed:
-            arrays.append(untyped(values))
+            arrays.append(untyped(values, name, first_row, where))
             seen[name] = TEXT
         else:
             array, seen[name] = column(values, word, name, first_row, before.get(name, ColumnStats()), where)

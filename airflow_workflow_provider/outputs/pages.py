@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.convert import as_text
+from airflow_workflow_provider.outputs.convert import json_text
 from airflow_workflow_provider.outputs.json_columns import columns_of_batch
 from airflow_workflow_provider.outputs.json_values import columns_of
 from airflow_workflow_provider.outputs.raw import Client, Raw, Wanted
@@ -74,7 +73,7 @@ class JsonLines(io.RawIOBase):
 
     def __init__(self, source: RowSource, client: Client) -> None:
         self._pages = checked_pages(source, client, "")
-        self._left = b""
+        self._left = memoryview(b"")
 
     def readable(self) -> bool:
         """A file to read from."""
@@ -82,11 +81,13 @@ class JsonLines(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io's stub wants the C buffer type
         """Read at most as many bytes as the buffer holds; 0 at the end."""
-        while not self._left:
+        while not len(self._left):
             page = next(self._pages, None)
             if page is None:
                 return 0
-            self._left = "".join(_line(page, row) for row in page.rows).encode()
+            # Half a surrogate pair stays what it was in the answer: an escape.
+            text = "".join(_line(page, row) for row in page.rows)
+            self._left = memoryview(text.encode("utf-8", "backslashreplace"))
         count = min(len(buffer), len(self._left))
         buffer[:count], self._left = self._left[:count], self._left[count:]
         return count
@@ -102,11 +103,5 @@ def _line(page: Page, row: Mapping[str, Any]) -> str:
     values = {name: row.get(name) for name, _ in page.columns}
     try:
         return json.dumps(values, ensure_ascii=False) + "\n"
-    except TypeError:  # `json` has no spelling for a decimal, whose digits JSON itself could hold
-        return "{" + ", ".join(f"{_spelled(name)}: {_spelled(value)}" for name, value in values.items()) + "}\n"
-
-
-def _spelled(value: Any) -> str:
-    if isinstance(value, Decimal) and value.is_finite():
-        return format(value, "f")
-    return json.dumps(value, ensure_ascii=False, default=as_text)
+    except TypeError:  # `json` has no spelling for a decimal
+        return json_text(values, (", ", ": ")) + "\n"

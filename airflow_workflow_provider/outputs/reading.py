@@ -5,47 +5,67 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.content_check import HEAD, charset_of, check_content
 from airflow_workflow_provider.outputs.csv_file import read_csv
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.download import Download
 from airflow_workflow_provider.outputs.gzipped import MAGIC, Unpacked, unpacked_head
 from airflow_workflow_provider.outputs.head import buffered, peeked
 from airflow_workflow_provider.outputs.json_file import read_json
 from airflow_workflow_provider.outputs.pages import JsonLines, read_pages
 from airflow_workflow_provider.outputs.raw import Client, FileReader, Raw, Wanted
+from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.table import Columns, Part, table
+from airflow_workflow_provider.outputs.text_encoding import utf8
 from airflow_workflow_provider.outputs.yxdb_file import read_yxdb
 from airflow_workflow_provider.protocol.results import FileSource, RowSource, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_HEAD = 8 << 10  # bytes that a source may look at
-_READERS: Mapping[str, FileReader] = {"csv": read_csv, "json": read_json, "jsonl": read_json, "yxdb": read_yxdb}
+_READERS: Mapping[str, FileReader] = {"json": read_json, "jsonl": read_json, "yxdb": read_yxdb}
 
 
 @contextmanager
-def opened(source: Source, client: Client) -> Iterator[BinaryIO]:
-    """Open an output as a binary file object: pages as JSON lines, anything else as the server has it."""
-    with closing(_file(source, client)) as file:
+def opened(source: Source, client: Client, where: str = "") -> Iterator[BinaryIO]:
+    """Open an output as a binary file object: pages as JSON lines, anything else as the server has it.
+
+    Raises `OutputUnavailable` where the first bytes are certainly no file of the source's format.
+    """
+    with closing(_file(source, client, where)) as file:
         yield file
 
 
 @contextmanager
-def packed(source: FileSource, client: Client) -> Iterator[tuple[BinaryIO, bool]]:
+def opened_csv(
+    source: FileSource, client: Client, options: CsvOptions | None = None, where: str = ""
+) -> Iterator[BinaryIO]:
+    """Open a CSV file as UTF-8 without a byte order mark; delimiter and quotes stay as they are."""
+    given = options or CsvOptions()
+    with closing(_stream(source, client, where, given)) as opening:
+        file, _ = _unzipped(opening.file)
+        yield utf8(file, encoding=given.encoding, declared=charset_of(opening.headers), where=where)
+
+
+@contextmanager
+def packed(
+    source: FileSource, client: Client, options: CsvOptions | None = None, where: str = ""
+) -> Iterator[tuple[BinaryIO, bool]]:
     """Open a file for those who can do with gzip: True means that the bytes are gzip, as they came over the wire.
 
     So they are where the server packs the file on its way, or where the file itself is a ``.gz``.
     """
-    with closing(cast("BinaryIO", Download(source, client))) as file:
-        head, whole = peeked(file, _HEAD)
+    download = Download(source, client)
+    with closing(cast("BinaryIO", download)) as file:
+        head, whole = peeked(file, HEAD)
         is_gzip = head.startswith(MAGIC)
-        if source.check is not None:
-            source.check(unpacked_head(head) if is_gzip else head)
+        start = unpacked_head(head) if is_gzip else head
+        _check(start, source, download.headers, options, where)
         yield whole, is_gzip
 
 
@@ -55,6 +75,7 @@ def batches(
     *,
     columns: Columns = None,
     column_types: Mapping[str, Any] | None = None,
+    csv_options: CsvOptions | Mapping[str, Any] | None = None,
     batch_rows: int = 65_536,
     max_rows: int | None = None,
     where: str = "",
@@ -64,7 +85,7 @@ def batches(
     The source is read to its end and closed before this returns, since types must hold over all rows.
     Raises `OutputUnavailable`, also where there are more than ``max_rows``; then the rest is not fetched.
     """
-    part = part_of(source, client, where)
+    part = part_of(source, client, where, csv_options)
     if max_rows is not None:
         part = replace(part, read=partial(_bounded, part, _checked_bound(max_rows)))
     return table([part], columns=columns, column_types=column_types, batch_rows=batch_rows)
@@ -87,10 +108,18 @@ def _bounded(part: Part, most: int, wanted: Wanted) -> Iterator[Raw]:
             yield raw
 
 
-def part_of(source: Source, client: Client, where: str = "") -> Part:
-    """Tell `table.table` how a source is read; raises `OutputUnavailable` for a file that is no table."""
+def part_of(
+    source: Source, client: Client, where: str = "", csv_options: CsvOptions | Mapping[str, Any] | None = None
+) -> Part:
+    """Tell `table.table` how a source is read; raises `OutputUnavailable` for a file that is no table.
+
+    ``csv_options`` say how a CSV file is written; other files, and tables that come in pages, do not need them.
+    """
+    options = CsvOptions.parse(csv_options)
     if isinstance(source, RowSource):
         return Part(partial(read_pages, source, client), where)
+    if source.format == "csv":
+        return Part(partial(_read_csv, source, client, options), where, Spelling.of(options))
     reader = _READERS.get(source.format)
     if reader is None:
         raise OutputUnavailable(
@@ -100,30 +129,60 @@ def part_of(source: Source, client: Client, where: str = "") -> Part:
     return Part(partial(_read_file, source, client, reader), where)
 
 
+def _read_csv(source: FileSource, client: Client, options: CsvOptions, wanted: Wanted) -> Iterator[Raw]:
+    with closing(_stream(source, client, wanted.where, options)) as opening:
+        file, is_gzip = _unzipped(opening.file)
+        is_sized = opening.is_sized or is_gzip
+        charset = charset_of(opening.headers)
+        with closing(cast("Any", read_csv(file, wanted, options, charset=charset, is_sized=is_sized))) as raws:
+            yield from raws
+
+
 def _read_file(source: FileSource, client: Client, reader: FileReader, wanted: Wanted) -> Iterator[Raw]:
-    with closing(_stream(source, client)) as file:
-        head, whole = peeked(file, len(MAGIC))
-        if head == MAGIC:  # the file itself is a .gz
-            whole = cast("BinaryIO", Unpacked(whole))
-        yield from reader(whole if reader is read_csv else buffered(whole), wanted)
+    with closing(_stream(source, client, wanted.where)) as opening:
+        yield from reader(buffered(_unzipped(opening.file)[0]), wanted)
 
 
-def _file(source: Source, client: Client) -> BinaryIO:
+def _file(source: Source, client: Client, where: str) -> BinaryIO:
     if isinstance(source, RowSource):
         return cast("BinaryIO", io.BufferedReader(JsonLines(source, client)))
-    return buffered(_stream(source, client))
+    return buffered(_stream(source, client, where).file)
 
 
-def _stream(source: FileSource, client: Client) -> BinaryIO:
-    """Open a file whose beginning was checked; what the server has packed on its way is unpacked."""
+@dataclass
+class _Opening:
+    """A file whose beginning was checked; what the server has packed on its way is unpacked."""
+
+    file: BinaryIO
+    headers: Mapping[str, str]
+    is_sized: bool
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def _stream(source: FileSource, client: Client, where: str, options: CsvOptions | None = None) -> _Opening:
     download = Download(source, client)
     file = cast("BinaryIO", Unpacked(cast("BinaryIO", download)) if download.encoding else download)
-    if source.check is None:
-        return file
     try:
-        head, file = peeked(file, _HEAD)
-        source.check(head)
+        head, file = peeked(file, HEAD)
+        is_gzip = head.startswith(MAGIC)
+        _check(unpacked_head(head) if is_gzip else head, source, download.headers, options, where)
     except BaseException:
         file.close()
         raise
-    return file
+    return _Opening(file, download.headers, download.is_sized)
+
+
+def _check(head: bytes, source: FileSource, headers: Mapping[str, str], options: CsvOptions | None, where: str) -> None:
+    """Look at the first bytes of a file, unpacked. Raises `OutputUnavailable`."""
+    if source.check is not None:
+        source.check(head)
+    is_certain = options is not None and options.delimiter is not None
+    check_content(head, source.format, headers, where=where, is_certain=is_certain)
+
+
+def _unzipped(file: BinaryIO) -> tuple[BinaryIO, bool]:
+    """Unpack a file that is itself a ``.gz``; True if it is."""
+    head, whole = peeked(file, len(MAGIC))
+    return (cast("BinaryIO", Unpacked(whole)), True) if head == MAGIC else (whole, False)

@@ -18,6 +18,7 @@ from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Raw, RawReader, Wanted
+from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.spool import Spool
 from airflow_workflow_provider.outputs.types import parse_types
 
@@ -28,10 +29,14 @@ _PREFETCHED = 4  # batches: a file's row group takes many at once
 
 @dataclass(frozen=True)
 class Part:
-    """One output: how its raw batches are read, and how errors name it (as in ``"run 7, output 'a': "``)."""
+    """One output: how its raw batches are read, and how errors name it (as in ``"run 7, output 'a': "``).
+
+    ``spelling`` says how its text spells numbers and dates, where that is not as in JSON and ISO 8601.
+    """
 
     read: RawReader
     where: str = ""
+    spelling: Spelling | None = None
 
 
 @dataclass
@@ -41,7 +46,7 @@ class _Gathered:
     spool: Spool = field(default_factory=Spool)
     seen: dict[str, ColumnStats] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
-    places: list[tuple[str, int]] = field(default_factory=list)
+    places: list[tuple[Part, int]] = field(default_factory=list)
 
 
 def table(
@@ -134,7 +139,7 @@ def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single
                 into.seen[name] = into.seen.get(name, ColumnStats()) | seen
             if raw.batch.num_rows:
                 into.spool.add(raw.batch)
-                into.places.append((part.where, row))
+                into.places.append((part, row))
             row += raw.batch.num_rows
             watch(raw.batch.num_rows, raw.batch.nbytes)
 
@@ -155,11 +160,12 @@ def _check_known(asked: Mapping[str, Any], names: Mapping[str, None], parts: Seq
 def _batches(
     gathered: _Gathered, final: Mapping[str, pa.DataType], schema: pa.Schema, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    for batch, (where, row) in zip(gathered.spool.replay(), gathered.places, strict=True):
+    for batch, (part, row) in zip(gathered.spool.replay(), gathered.places, strict=True):
         arrays = []
         for name, kind in final.items():
             if name in batch.schema.names:
-                arrays.append(converted(batch.column(name), kind, name, first_row=row, where=where))
+                array = batch.column(name)
+                arrays.append(converted(array, kind, name, first_row=row, where=part.where, spelling=part.spelling))
             else:
                 arrays.append(pa.nulls(batch.num_rows, kind))
         made = pa.RecordBatch.from_arrays(arrays, schema=schema)

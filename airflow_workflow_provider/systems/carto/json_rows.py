@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A number of so many digits, or with so big an exponent, needs to be looked at; in a text it does no harm.
-_HARD_NUMBER = r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9.]+[eE][-+]?[0-9]{3})"
+# A number of so many digits, with an exponent or with a zero at its end needs to be looked at: a float does not print
+# as it is spelled. In a text it does no harm.
+_HARD_NUMBER = r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9.]+[eE]|[0-9]+\.[0-9]*0[,}\]\s])"
 _LEAST = 64 << 10  # bytes; a small answer is not worth it
 
 

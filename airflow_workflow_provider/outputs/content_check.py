@@ -1,0 +1,100 @@
+"""Checking that a file is what it is called, from its first bytes: an error page with status 200 is no result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+
+from airflow_workflow_provider.exceptions import OutputUnavailable
+
+HEAD = 8 << 10  # bytes that are looked at
+_BLANKS = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"
+# First bytes of formats that are no text; https://en.wikipedia.org/wiki/List_of_file_signatures
+_BINARY = (
+    (b"PK\x03\x04", "a ZIP archive, such as an Excel workbook"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
+    (b"%PDF", "a PDF file"),
+    (b"\x1f\x8b", "gzip within gzip"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"PAR1", "a Parquet file"),
+    (b"ORC", "an ORC file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"SQLite format 3\0", "a SQLite database"),
+    (b"Alteryx Database File", "a .yxdb file"),
+    (b"Alteryx e2 Database", "a .yxdb file"),
+    (b"\x89PNG", "an image"),
+    (b"GIF8", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"\x7fELF", "a program"),
+)
+_MARKUP = re.compile(rb"<(?:[!?/]|[A-Za-z])")
+_JSON = re.compile(rb"\{|\[\s*(?:[\{\[\"\]0-9-]|null|true|false)")
+_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,300})|<(?:h1|Message)[^>]{0,200}>([^<]{1,300})", re.IGNORECASE)
+_TAG = re.compile(r"<[^>]{0,500}>")
+_TYPES_OF_OTHERS = re.compile(
+    r"text/(?:html|xml)|application/(?:[\w.]+\+)?(?:json|xml|xhtml|pdf|zip)|image/|audio/|video/"
+)
+_TEXTS = frozenset({"csv", "json", "jsonl"})
+
+
+def check_content(
+    head: bytes, kind: str, headers: Mapping[str, str], *, where: str = "", is_certain: bool = False
+) -> None:
+    """Raise `OutputUnavailable` where the first bytes of a file are certainly no file of this kind.
+
+    ``kind`` is the format of a `FileSource`; a ``raw`` one may be anything. ``is_certain`` says that the user has named
+    the delimiter of a CSV: what the server calls the file does not count then.
+    """
+    if kind not in _TEXTS and kind != "yxdb":
+        return
+    start = head.lstrip(_BLANKS)
+    if b"\0" in head[:4]:
+        start = head.replace(b"\0", b"").lstrip(_BLANKS)  # UTF-16
+    name = {"csv": "CSV", "yxdb": ".yxdb", "json": "JSON", "jsonl": "JSON"}[kind]
+    if _MARKUP.match(start):
+        raise OutputUnavailable(f"{where}{_page(start)} came instead of the {name} file: {_excerpt(start)!r}")
+    if kind == "yxdb":
+        if _JSON.match(start):
+            raise OutputUnavailable(f"{where}JSON came instead of the .yxdb file: {_excerpt(start)!r}")
+        return
+    for first, described in _BINARY:
+        if head.startswith(first):
+            raise OutputUnavailable(f"{where}the file is no {name}, but {described}")
+    if kind == "csv":
+        _check_csv(start, headers, where, is_certain=is_certain)
+
+
+def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certain: bool) -> None:
+    if _JSON.match(start):
+        raise OutputUnavailable(f"{where}JSON came instead of the CSV file: {_excerpt(start)!r}")
+    declared = headers.get("content-type", "").strip().lower()
+    is_download = "attachment" in headers.get("content-disposition", "").lower()
+    if start and not is_certain and not is_download and _TYPES_OF_OTHERS.match(declared):
+        raise OutputUnavailable(
+            f"{where}the server calls the CSV file {declared.partition(';')[0]!r}, and it begins {_excerpt(start)!r}; "
+            "csv_options={'delimiter': ','} reads it all the same"
+        )
+
+
+def charset_of(headers: Mapping[str, str]) -> str:
+    """Give the charset that the server declares, or an empty text."""
+    found = re.search(r";\s*charset\s*=\s*\"?([\w.:-]+)", headers.get("content-type", ""), re.IGNORECASE)
+    return found[1] if found else ""
+
+
+def _page(start: bytes) -> str:
+    is_html = b"<html" in start[:1000].lower() or start[:14].lower().startswith(b"<!doctype html")
+    return "an HTML page" if is_html else "XML or HTML"
+
+
+def _excerpt(start: bytes) -> str:
+    """Give what a page says, as one line."""
+    found = _TITLE.search(start)
+    text = (found[1] or found[2] if found else start[:2000]).decode("utf-8", "replace")
+    words = " ".join(unescape(_TAG.sub(" ", text)).split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in words)[:200]
