@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from html import unescape
@@ -39,6 +40,13 @@ _TAG = re.compile(r"<[^>]{0,500}>")
 _TYPES_OF_OTHERS = re.compile(
     r"text/(?:html|xml)|application/(?:[\w.]+\+)?(?:json|xml|xhtml|pdf|zip)|image/|audio/|video/"
 )
+# A file that is one object with such keys alone says why there is no result.
+_ERROR_KEYS = frozenset({"error", "errors", "message", "msg", "detail", "details", "title", "fault", "exception"})
+_BESIDE_ERRORS = _ERROR_KEYS | {
+    *("code", "status", "statuscode", "status_code", "errorcode", "error_code", "errortype", "error_type", "type"),
+    *("description", "error_description", "errordescription", "reason", "hint", "help", "instance", "path", "success"),
+    *("ok", "request_id", "requestid", "trace_id", "traceid", "timestamp", "documentation_url", "retry_after"),
+}
 _TEXTS = frozenset({"csv", "json", "jsonl"})
 
 
@@ -67,6 +75,8 @@ def check_content(
             raise OutputUnavailable(f"{where}the file is no {name}, but {described}")
     if kind == "csv":
         _check_csv(start, headers, where, is_certain=is_certain)
+    elif len(head) < HEAD:
+        _check_message(start, where)
 
 
 def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certain: bool) -> None:
@@ -79,6 +89,17 @@ def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certa
             f"{where}the server calls the CSV file {declared.partition(';')[0]!r}, and it begins {_excerpt(start)!r}; "
             "csv_options={'delimiter': ','} reads it all the same"
         )
+
+
+def _check_message(text: bytes, where: str) -> None:
+    """Refuse a file that is one JSON object with an error message."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    keys = {str(key).lower() for key in value} if isinstance(value, dict) else set()
+    if keys & _ERROR_KEYS and keys <= _BESIDE_ERRORS:
+        raise OutputUnavailable(f"{where}an error message came instead of the JSON file: {_excerpt(text)!r}")
 
 
 def charset_of(headers: Mapping[str, str]) -> str:

@@ -72,9 +72,7 @@ def _attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.
         yield from _timestamp_attempts(iso_times(array), target)
     elif _is_text(target) and pa.types.is_floating(array.type):
         yield lambda: pc.cast(_without_exponents(pc.cast(array, pa.string())), target)
-    elif _is_text(target) and not _prints_as_wanted(array.type):
-        return
-    elif pa.types.is_integer(target) and _is_text(array.type) and not _is_plain(array):
+    elif not _is_safe(array, target):
         return
     elif pa.types.is_floating(target):
         yield lambda: _finite(pc.cast(array, target), array)
@@ -87,6 +85,13 @@ def _finite(floats: pa.Array, array: pa.Array) -> pa.Array:
     if not pa.types.is_floating(array.type) and pc.any(pc.is_inf(floats)).as_py():
         raise pa.ArrowInvalid("infinite")
     return floats
+
+
+def _is_safe(array: pa.Array, target: pa.DataType) -> bool:
+    """True if Arrow's cast does what is wanted, or fails."""
+    if _is_text(target):
+        return _prints_as_wanted(array.type)
+    return not (pa.types.is_integer(target) and _is_text(array.type)) or _is_plain(array)
 
 
 def _is_plain(text: pa.Array) -> bool:

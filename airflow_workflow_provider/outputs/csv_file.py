@@ -15,27 +15,27 @@ import io
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats
-from airflow_workflow_provider.outputs.csv_grammar import LONGEST_ROW, Dialect, Problem, ended
+from airflow_workflow_provider.outputs.csv_grammar import LONGEST_ROW, UNCLOSED, Dialect, Problem, ended
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.head import with_head
 from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.spelling import Spelling
+from airflow_workflow_provider.outputs.stream import Stream
 from airflow_workflow_provider.outputs.text_encoding import utf8
 
 BLOCK = 4 << 20  # bytes that are parsed at a time; a longer row makes a longer block
 MOST_COLUMNS = 20_000
 _HEADER = 1 << 20  # bytes; no header may be longer
-_NOT_SEEN = 4 * BLOCK  # bytes without a row's end that are read before their grammar is checked
+_HEADER_LINES = 200  # a header with more line breaks in its names is none
 _PREFETCHED = 2  # blocks
 _SAMPLE_ROWS = 50
 _OTHER_DELIMITERS = ";\t|^~:\x01\x1f"
@@ -54,14 +54,6 @@ def read_csv(
     yield from reader.raws()
 
 
-@dataclass
-class _Block:
-    """Whole rows: ``first_row`` is the number of the first one in the file, from 1."""
-
-    data: bytes
-    first_row: int = 1
-
-
 class _CsvReader:
     """One pass over a file."""
 
@@ -73,6 +65,7 @@ class _CsvReader:
         self._file = utf8(file, encoding=options.encoding, declared=charset, where=self._where)
         self._spelling = Spelling.of(options)
         self._names: list[str] = []
+        self._header_lines = self._row = 1  # the number of the row that comes next
         self._kept: list[int] = []
 
     def raws(self) -> Iterator[Raw]:
@@ -86,6 +79,10 @@ class _CsvReader:
             for batch in batches:
                 yield Raw(batch, {name: self._stats(name, batch.column(name)) for name in kept}, names)
 
+    def plain_rows(self) -> tuple[list[str], int, BinaryIO]:
+        head = self._header()
+        return self._names, self._header_lines + 1, with_head(head, self._file)
+
     def _stats(self, name: str, texts: pa.Array) -> ColumnStats:
         if self._wanted.is_settled(name):
             return TEXT
@@ -98,12 +95,13 @@ class _CsvReader:
         data = self._skipped()
         end = 0
         while not (end := self._first_row_end(data)) and len(data) <= _HEADER:
-            more = self._file.read(_HEADER)
+            more = self._read(_HEADER)
             if not more:
                 end = len(data)
                 break
             data += more
         row = data[:end]
+        self._header_lines = max(row.count(b"\n"), 1)
         if not row.strip(b"\r\n"):
             raise self._error(f"the file has no header: {'it is empty' if not data else 'its first line is'}")
         fields = self._fields(row)
@@ -118,20 +116,20 @@ class _CsvReader:
 
     def _wanted_more(self, data: bytes) -> bytes:
         """Read on where the header is all that was read so far; its own bytes stay the header."""
-        more = self._file.read(BLOCK)
+        more = self._read(BLOCK)
         if more:
             self._file = with_head(more, self._file)
         return more
 
     def _skipped(self) -> bytes:
         """Leave out the lines before the header; give the first bytes that follow."""
-        data, left = self._file.read(_HEADER), self._options.skip_rows
+        data, left = self._read(_HEADER), self._options.skip_rows
         while left:
             end = data.find(b"\n") + 1
             if end:
                 data, left = data[end:], left - 1
                 continue
-            more = self._file.read(_HEADER)
+            more = self._read(_HEADER)
             if not more or len(data) > LONGEST_ROW:
                 raise self._error(
                     f"there is nothing behind the {self._options.skip_rows} lines to leave out (skip_rows)"
@@ -142,8 +140,11 @@ class _CsvReader:
     def _first_row_end(self, data: bytes) -> int:
         """Give the place behind the first row; 0 where its end is not in sight."""
         end = data.find(b"\n") + 1
-        while end and self._dialect.end_of_rows(data[:end]) != end:
-            end = data.find(b"\n", end) + 1
+        tries = 0
+        while end and self._dialect.whole_rows(data[:end]) != end:
+            end, tries = data.find(b"\n", end) + 1, tries + 1
+            if tries > _HEADER_LINES:
+                return end  # `_fields` says what is wrong with it
         return end
 
     def _fields(self, row: bytes) -> list[str]:
@@ -197,9 +198,10 @@ class _CsvReader:
             return
         first = next(iter(data.splitlines()), b"").decode(errors="replace")
         if first.strip().lower().startswith("sep=") and len(first.strip()) <= len("sep=x"):
+            mark = first.strip()[4:] or "\t"
             raise self._error(
-                f"its first line {first!r} names the delimiter; csv_options={{'delimiter': {first.strip()[4:] or chr(9)!r}, "
-                "'skip_rows': 1} reads it"
+                f"its first line {first!r} names the delimiter; csv_options={{'delimiter': {mark!r}, 'skip_rows': 1}} "
+                "reads it"
             )
         sample = [_outside(line) for line in self._sample(data)]
         for mark in _OTHER_DELIMITERS:
@@ -242,76 +244,78 @@ class _CsvReader:
     # -- the rows -----------------------------------------------------------------------------------------------
 
     def _parsed(self, head: bytes) -> Generator[pa.RecordBatch]:
-        row = 1
         for data in self._blocks(head):
-            block = _Block(data, row)
-            self._check(block)
-            batch = self._parse(block)
-            row += batch.num_rows
+            self._check_utf8(data)
+            batch = self._parse(data)
+            self._row += batch.num_rows
             if batch.num_rows:
                 yield batch
-            del batch, block, data  # they must not stay while the next ones are made
+            del batch, data  # they must not stay while the next ones are made
 
     def _blocks(self, head: bytes) -> Iterator[bytes]:
-        """Give the rest of the file in blocks of whole rows."""
-        left, checked = head, 0
-        while data := self._file.read(BLOCK):
+        """Give the rest of the file in blocks of whole rows. Raises `OutputUnavailable` for what is no row."""
+        left = head
+        # Twice as much each time where no row ends, so that one huge row is not looked at over and over.
+        while data := self._read(min(max(BLOCK, len(left)), LONGEST_ROW + 1 - len(left))):
             block = left + data if left else data
-            end = self._dialect.end_of_rows(block)
+            end = self._dialect.whole_rows(block)
             if end:
-                yield block[:end]
-                checked = 0
-            elif len(block) >= checked + _NOT_SEEN:
-                checked = len(block)
-                self._check_unfinished(block)
+                yield block[:end] if end < len(block) else block
             left = block[end:]
+            # A part of a row is read on; more than that is a row that can never end.
+            if left and (end or len(left) > len(data)):
+                self._check_unfinished(left)
         if left:
-            if not left.endswith(b"\n"):
-                self._check_last(left)
-            yield ended(left)
+            if not left.endswith(b"\n") and not self._is_sized:
+                raise _cut_off(left, self._where)
+            last = ended(left)
+            end = self._dialect.whole_rows(last)
+            if end < len(last):
+                raise self._refused(self._dialect.problem(last, len(self._names)) or Problem(0, 0, UNCLOSED))
+            yield last
 
-    def _check_unfinished(self, block: bytes) -> None:
-        if len(block) > LONGEST_ROW:
+    def _read(self, size: int) -> bytes:
+        """Give so many bytes; fewer only at the end."""
+        parts = []
+        while size and (data := self._file.read(size)):
+            parts.append(data)
+            size -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _check_unfinished(self, left: bytes) -> None:
+        problem = self._dialect.problem(left)
+        if problem is not None and problem.reason != UNCLOSED and problem.byte + 2 < len(left):
+            raise self._refused(problem)
+        if len(left) > LONGEST_ROW:
             raise self._error(
-                f"a row is longer than {LONGEST_ROW >> 20} MB, or a quote is opened and never closed: it begins "
-                f"{block[:60].decode(errors='replace')!r}"
+                f"row {self._row:,}: a row is longer than {LONGEST_ROW >> 20} MB, or a quote is not closed; it begins "
+                f"{left[:60].decode(errors='replace')!r}"
             )
 
-    def _check_last(self, left: bytes) -> None:
-        if not self._is_sized:
+    def _check_utf8(self, data: bytes) -> None:
+        if data.isascii():
+            return
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            row, field = self._dialect.row_of(data, error.start)
             raise self._error(
-                "the last row has no line end, and the server does not tell how long the file is: it may be cut off, "
-                f"in {left[-60:].decode(errors='replace')!r}"
-            )
+                f"{self._place(row, field)}: invalid UTF8 (byte 0x{data[error.start]:02x}); "
+                "csv_options={'encoding': …} names the encoding"
+            ) from error
 
-    def _check(self, block: _Block) -> None:
-        if not block.data.isascii():
-            try:
-                block.data.decode()
-            except UnicodeDecodeError as error:
-                row, field = self._dialect.row_of(block.data, error.start)
-                raise self._error(
-                    f"{self._place(block, row, field)}: it is not UTF-8 (byte 0x{block.data[error.start]:02x}); "
-                    "csv_options={'encoding': …} names the encoding"
-                ) from error
-        if not self._dialect.holds(block.data):
-            problem = self._dialect.problem(block.data, len(self._names)) or self._dialect.problem(block.data)
-            raise self._refused(block, problem or Problem(0, 0, "it breaks the grammar of CSV"))
-
-    def _parse(self, block: _Block) -> pa.RecordBatch:
+    def _parse(self, data: bytes) -> pa.RecordBatch:
         numbers = [str(index) for index in range(len(self._names))]
         names = [self._names[index] for index in self._kept]
         empty = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in names]))
-        if len(numbers) > 1 and not block.data.strip(b"\r\n"):
+        if len(numbers) > 1 and not data.strip(b"\r\n"):
             return empty
         dialect = self._dialect
         try:
             table = pyarrow.csv.read_csv(
-                pa.BufferReader(block.data),
+                pa.BufferReader(data),
                 # One block: a line end that Arrow's blocks cut loses a byte (apache/arrow#51368).
-                read_options=pyarrow.csv.ReadOptions(
-                    column_names=numbers, block_size=len(block.data) + 1, use_threads=False
-                ),
+                read_options=pyarrow.csv.ReadOptions(column_names=numbers, block_size=len(data) + 1, use_threads=False),
                 # In a file of one column an empty line is a row without a value.
                 parse_options=pyarrow.csv.ParseOptions(
                     delimiter=dialect.delimiter,
@@ -330,8 +334,8 @@ class _CsvReader:
                 ),
             )
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            problem = dialect.problem(block.data, len(self._names))
-            raise self._refused(block, problem or Problem(0, 0, str(error))) from error
+            problem = dialect.problem(data, len(self._names))
+            raise self._refused(problem or Problem(0, 0, str(error))) from error
         batches = table.combine_chunks().to_batches()
         if not batches:
             return empty
@@ -339,12 +343,12 @@ class _CsvReader:
 
     # -- errors -------------------------------------------------------------------------------------------------
 
-    def _place(self, block: _Block, row: int, field: int) -> str:
+    def _place(self, row: int, field: int) -> str:
         name = f"column {self._names[field]!r}" if field < len(self._names) else f"field {field + 1}"
-        return f"row {block.first_row + row:,}, {name}"
+        return f"row {self._row + row:,}, {name}"
 
-    def _refused(self, block: _Block, problem: Problem) -> OutputUnavailable:
-        return self._error(f"{self._place(block, problem.row, problem.field)}: {problem.reason}; {self._hint()}")
+    def _refused(self, problem: Problem) -> OutputUnavailable:
+        return self._error(f"{self._place(problem.row, problem.field)}: {problem.reason}; {self._hint()}")
 
     def _hint(self, also: str = "") -> str:
         also = f"{also}; " if also else ""
@@ -352,6 +356,48 @@ class _CsvReader:
 
     def _error(self, reason: str) -> OutputUnavailable:
         return OutputUnavailable(f"{self._where}the file cannot be read as CSV: {reason}")
+
+
+def plain_rows(file: BinaryIO, where: str) -> tuple[list[str], int, BinaryIO]:
+    """Read the header of a CSV file in UTF-8 that is written as by default.
+
+    Gives the names of the columns, the number of the line on which the rows begin, and the file from there on. Raises
+    `OutputUnavailable`, as `read_csv` does.
+    """
+    reader = _CsvReader(file, Wanted(where=where), CsvOptions(), "", is_sized=True)
+    return reader.plain_rows()
+
+
+def ending_rows(file: BinaryIO, where: str) -> BinaryIO:
+    """Give a file whose last row needs its line end, since nothing else says that the file is whole."""
+    return cast("BinaryIO", _EndingRows(file, where))
+
+
+class _EndingRows(Stream):
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        self._file, self._where, self._last = file, where, b""
+
+    def take(self, size: int) -> bytes:
+        """Read on; raises `OutputUnavailable` at an end that is none."""
+        data = self._file.read(size)
+        if data:
+            self._last = data[-60:]
+        elif size and self._last and not self._last.endswith(b"\n"):
+            raise _cut_off(self._last, self._where)
+        return data
+
+    def close(self) -> None:
+        """Close the file as well."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _cut_off(last: bytes, where: str) -> OutputUnavailable:
+    return OutputUnavailable(
+        f"{where}the file cannot be read as CSV: the last row has no line end, and the server does not tell how long "
+        f"the file is: it may be cut off, at {last[-60:].decode(errors='replace')!r}"
+    )
 
 
 def _outside(line: str) -> str:

@@ -129,13 +129,15 @@ def _field_of(delimiter: str, quote: str, escape: str) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """The first place of a block that breaks the grammar; ``row`` and ``field`` count from 0."""
+    """The first place of a block that breaks the grammar; ``row``, ``field`` and ``byte`` count from 0."""
 
     row: int
     field: int
     reason: str
+    byte: int = 0
 
 
+UNCLOSED = "a quote is opened and never closed"
 _SPARSE = 64  # bytes for each quote; `re` is faster than RE2 where there are fewer
 
 
@@ -160,12 +162,18 @@ class Dialect:
         pattern = self._with_returns if has_returns or b"\0" in block else self._without_returns
         return pattern.fullmatch(block) is not None
 
-    def end_of_rows(self, block: bytes) -> int:
-        """Give the place after the last line end that ends a row; 0 where there is none."""
+    def whole_rows(self, block: bytes) -> int:
+        """Give the length of the whole rows that a block begins with; what follows is a part of a row, or breaks it.
+
+        The likeliest end is tried first. A quote within a bare field, as in ``5" pipe``, is a character like others;
+        such rows are read field by field.
+        """
         end = block.rfind(b"\n") + 1
-        if self.escape:
-            return self._whole_rows.match(block).end() if end else 0  # type: ignore[union-attr]  # it matches at once
-        return _end_of_rows(block, end, self.quote.encode()) if self.quote else end
+        if end and not self.escape:
+            likely = _end_of_rows(block, end, self.quote.encode()) if self.quote else end
+            if likely and self.holds(block if likely == len(block) else block[:likely]):
+                return likely
+        return self._whole_rows.match(block).end() if end else 0  # type: ignore[union-attr]  # it matches at once
 
     def problem(self, block: bytes, fields: int = 0) -> Problem | None:
         """Find what is wrong with a block: its grammar, or a row that has another number of ``fields`` (0: any)."""
@@ -180,10 +188,10 @@ class Dialect:
                 continue
             is_end = following in (b"\n", b"") or block[end : end + 2] == b"\r\n"
             if not is_end:
-                return Problem(row, field, self._reason(block, at, end))
+                return Problem(row, field, self._reason(block, at, end), end)
             is_blank = not field and end == at and fields > 1
             if fields and field + 1 != fields and not is_blank:
-                return Problem(row, field, f"the row has {_counted(field + 1)}, not {fields}")
+                return Problem(row, field, f"Expected {fields} columns, got {field + 1}", at)
             at, field = end + (2 if following == b"\r" else 1), 0
             row += not is_blank
         return None
@@ -201,25 +209,23 @@ class Dialect:
 
     def _reason(self, block: bytes, start: int, end: int) -> str:
         """Say why a field cannot end where it has to."""
-        quote = self.quote.encode()
-        following = block[end : end + 1]
+        quote, following = self.quote.encode(), block[end : end + 1]
+        before = block[max(end - 2, start) : end]
+        is_quoted = bool(quote) and block[start : start + 1] == quote and end > start
+        reason = f"the escape character {self.escape!r} stands before a character that it does not escape"
         if following == b"\0":
-            return "there is a NUL byte outside quotes"
-        if following == b"\r":
-            return "a carriage return stands alone, outside quotes"
-        if quote and block[start : start + 1] == quote and end > start:
-            if following in b";\t|^":
-                return f"the character {following.decode()!r} follows a closing quote; it may be the delimiter"
-            if end - start > 2 and block[end - 2 : end - 1] == b"\\" and not self.escape:
-                return "there is a quote behind a backslash; the backslash may be the escape character"
-            return "there is text behind a closing quote"
-        if quote and following == quote:
-            if end == start:
-                return "a quote is opened and never closed"
-            if block[end - 1 : end] == b"\\" and not self.escape:
-                return "there is a quote behind a backslash; the backslash may be the escape character"
-            return "there is a quote within a field that has no quotes around it"
-        return f"the escape character {self.escape!r} stands before a character that it does not escape"
+            reason = "there is a NUL byte outside quotes"
+        elif following == b"\r":
+            reason = "a carriage return stands alone, outside quotes"
+        elif not self.escape and (b"\\" in before[:-1] if is_quoted else before.endswith(b"\\")) and quote:
+            reason = "there is a quote behind a backslash; the backslash may be the escape character"
+        elif is_quoted and following in b";\t|^":
+            reason = f"the character {following.decode()!r} follows a closing quote; it may be the delimiter"
+        elif is_quoted:
+            reason = "there is text behind a closing quote"
+        elif quote and following == quote:
+            reason = UNCLOSED
+        return reason
 
     @cached_property
     def _any_rows(self) -> AnyRows:
@@ -229,7 +235,8 @@ class Dialect:
     def _field(self) -> re.Pattern[bytes]:
         d, q, e = (re.escape(mark) for mark in (self.delimiter, self.quote, self.escape))
         escaped = rf"{e}(?:\r\n|[{d}{q}{e}\r\n])" if e else "(?!)"
-        bare = rf"[^{d}{q}{e}\r\n\x00]*+(?:{escaped}[^{d}{q}{e}\r\n\x00]*+)*+"
+        inner = rf"[^{d}{e}\r\n\x00]*+"
+        bare = rf"(?:(?!{q or '(?!)'})(?:{escaped}|[^{d}{e}\r\n\x00])(?:{inner}(?:{escaped}{inner})*+))?+"
         quoted = rf"{q}[^{q}{e}]*+(?:(?:{q}{q}|{escaped})[^{q}{e}]*+)*+{q}|" if q else ""
         return re.compile((quoted + bare).encode())
 
@@ -251,10 +258,6 @@ class Dialect:
         pattern = rf'{outside}(?:(?<![^,\n])"[^"]*+(?:""[^"]*+)*+"(?=,|\r?\n){outside})*+'
         d, q = re.escape(self.delimiter), re.escape(self.quote)
         return re.compile(pattern.replace('"', q).replace("^,", f"^{d}").replace("?=,", f"?={d}").encode())
-
-
-def _counted(fields: int) -> str:
-    return "1 field" if fields == 1 else f"{fields} fields"
 
 
 def whole_rows(

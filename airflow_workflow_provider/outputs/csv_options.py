@@ -77,20 +77,8 @@ class CsvOptions:
             if one is not None and not (isinstance(one, str) and _TEMPLATE.search(one))
         }
         made = replace(cls(), **read)
-        made._check()
+        _check_marks(made)
         return made
-
-    def _check(self) -> None:
-        marks = {"delimiter": self.separator, "quote": self.quote, "escape": self.escape}
-        used = [(key, mark) for key, mark in marks.items() if mark]
-        for number, (key, mark) in enumerate(used):
-            for other, same in used[:number]:
-                if mark == same and (other, key) != ("quote", "escape"):
-                    raise InvalidArgument(f"{ARGUMENT}[{key!r}]: {mark!r} is the {other} too")
-        if self.decimal == self.separator and not self.quote:
-            raise InvalidArgument(
-                f"{ARGUMENT}['decimal']: {self.decimal!r} is the delimiter too, and there are no quotes"
-            )
 
     @property
     def separator(self) -> str:
@@ -108,6 +96,19 @@ class CsvOptions:
         return self.decimal != "." or self.date_format is not None
 
 
+def _check_marks(options: CsvOptions) -> None:
+    marks = {"delimiter": options.separator, "quote": options.quote, "escape": options.escape}
+    used = [(key, mark) for key, mark in marks.items() if mark]
+    for number, (key, mark) in enumerate(used):
+        for other, same in used[:number]:
+            if mark == same and (other, key) != ("quote", "escape"):
+                raise InvalidArgument(f"{ARGUMENT}[{key!r}]: {mark!r} is the {other} too")
+    if options.decimal == options.separator and not options.quote:
+        raise InvalidArgument(
+            f"{ARGUMENT}['decimal']: {options.decimal!r} is the delimiter too, and there are no quotes"
+        )
+
+
 def _encoding(key: str, value: Any) -> str:
     try:
         found = codecs.lookup(value)
@@ -116,7 +117,7 @@ def _encoding(key: str, value: Any) -> str:
         is_text = False
     if not is_text:
         raise InvalidArgument(
-            f"{ARGUMENT}[{key!r}]: {value!r} is no encoding that Python knows, such as 'utf-8', 'windows-1252', 'utf-16'"
+            f"{ARGUMENT}[{key!r}]: {value!r} is no encoding of text; examples are 'utf-8', 'windows-1252', 'utf-16'"
         )
     return str(value)
 

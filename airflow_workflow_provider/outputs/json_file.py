@@ -19,13 +19,6 @@ ROWS = 10_000  # a batch at most
 BATCH = 8 << 20  # characters of a batch; one row more may come
 PIECE = 1 << 20  # bytes
 _BLANKS = " \t\r\n"
-# A single object with such keys alone is an answer that says why there is no result.
-_ERROR_KEYS = frozenset({"error", "errors", "message", "msg", "detail", "details", "title", "fault", "exception"})
-_BESIDE_ERRORS = _ERROR_KEYS | frozenset(
-    "code status statuscode status_code errorcode error_code errortype error_type error_description errordescription "
-    "description reason type instance path timestamp success ok request_id requestid trace_id traceid hint help "
-    "documentation_url retry_after".split()
-)
 
 
 def read_json(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
@@ -66,23 +59,13 @@ def _batches(file: BinaryIO, where: str) -> Iterator[list[dict[str, Any]]]:
     text = _Text(file, where)
     rows: list[dict[str, Any]] = []
     start = 0
-    is_first, in_array = True, text.next_mark() == "["
     for value in _objects(text):
         rows.append(value)
         if len(rows) >= ROWS or text.taken - start >= BATCH:
             yield rows
-            rows, start, is_first = [], text.taken, False
-    if is_first and not in_array and len(rows) == 1:
-        _check_message(rows[0], where)
+            rows, start = [], text.taken
     if rows:
         yield rows
-
-
-def _check_message(value: dict[str, Any], where: str) -> None:
-    keys = {str(key).lower() for key in value}
-    if keys & _ERROR_KEYS and keys <= _BESIDE_ERRORS:
-        said = json.dumps(value, ensure_ascii=True, default=str)[:200]
-        raise OutputUnavailable(f"{where}the file holds an error message instead of rows: {said}")
 
 
 def objects(file: BinaryIO, where: str) -> Iterator[dict[str, Any]]:
@@ -176,8 +159,7 @@ class _Text:
         try:
             text = self._decode(data, final=self._ended)
         except UnicodeDecodeError as error:
-            raise self.error(
-                f"it is not UTF-8: {error.reason}, near row {row}" if row else f"it is not UTF-8: {error.reason}"
-            ) from error
+            near = f", near row {row}" if row else ""
+            raise self.error(f"it is not UTF-8: {error.reason}{near}") from error
         self._text, self._before, self._at = self._text[self._at :] + text, self._before + self._at, 0
         return True

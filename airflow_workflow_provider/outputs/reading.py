@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.outputs.content_check import HEAD, charset_of, check_content
-from airflow_workflow_provider.outputs.csv_file import read_csv
+from airflow_workflow_provider.outputs.csv_file import ending_rows, read_csv
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.download import Download
 from airflow_workflow_provider.outputs.gzipped import MAGIC, Unpacked, unpacked_head
@@ -21,7 +21,7 @@ from airflow_workflow_provider.outputs.pages import JsonLines, read_pages
 from airflow_workflow_provider.outputs.raw import Client, FileReader, Raw, Wanted
 from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.table import Columns, Part, table
-from airflow_workflow_provider.outputs.text_encoding import utf8
+from airflow_workflow_provider.outputs.text_encoding import encoding_of, utf8
 from airflow_workflow_provider.outputs.yxdb_file import read_yxdb
 from airflow_workflow_provider.protocol.results import FileSource, RowSource, Source
 
@@ -48,25 +48,40 @@ def opened_csv(
     """Open a CSV file as UTF-8 without a byte order mark; delimiter and quotes stay as they are."""
     given = options or CsvOptions()
     with closing(_stream(source, client, where, given)) as opening:
-        file, _ = _unzipped(opening.file)
+        file, is_gzip = _unzipped(opening.file)
+        if not (opening.is_sized or is_gzip):
+            file = ending_rows(file, where)
         yield utf8(file, encoding=given.encoding, declared=charset_of(opening.headers), where=where)
 
 
-@contextmanager
-def packed(
-    source: FileSource, client: Client, options: CsvOptions | None = None, where: str = ""
-) -> Iterator[tuple[BinaryIO, bool]]:
-    """Open a file for those who can do with gzip: True means that the bytes are gzip, as they came over the wire.
+@dataclass(frozen=True)
+class WireFile:
+    """A file as it came over the wire.
 
-    So they are where the server packs the file on its way, or where the file itself is a ``.gz``.
+    ``is_gzip`` is True where the server has packed the file on its way, or where the file itself is a ``.gz``.
+    ``encoding`` is that of its text, ``is_sized`` says that a file which breaks off is noticed.
     """
+
+    file: BinaryIO
+    is_gzip: bool
+    encoding: str
+    is_sized: bool
+
+
+@contextmanager
+def opened_on_wire(
+    source: FileSource, client: Client, options: CsvOptions | None = None, where: str = ""
+) -> Iterator[WireFile]:
+    """Open a file for a reader that can take gzip as it is."""
     download = Download(source, client)
     with closing(cast("BinaryIO", download)) as file:
         head, whole = peeked(file, HEAD)
         is_gzip = head.startswith(MAGIC)
         start = unpacked_head(head) if is_gzip else head
         _check(start, source, download.headers, options, where)
-        yield whole, is_gzip
+        declared = charset_of(download.headers)
+        encoding = encoding_of(start, encoding=options.encoding if options else None, declared=declared)
+        yield WireFile(whole, is_gzip, encoding, download.is_sized or is_gzip)
 
 
 def batches(

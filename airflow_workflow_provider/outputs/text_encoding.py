@@ -77,7 +77,7 @@ class _Decoded(Stream):
             except UnicodeError as error:
                 reason = getattr(error, "reason", str(error))
                 raise OutputUnavailable(
-                    f"{self._where}the file is not in the encoding {self._encoding!r}, at or behind line {self._lines}: "
+                    f"{self._where}the file is not in the encoding {self._encoding!r}, near line {self._lines}: "
                     f"{reason}; csv_options={{'encoding': …}} names another encoding"
                 ) from error
             self._lines += text.count("\n")

@@ -100,7 +100,7 @@ def test_a_header_alone_is_a_table_without_rows(text):
         (b"a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         (b"a,b\n1,\xff\n", "invalid UTF8"),
         (b"a,\xff\n1,2\n", "header of the file is not UTF-8"),
-        (b"a,b\n1," + b"x" * (12 << 20) + b"\n", "a row is longer than 4 MB"),
+        (b"a,b\n1," + b"x" * (65 << 20) + b"\n", "a row is longer than 64 MB"),
     ],
 )
 def test_what_is_no_csv_is_refused(content, said):

@@ -71,7 +71,7 @@ def test_no_rows_are_no_columns():
         ('[{"a": 1}] [', "something follows the closing bracket"),
         ("[1, 2]", "row 1 is no object"),
         ('[{"a": 1}, null]', "row 2 is no object"),
-        ("<html>", "row 1 is no JSON"),
+        ("<html>", "an HTML page came instead of the JSON file"),
         ('{"a": 1}\n{"a":', "row 2 is no JSON"),
         ("[" * 100_000, "row 1 is no"),
     ],

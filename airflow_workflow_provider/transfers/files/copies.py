@@ -7,12 +7,12 @@ from contextlib import closing
 from typing import BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.csv_file import read_csv
+from airflow_workflow_provider.outputs.csv_file import ending_rows, read_csv
 from airflow_workflow_provider.outputs.gzipped import Unpacked, unpacked_head
 from airflow_workflow_provider.outputs.head import peeked
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.outputs.raw import Wanted
-from airflow_workflow_provider.outputs.reading import opened, packed
+from airflow_workflow_provider.outputs.reading import opened, opened_on_wire
 from airflow_workflow_provider.outputs.stream import PIECE, Stream
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.files.storage import Packing, Target
@@ -24,7 +24,7 @@ _HEAD = 1 << 16  # bytes
 
 
 class NotLines(OutputUnavailable):
-    """A file called JSON lines is something else: it is to be read, and written anew."""
+    """A file is no JSON lines, or no UTF-8: it has to be read, and written again."""
 
 
 def keeps_bytes(item: ResolvedOutput, name: str) -> bool:
@@ -38,12 +38,16 @@ def copy(item: ResolvedOutput, name: str, target: Target, watch: Watch, *, compr
     Raises `NotLines` before anything is written.
     """
     if not isinstance(item.source, FileSource) or (name == "raw" and not compress):
-        with opened(item.source, item.client) as file:
+        with opened(item.source, item.client, item.where) as file:
             return _copied(file, "raw", target, watch, item.where, compress=compress)
-    with packed(item.source, item.client) as (come, is_gzip):
-        file = come
+    with opened_on_wire(item.source, item.client, where=item.where) as come:
+        file, is_gzip = come.file, come.is_gzip
+        if name == "csv" and come.encoding != "utf-8":
+            raise NotLines(f"the file is written in {come.encoding}")
+        if name == "csv" and not come.is_sized:
+            file = ending_rows(file, item.where)
         if name == "jsonl":
-            head, file = peeked(come, _HEAD)
+            head, file = peeked(file, _HEAD)
             _check_lines(unpacked_head(head) if is_gzip else head)
         if not is_gzip:
             return _copied(file, name, target, watch, item.where, compress=compress)

@@ -8,7 +8,6 @@ CSV, `RestartLoad` says to begin anew.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -20,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
+from airflow_workflow_provider.outputs.csv_file import plain_rows
 from airflow_workflow_provider.outputs.csv_grammar import (
     ANYTHING,
     AnyRows,
@@ -35,7 +35,7 @@ from airflow_workflow_provider.outputs.csv_grammar import (
 )
 from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.prefetch import prefetch
-from airflow_workflow_provider.outputs.reading import opened
+from airflow_workflow_provider.outputs.reading import opened_csv
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
@@ -244,16 +244,15 @@ class CsvPart:
         self.where = item.where
         self._open = ExitStack()
         try:
-            file: BinaryIO = self._open.enter_context(opened(item.source, item.client))
+            assert isinstance(item.source, FileSource), "is_csv says so"
+            text = self._open.enter_context(opened_csv(item.source, item.client, where=item.where))
+            self.names, self.first_line, file = _header(text, item.where)
             head = file.read(SAMPLE)
-            header = _header(head)
-            self.names = _names(header)
         except BaseException:
             self._open.close()
             raise
-        self.first_line = header.count(b"\n") + 1
         self._certain: Block = _ANY_ROWS
-        self._blocks = whole_rows(file, head[len(header) :], BLOCK, self._is_certain)
+        self._blocks = whole_rows(file, head, BLOCK, self._is_certain)
         self._begun: tuple[bytes, ...] = ()
 
     def __enter__(self) -> Self:
@@ -337,25 +336,12 @@ def _look(texts: pa.ChunkedArray) -> ColumnStats:
     return infer_text(texts.combine_chunks(), quoted_numbers=True)
 
 
-def _header(head: bytes) -> bytes:
-    """Give the first row with its line end and the mark before it."""
-    end = head.find(b"\n") + 1
-    while end and head.count(b'"', 0, end) % 2:
-        end = head.find(b"\n", end) + 1
-    return head[:end] if end else head
-
-
-def _names(header: bytes) -> list[str]:
-    if not header or not _ANY_ROWS.holds(ended(header.removeprefix(_MARK))):
-        raise RestartLoad("the file has no plain header")
+def _header(text: BinaryIO, where: str) -> tuple[list[str], int, BinaryIO]:
+    """Read the header; give the columns, the line on which the rows begin, and the file from there on."""
     try:
-        text = header.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RestartLoad("the header is not UTF-8") from error
-    names = next(csv.reader(io.StringIO(text, newline="")), [])
-    if not names or "" in names or len(set(names)) < len(names):
-        raise RestartLoad("a column has no name, or one that another has too")
-    return names
+        return plain_rows(text, where)
+    except OutputUnavailable as error:
+        raise RestartLoad(str(error)) from error  # `columns` may leave out what is wrong
 
 
 def _texts(block: bytes, names: list[str]) -> Any:
