@@ -98,16 +98,21 @@ def check_depth(body: bytes, limit: int = MAX_DEPTH) -> None:
 
 
 def exact_number(text: str) -> float | Decimal:
-    """Read a JSON number with a fraction or exponent without losing a digit. Raises ValueError for a giant."""
+    """Read a JSON number with a fraction or exponent: a float where it prints as this very text, else a decimal.
+
+    So no digit is lost, and a zero at the end (``1.10``) is kept for a column of text. Raises ValueError for a giant.
+    """
     number = float(text)
-    if len(text) <= SAFE_DIGITS and "e" not in text and "E" not in text:
+    if len(text) <= SAFE_DIGITS and (text[-1] != "0" or text[-2:-1] == ".") and "e" not in text and "E" not in text:
         return number
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number of more than {MAX_DIGITS} digits")
+    if repr(number) == text:
+        return number
     precise = Decimal(text)
     if abs(precise.adjusted()) > MAX_DIGITS:
         raise ValueError(f"a number of more than {MAX_DIGITS} digits")
-    return number if isfinite(number) and Decimal(repr(number)) == precise else precise
+    return precise
 
 
 def _finite(text: str) -> float | None:

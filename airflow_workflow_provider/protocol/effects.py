@@ -17,12 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
-<<<<<<< HEAD
 from typing import Any, BinaryIO, TypeVar, cast
-=======
-from decimal import Decimal
-from typing import Any, BinaryIO, TypeVar
->>>>>>> 5c5278a (WIP strict CSV)
 
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.documents import (
@@ -155,20 +150,6 @@ class Response:
             return None
 
 
-<<<<<<< HEAD
-=======
-def exact_number(text: str) -> float | Decimal:
-    """Read a JSON number with a fraction or exponent: a float where it prints as this very text, else a decimal.
-
-    So no digit is lost, and a zero at the end (``1.10``) is kept for a column of text.
-    """
-    number = float(text)
-    if len(text) <= SAFE_DIGITS and (text[-1] != "0" or text[-2:-1] == ".") and "e" not in text and "E" not in text:
-        return number
-    return number if repr(number) == text else Decimal(text)
-
-
->>>>>>> 5c5278a (WIP strict CSV)
 @dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait this many seconds."""
