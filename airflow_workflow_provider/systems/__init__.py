@@ -1,6 +1,7 @@
 """What is true of one API: a folder per workflow system, and how a system is found by its key.
 
-A system is loaded at the first use of its key, whether it belongs to this package or to another distribution.
+A system is loaded at the first use of its key, whether it belongs to this package or to another distribution. This
+module itself imports nothing, so that the connection forms below it can be read without Airflow.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
-
-from airflow_workflow_provider.exceptions import InvalidArgument
-from airflow_workflow_provider.systems import registry
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.system import WorkflowSystem
@@ -53,6 +51,9 @@ def system_class(key: str) -> type[WorkflowSystem]:
     """
     if key in SYSTEMS:
         return SYSTEMS[key]
+    from airflow_workflow_provider.exceptions import InvalidArgument
+    from airflow_workflow_provider.systems import registry
+
     if isinstance(key, str) and (found := registry.load(key)):
         return found
     raise InvalidArgument(f"system: {key!r} is unknown; known: {', '.join(known_keys())}")
@@ -60,9 +61,15 @@ def system_class(key: str) -> type[WorkflowSystem]:
 
 def is_loaded(key: str) -> bool:
     """True where looking up the system of this key imports nothing: the import of another one may take long."""
-    return f"{__name__}.{key}.system" in sys.modules if key in SYSTEMS else registry.is_loaded(key)
+    if key in SYSTEMS:
+        return f"{__name__}.{key}.system" in sys.modules
+    from airflow_workflow_provider.systems import registry
+
+    return registry.is_loaded(key)
 
 
 def known_keys() -> list[str]:
     """Give the keys of all systems; those of other distributions come last and are not loaded."""
+    from airflow_workflow_provider.systems import registry
+
     return [*SYSTEMS, *(key for key in registry.registered() if key not in SYSTEMS)]
