@@ -36,7 +36,7 @@ def hook_of(options: Namespace, terminal: Terminal) -> WorkflowHook:
         known = ", ".join(known_keys())
         raise InvalidConnection(f"connection {conn_id!r} has the type {kind!r}; this works with: {known}")
     hook = WorkflowHook.for_system(kind, conn_id)
-    hook.client = WorkerClient(hook.system.transport, mask=mask, logger=terminal)
+    hook.client = WorkerClient(hook.system.transport, mask=mask, logger=terminal, secrets=hook.system.credentials)
     return hook
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, Self, cast
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from yarl import URL
 
-from airflow_workflow_provider.client.gate import MAX_IN_FLIGHT
-from airflow_workflow_provider.client.groups import Groups
-from airflow_workflow_provider.client.meter import Meter
-from airflow_workflow_provider.client.pause import pause
-from airflow_workflow_provider.client.sending import Maker, described, opened
-from airflow_workflow_provider.client.server import Server
-from airflow_workflow_provider.client.tls import tls_context
-from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.client.answers import BROKEN, AnswerBody, failure_text, without_proxy_secrets
+from airflow_workflow_provider.client.list_poller import ListPollers, Meter
+from airflow_workflow_provider.client.request_builder import Maker, check_peer
+from airflow_workflow_provider.client.request_limiter import MAX_IN_FLIGHT, Server
+from airflow_workflow_provider.client.start_throttle import pause
+from airflow_workflow_provider.client.tls import bundle_of, state_of, tls_context
+from airflow_workflow_provider.client.worker import WHOLE, shown
+from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
+from airflow_workflow_provider.protocol.documents import control_document, exact_document
 from airflow_workflow_provider.protocol.effects import (
+    BadAnswer,
     Call,
     Flow,
     NoAnswer,
@@ -41,6 +46,8 @@ from airflow_workflow_provider.protocol.times import from_epoch
 
 log = logging.getLogger(__name__)
 MAX_SOCKETS = MAX_IN_FLIGHT  # to one host, however many runs wait
+LARGE = 256 * 1024  # bytes of an answer that are parsed in a thread
+AUTHORITIES = 5.0  # seconds after which the CA file is looked at again
 KEEP_ALIVE = 330.0  # seconds; above any poll interval, or every poll would open a connection
 _DNS_TTL = 300  # seconds
 NOTES = 500  # sentences that are remembered, so that none is logged twice in a row
@@ -58,31 +65,37 @@ class TriggererClient:
         now: Callable[[], float] = time.time,
         logger: logging.Logger | Any = log,
         meter: Meter | None = None,
+        secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._transport = transport
         self.meter = meter or Meter()
+        self._secrets = secrets
         self._mask, self._sleep, self._now, self._log = mask, sleep, now, logger
         self._noted: set[str] = set()
         self._shared: dict[Any, asyncio.Task[Any]] = {}
         self._servers: dict[str, Server] = {}
-        self._groups = Groups(self.run, self._note, self.meter)
-        self._maker = Maker()
+        self._pollers = ListPollers(self.run, self._note, self.meter)
+        self._maker = Maker(transport)
+        self._ssl: Any = True
+        self._authorities: Any = None
+        self._checked_at = 0.0
+        self._large = 0  # bytes of large answers that are held
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Open the session; nothing is connected yet."""
+        await self._follow_authorities()
         connector = aiohttp.TCPConnector(
             limit=0,
             limit_per_host=MAX_SOCKETS,
             keepalive_timeout=KEEP_ALIVE,
             ttl_dns_cache=_DNS_TTL,
-            ssl=await tls_context(self._transport),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
+            auto_decompress=False,  # it would have no limit
             # The environment's proxies are looked up below, as `requests` does it. Left to itself aiohttp would also
             # read netrc for every request, which requests' sent-as-prepared requests never do.
             trust_env=False,
@@ -95,7 +108,7 @@ class TriggererClient:
         """Close the session's sockets."""
         for task in self._shared.values():
             task.cancel()
-        self._groups.close()
+        self._pollers.close()
         if self._session:
             await self._session.close()
 
@@ -127,7 +140,7 @@ class TriggererClient:
                     elif type(effect) is Rest:
                         if watched is None:
                             watched = effect.run_list.workflow
-                            self._groups.join(watched)
+                            self._pollers.join(watched)
                         await self._rest(effect)
                     else:
                         reply = await self._perform(effect, urgent)
@@ -138,7 +151,7 @@ class TriggererClient:
         finally:
             flow.close()
             if watched is not None:
-                self._groups.leave(watched)
+                self._pollers.leave(watched)
 
     async def _perform(self, effect: Any, urgent: bool) -> Any:
         match effect:
@@ -157,12 +170,12 @@ class TriggererClient:
     def _note(self, text: str, level: str = "warning") -> None:
         if text not in self._noted:
             self._noted = {text} if len(self._noted) >= NOTES else self._noted | {text}
-            getattr(self._log, level)("%s", text)
+            getattr(self._log, level)("%s", shown(text, self._secrets()))
 
     def _rest(self, rest: Rest) -> Awaitable[None]:
         """Wait, with all others whose runs the same list call shows."""
         # A plain function: thousands wait here, and a coroutine more for each would be a tenth of what they weigh.
-        group = self._groups.taking(rest)
+        group = self._pollers.taking(rest)
         return group.park(rest) if group else self._sleep(rest.seconds)
 
     async def _once(self, key: Any, make: Callable[[], Flow[Any]], urgent: bool) -> Any:
@@ -183,15 +196,22 @@ class TriggererClient:
     async def _send(self, request: Request, urgent: bool) -> Response:
         """Send unless the server counts as down. Servers are told apart: results and tokens may lie elsewhere."""
         server = self._server(request.url)
+        lane = server.lane
+        if not lane.entered():
+            self._refuse_while_down(server, urgent, server.breaker.left)
+            await lane.enter(urgent=urgent)
+        try:
+            return await self._in_turn(request, server, urgent)
+        finally:
+            lane.leave()
+
+    async def _in_turn(self, request: Request, server: Server, urgent: bool) -> Response:
         breaker = server.breaker
-        if (breaker.failures or breaker.closed_until) and not urgent and (pause := breaker.wait(self._now())):
-            raise NotSent(
-                f"the server is not asked for another {pause:.0f} s, after {breaker.failures} failures in a row", pause
-            )
+        self._refuse_while_down(server, urgent, breaker.wait)  # also what was queued before the server went down
         known, closed_until = breaker.failures, breaker.closed_until
         self.meter.polls += 1
         try:
-            response = await self._sent(request, server, urgent)
+            response = await self._sent(request, server)
         except TransportError:
             self.meter.retries += 1
             if not request.optional:
@@ -207,38 +227,101 @@ class TriggererClient:
             breaker.answered(closed_until)
         return response
 
-    async def _sent(self, request: Request, server: Server, urgent: bool) -> Response:
+    def _refuse_while_down(self, server: Server, urgent: bool, wait: Callable[[float], float]) -> None:
+        breaker = server.breaker
+        if (breaker.failures or breaker.closed_until) and not urgent and (left := wait(self._now())):
+            raise NotSent(
+                f"the server is left alone for another {left:.0f} s, after {breaker.failures} failures in a row", left
+            )
+
+    async def _sent(self, request: Request, server: Server) -> Response:
         if not self._session:
             raise RuntimeError("the client is not open")
-        if not server.gate.entered():
-            await server.gate.enter(urgent=urgent)
+        if self._session.closed:  # the last who used it has left, while this one waited for its turn
+            raise NotSent("the client was closed")
+        made = self._maker.made(request)  # signed when it is its turn
+        if request.foreign and not server.proxy:
+            await self._check_peers(made.url)
+        if asyncio.get_running_loop().time() - self._checked_at > AUTHORITIES:
+            await self._follow_authorities()
+        timeout = request.timeout or self._transport.timeout
+        failure: TransportError
         try:
-            if self._session.closed:  # the last who used it has left, while this one waited for its turn
-                raise NotSent("the client was closed")
-            made = self._maker.made(request)  # signed when it is its turn
             async with self._session.request(
                 made.method,
-                URL(made.url, encoded=True),  # as it was encoded and perhaps signed: yarl would quote it anew
+                URL(made.url, encoded=True),  # as it was encoded and perhaps signed: yarl would quote it again
                 data=made.body,
                 headers=made.headers,
                 allow_redirects=False,
                 proxy=server.proxy,
-                timeout=self._timeout(request.timeout or self._transport.timeout),
+                ssl=self._ssl,
+                timeout=self._timeout(timeout),
             ) as answer:
-                return await opened(Response(answer.status, answer.headers, await answer.read()))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
-            raise NotSent(described(error)) from error
-        except InvalidArgument:
+                if answer.status == 407 and server.proxy:
+                    raise NotSent("the proxy refused its credentials: HTTP 407")
+                return await self._answered(request, answer)
+        except (WorkflowError, TransportError):
             raise
-        except (TimeoutError, aiohttp.ClientError, ValueError, OSError) as error:
-            raise NoAnswer(described(error)) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
+            failure = NotSent(failure_text(error, timeout))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            failure = NoAnswer(failure_text(error, timeout))
+        except BROKEN as error:
+            failure = BadAnswer(failure_text(error, timeout))
+        raise failure  # here and not above: the chain of exceptions would show the whole address
+
+    async def _answered(self, request: Request, answer: aiohttp.ClientResponse) -> Response:
+        headers, body = answer.headers, b""
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and len(length) < 6 and "Content-Encoding" not in headers:
+            body = await answer.read()  # most answers are small and say so
+        else:
+            body = await self._collected(answer)
+        if answer.status >= 400:
+            body = without_proxy_secrets(body, self._transport)
+        response = Response(answer.status, headers, body, native=False)
+        return response if len(body) < LARGE else await opened(response, exact=request.exact)
+
+    async def _collected(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Read an answer within its limit; all large answers of a client together are within it, too."""
+        content, held = AnswerBody(answer.headers, self._transport.max_answer), 0
+        try:
+            async for chunk in answer.content.iter_any():
+                for size in content.feed(chunk):
+                    if size > LARGE:
+                        self._large += size - held
+                        held = size
+                        if self._large > self._transport.max_answer:
+                            raise NoAnswer("too many large answers came at the same time")
+                        await asyncio.sleep(0)
+            return content.value()
         finally:
-            server.gate.leave()
+            self._large -= held
+
+    async def _check_peers(self, url: str) -> None:
+        """Resolve the host of a result before anything is sent to it."""
+        host = URL(url).host or ""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError as error:
+            found, failure = [], failure_text(error)
+        if not found:
+            raise NotSent(failure)
+        for *_, address in found:
+            check_peer(host, str(address[0]), self._transport)
+
+    async def _follow_authorities(self) -> None:
+        """Read the CA file again where it was replaced; connections that the old one vouched for are not used again."""
+        self._checked_at = asyncio.get_running_loop().time()
+        state = state_of(bundle_of(self._transport))
+        if state != self._authorities:
+            self._ssl = await tls_context(self._transport)
+            self._authorities = state
 
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
         # One timer for a request costs less than one for each read. It is the later one: no connection is no answer.
         if seconds not in self._timeouts:
-            self._timeouts[seconds] = aiohttp.ClientTimeout(total=seconds * 1.5, sock_connect=seconds)
+            self._timeouts[seconds] = aiohttp.ClientTimeout(total=seconds * WHOLE, sock_connect=seconds)
         return self._timeouts[seconds]
 
     def _server(self, url: str) -> Server:
@@ -246,3 +329,26 @@ class TriggererClient:
         origin = "/".join(url.split("/", 3)[:3])
         found = self._servers.get(origin)
         return found or self._servers.setdefault(origin, Server.of(url, origin, self._transport))
+
+
+_parsing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+async def opened(response: Response, *, exact: bool = False) -> Response:
+    """Parse a large body in a thread, one at a time, so that the loop goes on meanwhile."""
+    lock = _parsing.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    parse = exact_document if exact else control_document
+    async with lock:
+        try:
+            # The parser is one long call that lets no other thread run. A function that it must call for each object
+            # does.
+            document = await asyncio.to_thread(parse, response.body, _as_it_is)
+        except ValueError as error:
+            reason = str(error)[:200] or "not JSON"
+        else:
+            return replace(response, parsed=(document,))
+    return replace(response, unreadable=reason)
+
+
+def _as_it_is(document: dict[str, Any]) -> dict[str, Any]:
+    return document

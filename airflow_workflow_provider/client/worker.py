@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
-from http.cookiejar import DefaultCookiePolicy
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 import requests
 from requests import exceptions as failures
-from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError as Urllib3Error
 
-from airflow_workflow_provider.client.body import Body, described, never_sent
-from airflow_workflow_provider.client.prepare import prepared
-from airflow_workflow_provider.client.tls import checked
+from airflow_workflow_provider.client.answers import BROKEN, AnswerBody, Body, failure_text, without_proxy_secrets
+from airflow_workflow_provider.client.request_builder import check_address, check_peer, prepared
+from airflow_workflow_provider.client.tls import bundle_of, checked, state_of
+from airflow_workflow_provider.client.worker_session import Exchange, exchanging, session
 from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
+    BadAnswer,
     Chunk,
     Flow,
     NoAnswer,
@@ -34,16 +37,22 @@ from airflow_workflow_provider.protocol.effects import (
     T,
     TransportError,
 )
+from airflow_workflow_provider.protocol.redact import redacted
+from airflow_workflow_provider.protocol.text import cut_text, one_line
 
 log = logging.getLogger(__name__)
-_NAP = 0.5  # seconds; a sleeping worker notices within this time that it was told to stop
+NAP = 0.5  # seconds; a sleeping worker notices within this time that it was told to stop
+CHUNK = 64 * 1024  # bytes that are read at once
+WHOLE = 1.5  # of the time-out: how long a request may take from its first byte to the last of its answer
+NOTE_LENGTH = 2000  # characters of a sentence in the log
 
 
 class WorkerClient:
     """Sends the requests of flows one after the other, over one kept session.
 
-    ``mask`` hides a value in the task log. ``stop`` makes the flow that is running end in `TaskStopped`; it only
-    sets a flag, so a signal handler may call it.
+    ``mask`` hides a value in the task log. ``secrets`` gives the credentials that are removed from sentences for the
+    log. ``stop`` makes the flow that is running end in `TaskStopped`; it only sets a flag, so a signal handler may
+    call it.
     """
 
     def __init__(
@@ -54,11 +63,13 @@ class WorkerClient:
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.time,
         logger: logging.Logger | Any = log,
+        secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._transport = transport
-        self._mask, self._sleep, self.now, self._log = mask, sleep, now, logger
+        self._mask, self._sleep, self.now, self._log, self._secrets = mask, sleep, now, logger, secrets
         self._stopped = False
         self._noted: set[str] = set()
+        self._authorities = state_of(bundle_of(transport))
         self.session = session(transport)
 
     def run(self, flow: Flow[T]) -> T:
@@ -71,7 +82,7 @@ class WorkerClient:
             return cast("T", end.value)
 
     def stream(self, flow: Flow[Any]) -> Iterator[Any]:
-        """Drive a flow and hand out its chunks as they come; the next one is fetched while one is used.
+        """Drive a flow and give its chunks as they come; the next one is fetched while one is used.
 
         That happens in a thread: no other flow should be driven before the last chunk, or `close` of the iterator.
         """
@@ -94,7 +105,7 @@ class WorkerClient:
                 reply = error = None
                 if isinstance(effect, Chunk):
                     yield effect.data
-                    effect = None  # what was handed out must not stay while the next one is made
+                    effect = None  # what was given out must not stay while the next one is made
                     continue
                 try:
                     reply = self._perform(effect)
@@ -118,33 +129,78 @@ class WorkerClient:
             case Secret(value=value):
                 return self._mask(value)
             case Note(text=text, level=level):
-                if text not in self._noted:
-                    self._noted.add(text)
-                    getattr(self._log, level)("%s", text)
-                return None
+                return self._note(text, level)
         raise TypeError(f"a flow yielded {effect!r}, which is no effect")
+
+    def _note(self, text: str, level: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            getattr(self._log, level)("%s", shown(text, self._secrets()))
 
     def _wait(self, seconds: float) -> None:
         end = self.now() + seconds
         while not self._stopped and (left := end - self.now()) > 0:
-            self._sleep(min(left, _NAP))
+            self._sleep(min(left, NAP))
         if self._stopped:
             raise TaskStopped("the task was told to stop while it waited")
 
     def _send(self, request: Request) -> Response:
-        made = prepared(request)
         timeout = request.timeout or self._transport.timeout
+        check_address(request, request.url, self._transport)  # before it is signed
+        made = prepared(request)
+        url = str(made.url)
+        if url != request.url:
+            check_address(request, url, self._transport)
+        self._follow_authorities()
+        settings = self._settings(request)
+        proxy = select_proxy(url, settings["proxies"])
+        peer = partial(check_peer, urlsplit(url).hostname or "", transport=self._transport)
+        exchange = Exchange(timeout * WHOLE, peer if request.foreign and not proxy else None)
         try:
-            answer = self.session.send(made, timeout=timeout, allow_redirects=False, **self._settings(request))
-            if request.stream and answer.ok:
-                body = Body(answer)
-                return Response(answer.status_code, body.headers, raw=cast("BinaryIO", body))
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            with answer:
-                # In one piece: `answer.content` puts it together from pieces of 10 KB, at several times the cost.
-                return Response(answer.status_code, headers, answer.raw.read(decode_content=True))
-        except (failures.RequestException, Urllib3Error, ValueError, OSError) as error:
-            raise (NotSent if never_sent(error) else NoAnswer)(described(error)) from error
+            with exchanging(exchange):
+                return self._exchanged(request, made, timeout, settings, proxy, exchange)
+        except (WorkflowError, TransportError):
+            raise
+        except (failures.RequestException, Urllib3Error, OSError) as error:
+            failure: TransportError = (NoAnswer if exchange.was_sent else NotSent)(failure_text(error, timeout))
+        except BROKEN as error:
+            failure = (BadAnswer if exchange.was_sent else NotSent)(failure_text(error, timeout))
+        raise failure  # here and not above: the chain of exceptions would show the whole address
+
+    def _exchanged(
+        self,
+        request: Request,
+        made: requests.PreparedRequest,
+        timeout: float,
+        settings: Any,
+        proxy: str | None,
+        exchange: Exchange,
+    ) -> Response:
+        answer = self.session.send(made, timeout=timeout, allow_redirects=False, **settings)
+        if request.stream and answer.ok:
+            exchange.deadline = None  # a result may take as long as its bytes keep coming
+            body = Body(answer)
+            return Response(answer.status_code, body.headers, raw=cast("BinaryIO", body))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        with answer:
+            if answer.status_code == 407 and proxy:
+                raise NotSent("the proxy refused its credentials: HTTP 407")
+            content = AnswerBody(headers, self._transport.max_answer)
+            for chunk in answer.raw.stream(CHUNK, decode_content=False):
+                for _ in content.feed(chunk):
+                    pass
+        value = content.value()
+        if answer.status_code >= 400:
+            value = without_proxy_secrets(value, self._transport)
+        return Response(answer.status_code, headers, value)
+
+    def _follow_authorities(self) -> None:
+        """Close the kept connections where the CA file was replaced: they were made with the old authorities."""
+        state = state_of(bundle_of(self._transport))
+        if state != self._authorities:
+            self._authorities = state
+            checked(self._transport)
+            self.session.close()
 
     def _settings(self, request: Request) -> Any:
         return self.session.merge_environment_settings(
@@ -152,12 +208,6 @@ class WorkerClient:
         )
 
 
-def session(transport: Transport) -> requests.Session:
-    """Make a session that never retries on its own and keeps no cookies, as the triggerer's does."""
-    made = requests.Session()
-    made.mount("http://", HTTPAdapter(max_retries=0))
-    made.mount("https://", HTTPAdapter(max_retries=0))
-    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    made.verify = checked(transport)
-    made.proxies.update(transport.proxies)
-    return made
+def shown(text: str, secrets: Iterable[str]) -> str:
+    """Give a sentence for the log: on one line, clean, without credentials, and not too long."""
+    return cut_text(one_line(redacted(text, secrets)), NOTE_LENGTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from importlib import import_module
@@ -35,6 +36,10 @@ def values_of(connection: Connection, extra: Mapping[str, Any] | None = None, *,
     :param conn_id: the id that was asked for. It wins over the object's own: some secrets backends leave that empty
         or put another name there.
     """
+    if extra is None:
+        extra = connection.extra_dejson
+    if not extra and not _is_json(connection.extra):
+        raise InvalidConnection(f"connection {conn_id!r}, field 'extra': is not JSON")
     return ConnectionValues(
         conn_id=conn_id or connection.conn_id or "",
         host=connection.host or "",
@@ -42,8 +47,17 @@ def values_of(connection: Connection, extra: Mapping[str, Any] | None = None, *,
         port=int(connection.port) if connection.port else None,
         login=connection.login or "",
         password=connection.password or "",
-        extra=connection.extra_dejson if extra is None else extra,
+        extra=extra,
     )
+
+
+def _is_json(text: str | None) -> bool:
+    """Tell whether an extra can be read; Airflow takes one that cannot for an empty one."""
+    try:
+        json.loads(text or "{}")
+    except ValueError:
+        return False
+    return True
 
 
 def check_type(system: type[WorkflowSystem], connection: Connection, conn_id: str) -> None:
@@ -67,7 +81,7 @@ def load_system(key: str, conn_id: str) -> WorkflowSystem:
         raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
     check_type(made, connection, conn_id)
     system = made(values_of(connection, conn_id=conn_id))
-    for secret in system.secrets:
+    for secret in system.credentials():
         mask(secret)
     return system
 
@@ -84,7 +98,7 @@ async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
         raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
     check_type(made, connection, conn_id)
     system = made(values_of(connection, extra, conn_id=conn_id))
-    for secret in system.secrets:
+    for secret in system.credentials():
         await amask(secret)
     return system
 

@@ -30,6 +30,7 @@ from airflow_workflow_provider.protocol.capabilities import (
     CanNameUnlistedOutputs,
 )
 from airflow_workflow_provider.protocol.durations import seconds_of
+from airflow_workflow_provider.protocol.limits import is_cut
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.protocol.poll import CredentialsRefused, Watch, first_polls, poll_enduringly
@@ -96,7 +97,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         # Imported late: a DAG file that imports an operator must not pay for requests.
         from airflow_workflow_provider.client.worker import WorkerClient
 
-        return WorkerClient(self.system.transport, mask=mask, logger=self.log)
+        return WorkerClient(self.system.transport, mask=mask, logger=self.log, secrets=self.system.credentials)
 
     def start_run(self, workflow: str, query_parameters: given.Parameters | None = None, **options: Any) -> Run:
         """Start a run and give it at once, still going.
@@ -243,7 +244,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
 
     def outputs(self, run: RunLike) -> list[Output]:
         """Give the outputs of a run that succeeded; raises `OutputUnavailable` for any other."""
-        known = self._succeeded(self._parsed(run))
+        known = self._all_outputs(self._succeeded(self._parsed(run)))
         return self._run(lambda: self.system.outputs(known))
 
     def output(self, run: RunLike, output: str | int | None = None) -> Output:
@@ -251,7 +252,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
 
         Raises `OutputUnavailable`, which names the outputs that there are.
         """
-        known = self._succeeded(self._parsed(run))
+        known = self._all_outputs(self._succeeded(self._parsed(run)))
         system, unlisted = self.system, None
         if isinstance(output, str) and system.supports(CanNameUnlistedOutputs):
             unlisted = system.require(CanNameUnlistedOutputs).output_by_name(known, output)
@@ -339,7 +340,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return self.system.look(run)
 
     def _run(self, make: Callable[[], Flow[T]]) -> T:
-        return self.client.run(persist(make))
+        return self.system.without_secrets(self.client.run(persist(make)))
 
     def _parsed(self, run: RunLike, workflow: str | None = None) -> Run:
         parsed = parse_run(run, system=self._key, conn_id=self.conn_id, workflow=workflow or "")
@@ -355,6 +356,10 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
             reason = f": {seen.message}" if seen.message else ""
             raise OutputUnavailable(f"run {seen.run_id} is {seen.state}, so there is no output to read{reason}")
         return seen
+
+    def _all_outputs(self, run: Run) -> Run:
+        """Ask for the run again where its object does not list all of its outputs; see `protocol.limits`."""
+        return self.get_run(run) if is_cut(run) else run
 
     def _chosen(self, run: RunLike, output: str | int | None) -> tuple[Run, Output]:
         known = self._succeeded(self._parsed(run))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_workflow_provider.assets.emission import aliases, emit, own_extra, receivers, shared_extra
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
 from airflow_workflow_provider.links.workflow import OUTPUT_LINK, page_of, show_run
+from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.model import Run, parse_run
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def publish(ti: Any, run: Run) -> None:
     """Let links, callbacks and other tasks see the run while it is going."""
     ti.xcom_push(key="run_id", value=run.run_id)
     ti.xcom_push(key="run_url", value=run.url)
-    ti.xcom_push(key="run", value=run.to_json())
+    ti.xcom_push(key="run", value=fitting(run).to_json())
     show_run(ti, run)
 
 

@@ -26,6 +26,7 @@ from airflow_workflow_provider.operators.publishing import hand_on, publish, pub
 from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
+from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.literals import check_seconds
 from airflow_workflow_provider.protocol.model import Run
 
@@ -263,7 +264,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         if self.wait_for_completion:
             self.log.info("Run %s of %s succeeded", run.run_id, run.workflow)
             self._landed = hand_on(self, context, run)
-        return run.to_json()
+        return fitting(run).to_json()
 
     def _workflow_key(self) -> str:
         from airflow_workflow_provider.hooks.connections import system_class
@@ -310,7 +311,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
     def _publish(self, context: Context, run: Run, *, is_end: bool) -> None:
         self._run = run
         if is_end:
-            context["ti"].xcom_push(key="run", value=run.to_json())
+            context["ti"].xcom_push(key="run", value=fitting(run).to_json())
         else:
             publish(context["ti"], run)
 

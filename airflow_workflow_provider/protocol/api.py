@@ -21,7 +21,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.auth import Auth
 from airflow_workflow_provider.protocol.effects import BadAnswer, Flow, NoAnswer, NotSent, Now, Request, Response, T
 from airflow_workflow_provider.protocol.policy import Asked, is_transient, meaning
-from airflow_workflow_provider.protocol.redact import redacted
+from airflow_workflow_provider.protocol.redact import redacted, without_whole
 from airflow_workflow_provider.protocol.retry import UNEXPECTED, retry_after_seconds, unexpected
 from airflow_workflow_provider.protocol.text import cut_text, one_line
 from airflow_workflow_provider.protocol.times import from_epoch
@@ -58,8 +58,8 @@ class Api:
     """Calls to one server under one connection.
 
     ``describe`` reads the server's own message from an answer; ``secrets`` are removed from what errors show.
-    ``label`` is the name of the system, and ``fields`` are the fields of the connection that hold the credentials,
-    both for errors.
+    ``label`` is the name of the system; ``fields`` are the fields of the connection that hold the credentials and
+    ``place`` is the one that holds the address, all for errors.
     """
 
     conn_id: str
@@ -69,6 +69,7 @@ class Api:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     label: str = "the server"
     fields: str = "field 'password'"
+    place: str = "field 'host'"
 
     def url(self, template: str, **values: str) -> str:
         """Append a path to the base URL, whose own path is kept."""
@@ -173,7 +174,7 @@ class Api:
         """Make the error for a 2xx answer that is not what this API gives."""
         what = (reason or f"The answer is not JSON{self._said(response)}").rstrip(".")
         return ProtocolError(
-            self._message(request, doing, f"{_capital(what)}. Check the field 'host' of {self._conn}."),
+            self._message(request, doing, f"{_capital(what)}. Check the {self.place} of {self._conn}."),
             status=response.status,
         )
 
@@ -212,10 +213,10 @@ class Api:
         found = meaning(status, asked)
         what = f"HTTP {status} from {self.label}{self._said(response)}. "
         if 300 <= status < 400:
-            place = _USERINFO.sub("//", one_line(response.headers.get("location", "")).partition("?")[0])
-            what += f"It redirects to {place or 'nowhere'}. Check the field 'host' of {self._conn} (http or https?)."
+            place = _USERINFO.sub("//", self._hidden(one_line(response.headers.get("location", "")).partition("?")[0]))
+            what += f"It redirects to {place or 'nowhere'}. Check the {self.place} of {self._conn} (http or https?)."
             return ProtocolError(self._message(request, doing, what), status=status)
-        advice = found.advice.format(conn=self._conn, label=_capital(self.label), fields=self.fields)
+        advice = found.advice.format(conn=self._conn, label=_capital(self.label), fields=self.fields, place=self.place)
         if found.error is ServerUnavailable and not rejected:
             wait = retry_after_seconds(response.headers.get("retry-after"), from_epoch((yield Now())))
             return ServerUnavailable(self._message(request, doing, what + advice), status=status, retry_after=wait)
@@ -223,7 +224,7 @@ class Api:
         return kind(self._message(request, doing, what + advice), status=status)
 
     def _unreachable(self, request: Request, doing: str, error: NotSent) -> ServerUnavailable:
-        what = f"{_capital(self.label)} cannot be reached: {error}. Check the field 'host' of {self._conn}."
+        what = f"{_capital(self.label)} cannot be reached: {error}. Check the {self.place} of {self._conn}."
         if any(word in str(error) for word in _MISTAKEN_SCHEME) and request.url.startswith("https:"):
             what += " The server does not speak TLS there: if it is plain http, write http:// into the field."
         return ServerUnavailable(
@@ -237,12 +238,15 @@ class Api:
     def _unknown(self, request: Request, doing: str, what: str, status: int | None = None) -> UnknownStart:
         text = (
             f"{_capital(what).rstrip('.')}. The request was sent and a run may have been started; look for it before "
-            f"another is started ({self._conn})."
+            f"starting another ({self._conn})."
         )
         return UnknownStart(self._message(request, doing, text), status=status)
 
     def _message(self, request: Request, doing: str, what: str) -> str:
-        return f"{self._hidden(one_line(what))}\n  while: {self._hidden(one_line(doing))}\n  request: {request}"
+        # What the server said is redacted already; the ids of ours must stay readable.
+        secrets = (*self.secrets, *self.auth.minted)
+        first, task = without_whole(one_line(what), secrets), without_whole(one_line(doing), secrets)
+        return f"{first}\n  while: {task}\n  request: {request}"
 
     def _hidden(self, text: str) -> str:
         return redacted(text, (*self.secrets, *self.auth.minted))

@@ -14,7 +14,7 @@ from airflow_workflow_provider.protocol.text import REPLACEMENT
 
 MAX_ANSWER = 32 * 1024 * 1024  # bytes of a control answer after decompression, unless the connection says otherwise
 MAX_VALUES = 1_000_000  # values of a control answer; each costs up to a hundred bytes of memory
-MAX_DEPTH = 64  # nested arrays and objects of a control answer
+MAX_DEPTH = 48  # below what a run object may have; nested arrays and objects of a control answer
 MAX_DATA_DEPTH = 256  # the same for the rows of a table
 MAX_DIGITS = 4300  # of a number; Python's own bound for integers
 SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits

@@ -42,6 +42,14 @@ COMMON_FIELDS: Mapping[str, Field] = {
     "allow_http": Field(
         "Allow http", "Send credentials over plain http. Default false.", kind="boolean", default=False
     ),
+    "max_answer_bytes": Field(
+        "Answer limit", "Bytes that an answer of the API may have. Default 33554432 (32 MB).", placeholder="33554432"
+    ),
+    "result_hosts": Field(
+        "Result hosts",
+        "Hosts that results are read from, separated by commas; * stands for any part. Default any but inner ones.",
+        placeholder="*.s3.amazonaws.com",
+    ),
 }
 
 

@@ -28,8 +28,10 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.effects import Flow, Note
+from airflow_workflow_provider.protocol.limits import MAX_MESSAGE, fitting
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
+from airflow_workflow_provider.protocol.text import cut_text
 
 # What a trigger's event says beside the words of `RunState`.
 TIMEOUT, UNAVAILABLE, NOT_FOUND = "timeout", "unavailable", "not_found"
@@ -726,7 +728,9 @@ def event_of(run: Run, error: WorkflowError | None = None) -> dict[str, Any]:
         status = NOT_FOUND if isinstance(error, WorkflowNotFound) else UNAVAILABLE
     else:
         status = run.state.value
-    return {"status": status, "run": run.to_json(), "message": str(error) if error else run.message}
+    run = fitting(run)  # an event goes through everybody's triggerer and the metadata database
+    message = cut_text(str(error), MAX_MESSAGE) if error else run.message
+    return {"status": status, "run": run.to_json(), "message": message}
 
 
 def outcome_of(event: Any) -> tuple[Run, Run | WorkflowError]:

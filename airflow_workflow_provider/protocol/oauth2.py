@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_workflow_provider.exceptions import (
-    AuthenticationFailed,
-    InvalidConnection,
-    RequestRejected,
-    WorkflowNotFound,
-)
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Token, TokenAuth
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
@@ -24,17 +18,10 @@ def client_credentials(api: Api, request: Request, *, lifetime: float, early: fl
     ``lifetime`` (seconds) counts where the answer has no ``expires_in``; a token is renewed ``early`` seconds
     before its end. ``field`` is the connection's that holds the address.
     """
+    api.fields, api.place = "fields 'login' and 'password'", f"field {field!r}"
 
     def fetch() -> Flow[Token]:
-        try:
-            answer = yield from api.read(request, _DOING, Asked.TOKEN)
-        except AuthenticationFailed:
-            raise
-        except (RequestRejected, WorkflowNotFound) as error:
-            wrong_place = error.status in (404, 405, 410)
-            kind = InvalidConnection if wrong_place else AuthenticationFailed
-            fields = f"field {field!r}" if wrong_place else "fields 'login' and 'password'"
-            raise error.become(kind).hinted(f"Check the {fields} of connection {api.conn_id!r}.") from None
+        answer = yield from api.read(request, _DOING, Asked.TOKEN)
         token = answer.get("access_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str) or not token:
             raise api.unreadable(request, Response(200), _DOING, "The answer has no access_token")

@@ -51,18 +51,21 @@ class Meaning:
     advice: str
 
 
-_REJECTED = Meaning(RequestRejected, "The request of {conn} was refused as it is; correct what was asked for.")
+_REFUSED = Meaning(AuthenticationFailed, "Check the {fields} of {conn}.")
+_REJECTED = Meaning(RequestRejected, "The request was refused ({conn}); correct what the server names.")
 _UNAVAILABLE = Meaning(ServerUnavailable, "The server of {conn} cannot answer at the moment; a retry may succeed.")
 _NOT_FOUND: Mapping[Asked, Meaning] = {
-    Asked.OTHER: Meaning(
-        WorkflowNotFound, "{label} does not know this under {conn}; check the id and the field 'host'."
-    ),
+    Asked.OTHER: Meaning(WorkflowNotFound, "{label} does not know this under {conn}; check the id and the {place}."),
     Asked.WORKFLOW: Meaning(WorkflowNotFound, "{label} does not know this workflow under {conn}; check its id."),
     Asked.START: Meaning(WorkflowNotFound, "{label} does not know this workflow under {conn}; check its id."),
     Asked.RUN: Meaning(WorkflowNotFound, "The run is gone, or {conn} never had it."),
     Asked.CANCEL: Meaning(WorkflowNotFound, "The run is gone, or {conn} never had it."),
     Asked.OUTPUT: Meaning(OutputUnavailable, "The output is gone, or {conn} never had it."),
-    Asked.TOKEN: Meaning(WorkflowNotFound, "There is no token endpoint at this address."),
+    Asked.TOKEN: Meaning(InvalidConnection, "There is no token endpoint at this address; check the {place} of {conn}."),
+}
+_BY_STATUS: Mapping[int, Meaning] = {
+    401: _REFUSED,
+    403: Meaning(PermissionDenied, "The credentials of {conn} lack this right; ask for it."),
 }
 # 408 and 425 ask for the same request again; 5xx are the server's trouble, whatever else they mean
 # (RFC 9110 section 15, RFC 8470). 501 and 505 are no passing trouble, but a proxy that restarts sends them too.
@@ -76,17 +79,15 @@ def is_transient(status: int) -> bool:
 
 def meaning(status: int, asked: Asked = Asked.OTHER) -> Meaning:
     """Give what a status that is no success means for what was asked."""
-    if status == 401:
-        return Meaning(AuthenticationFailed, "Check the {fields} of {conn}.")
-    if status == 403:
-        return Meaning(PermissionDenied, "The credentials of {conn} lack this right; ask for it.")
-    if status in (404, 410):
+    if found := _BY_STATUS.get(status):
+        return found
+    if status in (404, 410) or (asked is Asked.TOKEN and status == 405):
         return _NOT_FOUND[asked]
     if is_transient(status):
         return _UNAVAILABLE
     if 400 <= status < 500:
-        return _REJECTED
-    return Meaning(ProtocolError, "Check the field 'host' of {conn}.")
+        return _REFUSED if asked is Asked.TOKEN else _REJECTED  # RFC 6749 section 5.2: 400 with the reason
+    return Meaning(ProtocolError, "Check the {place} of {conn}.")
 
 
 class Endured(Enum):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
 LEAST = 4  # characters; a shorter secret stands in many an innocent word
 PIECE = 10  # characters; a piece of a long secret that is as long as this is removed as well
 LONG = 16  # characters from which on a secret is long
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
+CUT = "… (cut)"
 MOST = 64 * 1024  # characters of a text that are looked at; no text for people is longer
 
 
@@ -32,6 +36,31 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     return _without_pieces(text, pieces) if pieces else text
 
 
+def holds(text: str, secrets: Iterable[str]) -> bool:
+    """Tell whether a text of any length holds a whole secret in one of its forms."""
+    wholes, _ = _forms(tuple(secret for secret in secrets if len(secret) >= LEAST))
+    return any(whole in text for whole in wholes)
+
+
+def redacted_value(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Remove credentials from every text of a JSON value, keys included."""
+    if isinstance(value, str):
+        return redacted(value, secrets) if len(value) <= MOST else redacted(value, secrets) + CUT
+    if isinstance(value, Mapping):
+        return {redacted_value(key, secrets): redacted_value(item, secrets) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(redacted_value(item, secrets) for item in value)
+    return value
+
+
+def without_whole(text: str, secrets: Iterable[str]) -> str:
+    """Remove whole credentials only: for texts of ours, whose ids must stay readable."""
+    wholes, _ = _forms(tuple(secret for secret in secrets if len(secret) >= LEAST))
+    for whole in wholes:
+        text = text.replace(whole, HIDDEN) if whole in text else text
+    return text
+
+
 def _without_pieces(text: str, pieces: frozenset[str]) -> str:
     kept: list[str] = []
     begin, end = 0, 0  # of the text that is kept, and of the piece that was found last
@@ -48,7 +77,8 @@ def _forms(secrets: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Give the forms of some secrets, longest first, and the pieces of the long ones."""
     forms = {form for secret in secrets for form in _spellings(secret)}
     wholes = sorted((form for form in forms if len(form) >= LEAST), key=len, reverse=True)
-    long = [form for form in wholes if len(form) >= LONG]
+    # A UUID shares its dashes and zeros with harmless ones, and nobody cuts it.
+    long = [form for form in wholes if len(form) >= LONG and not _UUID(form)]
     return tuple(wholes), frozenset(form[at : at + PIECE] for form in long for at in range(len(form) - PIECE + 1))
 
 

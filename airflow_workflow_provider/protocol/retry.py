@@ -22,6 +22,7 @@ from airflow_workflow_provider.protocol.effects import (
     TransportError,
     intercept,
 )
+from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.policy import is_transient, treatment
 from airflow_workflow_provider.protocol.times import as_utc
 
@@ -136,13 +137,17 @@ def guarded_start(flow: Flow[T]) -> Flow[T]:
         return reply
 
     try:
-        return (yield from intercept(flow, watched))
+        started = yield from intercept(flow, watched)
+        if isinstance(started, Run):
+            Run.from_json(started.to_json())  # what is stored now must be readable later
     except UnknownStart:
         raise
     except (WorkflowError, TransportError, *UNEXPECTED) as error:
         if not taken:
             raise
         what = error.summary if isinstance(error, WorkflowError) else unexpected(error)
+    else:
+        return started
     raise UnknownStart(
         f"A run was started, and its id is not known: {what} Look for the run before another one is started."
         f"\n  request: {taken}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -25,10 +26,13 @@ from airflow_workflow_provider.protocol.capabilities import LACKS, CanListRuns, 
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
+from airflow_workflow_provider.protocol.limits import MAX_MESSAGE
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
+from airflow_workflow_provider.protocol.redact import holds, redacted_value
 from airflow_workflow_provider.protocol.results import Source
+from airflow_workflow_provider.protocol.text import clean_text, cut_text
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri, own_uri, server_of
 
@@ -157,9 +161,41 @@ class WorkflowSystem(ABC):
         return None
 
     def cleaned(self, run: Run) -> Run:
-        """Remove credentials that the server's own words about a run repeat."""
-        message = redacted(run.message, (*self.secrets, *self.auth.minted))
-        return run if message == run.message else replace(run, message=message)
+        """Remove credentials that the server repeats, from the message and from every other text of a run."""
+        secrets = self.credentials()
+        if run.message:
+            message = cut_text(clean_text(redacted(run.message, secrets)), MAX_MESSAGE)
+            run = run if message == run.message else replace(run, message=message)
+        texts = json.dumps(
+            [run.workflow, run.run_id, run.url, run.details, *(vars(output) for output in run.outputs)],
+            ensure_ascii=False,
+            default=str,
+        )
+        if not holds(texts, secrets):
+            return run
+        return replace(
+            run,
+            workflow=redacted(run.workflow, secrets),
+            run_id=redacted(run.run_id, secrets),
+            url=redacted(run.url, secrets) if run.url else run.url,
+            details=redacted_value(run.details, secrets),
+            outputs=tuple(Output(**redacted_value(vars(output), secrets)) for output in run.outputs),
+        )
+
+    def without_secrets(self, value: T) -> T:
+        """Remove credentials from what a flow gave, where it is a run, a workflow or a list of them."""
+        found: Any = value
+        if isinstance(value, Run):
+            found = self.cleaned(value)
+        elif isinstance(value, (Workflow, Output)):
+            found = type(value)(**redacted_value(vars(value), self.credentials()))
+        elif isinstance(value, list):
+            found = [self.without_secrets(item) for item in value]
+        return cast("T", found)
+
+    def credentials(self) -> tuple[str, ...]:
+        """Give every secret that is known now, for removing them from texts."""
+        return (*self.secrets, *self.auth.minted, *self.transport.secrets)
 
     def rebuilt(self, run: Run) -> Run:
         """Give a run object that came from outside with its addresses made from its ids.

@@ -158,9 +158,8 @@ def _listing(system: Any) -> str:
     made = system_class(system)
     if not made.offers(CanListRuns):
         raise NotSupported(
-            f"system: {made.label} has no API call that lists the runs of a workflow, so nobody hears of a run that "
-            "was started elsewhere. Start it from a DAG with the system's run operator, whose outlets trigger other "
-            "DAGs, or await a run whose id you know with its sensor in a scheduled DAG"
+            f"system: {made.label} cannot list runs, so its runs cannot be watched. Start the workflow from a DAG "
+            "whose run operator updates an asset, or wait for a run whose id you know with the sensor."
         )
     return made.key
 

@@ -75,4 +75,7 @@ async def load(key: str, conn_id: str) -> tuple[WorkflowSystem, TriggererClient]
 
     system = await aload_system(key, conn_id)
     logger = logging.getLogger("airflow_workflow_provider.triggers")
-    return system, TriggererClient(system.transport, mask=amask, logger=logger, meter=reporter().meter)
+    client = TriggererClient(
+        system.transport, mask=amask, logger=logger, meter=reporter().meter, secrets=system.credentials
+    )
+    return system, client

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
-from airflow_workflow_provider.client.meter import Meter
+from airflow_workflow_provider.client.list_poller import Meter
 
 PREFIX = "workflow_provider"
 COUNTERS = ("polls", "retries", "requests_saved")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_workflow_provider.client.turns import turn
+from airflow_workflow_provider.client.start_throttle import throttle
 from airflow_workflow_provider.exceptions import CancelNotSupported, CancelRefused, RunTimedOut, WorkflowError
 from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.durations import seconds_of
@@ -89,7 +89,7 @@ class WorkflowRunTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire once."""
-        await turn()
+        await throttle()
         try:
             event = await self._awaited()
         except asyncio.CancelledError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_workflow_provider.client.breaker import LONGEST, PROBE, TRIES, Breaker
+from airflow_workflow_provider.client.request_limiter import LONGEST, PROBE, TRIES, Breaker
 from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import Flow, NotSent, Request, TransportError

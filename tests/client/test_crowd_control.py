@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
-from airflow_workflow_provider.client.gate import MAX_IN_FLIGHT, Gate, gate_to
-from airflow_workflow_provider.client.pause import pause
-from airflow_workflow_provider.client.turns import AT_ONCE, turn
+from airflow_workflow_provider.client.request_limiter import MAX_IN_FLIGHT, RequestLimiter, limiter_of
+from airflow_workflow_provider.client.start_throttle import AT_ONCE, pause, throttle
 
 
 async def test_who_comes_alone_does_not_wait():
-    task = asyncio.create_task(turn())
+    task = asyncio.create_task(throttle())
     await asyncio.sleep(0)
     assert task.done()
 
@@ -21,7 +20,7 @@ async def test_a_crowd_begins_some_at_a_time_and_in_order():
     begun: list[int] = []
 
     async def one(number):
-        await turn()
+        await throttle()
         begun.append(number)
 
     tasks = [asyncio.create_task(one(number)) for number in range(5 * AT_ONCE)]
@@ -32,7 +31,7 @@ async def test_a_crowd_begins_some_at_a_time_and_in_order():
 
 
 async def test_one_who_leaves_the_queue_does_not_stop_it():
-    tasks = [asyncio.create_task(turn()) for _ in range(5 * AT_ONCE)]
+    tasks = [asyncio.create_task(throttle()) for _ in range(5 * AT_ONCE)]
     await asyncio.sleep(0)
     for task in tasks[AT_ONCE : 2 * AT_ONCE]:
         task.cancel()
@@ -57,37 +56,42 @@ async def test_a_pause_that_is_cancelled_is_harmless_when_its_time_has_come():
     assert (sleeper.cancelled(), failures) == (True, [])
 
 
-async def passing(gate, seen, hold, **more):
-    """Go through a gate, and tell how many are inside."""
-    if not gate.entered():
-        await gate.enter(**more)
+def lane(places):
+    """The places of the only connection to a server."""
+    return RequestLimiter(each=places).lane("c")
+
+
+async def passing(place, seen, hold, **more):
+    """Go through a place, and tell how many are inside."""
+    if not place.entered():
+        await place.enter(**more)
     try:
         seen.append(1)
         await hold.wait()
     finally:
-        gate.leave()
+        place.leave()
 
 
 async def test_so_many_are_inside_at_a_time():
-    gate, seen, hold = Gate(3), [], asyncio.Event()
-    tasks = [asyncio.create_task(passing(gate, seen, hold)) for _ in range(10)]
+    place, seen, hold = lane(3), [], asyncio.Event()
+    tasks = [asyncio.create_task(passing(place, seen, hold)) for _ in range(10)]
     await asyncio.sleep(0)
     assert len(seen) == 3
     hold.set()
     await asyncio.gather(*tasks)
     assert len(seen) == 10
-    assert [gate.entered() for _ in range(4)] == [True, True, True, False]
+    assert [place.entered() for _ in range(4)] == [True, True, True, False]
 
 
 async def test_who_is_urgent_is_the_next():
-    gate, order, hold = Gate(1), [], asyncio.Event()
+    place, order, hold = lane(1), [], asyncio.Event()
 
     async def named(name, **more):
-        if not gate.entered():
-            await gate.enter(**more)
+        if not place.entered():
+            await place.enter(**more)
         order.append(name)
         await hold.wait()
-        gate.leave()
+        place.leave()
 
     tasks = [asyncio.create_task(named(name)) for name in "abc"]
     await asyncio.sleep(0)
@@ -100,21 +104,52 @@ async def test_who_is_urgent_is_the_next():
 
 @pytest.mark.parametrize("given", [False, True])
 async def test_a_place_is_not_lost_with_one_who_is_cancelled(given):
-    gate = Gate(1)
-    assert gate.entered()
-    waiting = asyncio.create_task(gate.enter())
+    place = lane(1)
+    assert place.entered()
+    waiting = asyncio.create_task(place.enter())
     await asyncio.sleep(0)
     if given:
-        gate.leave()  # it has the place, and is cancelled before it can use it
+        place.leave()  # it has the place, and is cancelled before it can use it
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     if not given:
-        gate.leave()
-    assert gate.entered()
+        place.leave()
+    assert place.entered()
 
 
-async def test_all_clients_of_a_loop_share_the_gate_to_a_server():
-    assert gate_to("https://one") is gate_to("https://one")
-    assert gate_to("https://one") is not gate_to("https://two")
-    assert sum(gate_to("https://one").entered() for _ in range(MAX_IN_FLIGHT + 5)) == MAX_IN_FLIGHT
+async def test_all_clients_of_a_loop_share_the_limiter_of_a_server():
+    assert limiter_of("https://one") is limiter_of("https://one")
+    assert limiter_of("https://one") is not limiter_of("https://two")
+    place = limiter_of("https://one").lane("c")
+    assert place is limiter_of("https://one").lane("c")
+    assert sum(place.entered() for _ in range(MAX_IN_FLIGHT + 5)) == MAX_IN_FLIGHT
+
+
+async def test_a_connection_whose_requests_hang_leaves_places_to_the_others():
+    """Even where the server has no place left, every connection may send some requests."""
+    limiter = RequestLimiter(total=6, each=4, certain=2)
+    assert [sum(limiter.lane(name).entered() for _ in range(9)) for name in "abcd"] == [4, 2, 2, 2]
+
+
+async def test_who_waits_is_served_in_turn_connection_by_connection():
+    """A connection with many waiters does not come before one with a single one."""
+    limiter, order = RequestLimiter(total=2, each=2, certain=0), []
+    full = limiter.lane("full")
+    assert full.entered()
+    assert full.entered()
+
+    async def one(name):
+        place = limiter.lane(name)
+        await place.enter()
+        order.append(name)
+        await asyncio.sleep(0)
+        place.leave()
+
+    tasks = [asyncio.create_task(one(name)) for name in "aaaaab"]
+    await asyncio.sleep(0)
+    full.leave()
+    full.leave()
+    await asyncio.gather(*tasks)
+    assert "b" in order[:3]
+    assert limiter.in_flight == 0

@@ -89,7 +89,8 @@ def test_a_redirect_is_not_followed_with_a_start(story):
         story.fault("status", story.case.start, method="POST", status=302, headers={"Location": place})
     error = refused(story)
     assert isinstance(error, ProtocolError), error
-    assert "check the field 'host' of the connection (http or https?)" in str(error)
+    assert "Check the field 'host' of connection " in str(error)
+    assert "(http or https?)" in str(error)
     assert story.runs() == []
 
 

@@ -97,7 +97,7 @@ def test_a_site_that_wants_json_says_so(one):
     """415, which names the field that decides; with ``{}``, the default, it starts."""
     one.sandbox.settings("invision", require_json=True)
     conn_id = one.connection(start_body="none")
-    with pytest.raises(RequestRejected, match=r"HTTP 415.*the field 'start_body' of the connection"):
+    with pytest.raises(RequestRejected, match=r"HTTP 415.*The field 'start_body' of the connection"):
         one.told(query_parameters=None, invision_conn_id=conn_id)
     assert one.runs() == []
     assert one.anew().told(query_parameters=None)["state"] == "succeeded"
@@ -177,7 +177,7 @@ def test_a_site_that_tells_what_is_wrong_is_understood(one):
 
 def test_a_site_that_sends_strangers_to_its_log_in_page_is_understood(one):
     one.sandbox.settings("invision", login_redirect="refused")
-    with pytest.raises(ProtocolError, match="it redirects to /invision/account/login"):
+    with pytest.raises(ProtocolError, match="It redirects to /invision/account/login"):
         one.told(invision_conn_id=one.connection(password="0bad0bad-0bad-4bad-8bad-00000bad0bad"))
     assert one.runs() == []
 

@@ -221,7 +221,7 @@ def test_a_change_whose_answer_is_lost_is_made_once(stevesie):
 
 def test_an_unknown_collection_is_told(stevesie):
     task = StevesieUpdateCollectionOperator(task_id="t", collection_id=USER_IDS[:-1] + "9", items=["1"])
-    with pytest.raises(WorkflowNotFound, match=r"connection 'stevesie_default', reading collection .*9"):
+    with pytest.raises(WorkflowNotFound, match=r"connection 'stevesie_default'.*\n  while: reading collection .*9\n"):
         task.execute(context_of())
 
 

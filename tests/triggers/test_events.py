@@ -351,9 +351,9 @@ def test_watchers_of_one_workflow_share_a_stream_whatever_they_want():
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"system": "carto"}, NotSupported, "CARTO has no API call that lists the runs.* scheduled DAG"),
-        ({"system": "chorus"}, NotSupported, "no API call"),
-        ({"system": "invision"}, NotSupported, "no API call"),
+        ({"system": "carto"}, NotSupported, "CARTO cannot list runs.* sensor"),
+        ({"system": "chorus"}, NotSupported, "cannot list runs"),
+        ({"system": "invision"}, NotSupported, "cannot list runs"),
         ({"system": "nothing"}, InvalidArgument, "known: carto, alteryx"),
         ({"states": ["finished"]}, InvalidArgument, "'finished' is no end of a run; .*succeeded, failed, cancelled"),
         ({"states": []}, InvalidArgument, "states: is empty"),

@@ -9,10 +9,9 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_workflow_provider.client.breaker import TRIES
-from airflow_workflow_provider.client.prepare import prepared
-from airflow_workflow_provider.client.sending import _PLAIN, LARGE, Maker, opened
-from airflow_workflow_provider.client.triggerer import TriggererClient
+from airflow_workflow_provider.client.request_builder import _PLAIN, Maker, prepared
+from airflow_workflow_provider.client.request_limiter import TRIES
+from airflow_workflow_provider.client.triggerer import LARGE, TriggererClient, opened
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import NotSent, Request, Response
 from airflow_workflow_provider.protocol.oauth1 import OAuth1
@@ -30,7 +29,7 @@ def test_an_address_that_is_taken_as_it_is_is_one_that_requests_leaves_alone(url
 
 @given(PLAIN)
 def test_the_short_way_makes_the_bytes_of_the_long_one(url):
-    maker = Maker()
+    maker = Maker(Transport())
     maker.made(Request("GET", "https://server/other", headers=HEADERS))
     made, expected = maker.made(Request("GET", url, headers=HEADERS)), prepared(Request("GET", url, headers=HEADERS))
     assert (made.method, str(made.url), dict(made.headers)) == ("GET", expected.url, dict(expected.headers))
@@ -38,7 +37,7 @@ def test_the_short_way_makes_the_bytes_of_the_long_one(url):
 
 def test_polls_with_a_constant_header_are_prepared_once(mocker):
     prepare = mocker.spy(requests.Request, "prepare")
-    maker = Maker()
+    maker = Maker(Transport())
     for number in range(50):
         maker.made(Request("GET", f"https://server/jobs/{number}", headers=HEADERS, lasting=True))
     assert prepare.call_count == 1
@@ -46,7 +45,7 @@ def test_polls_with_a_constant_header_are_prepared_once(mocker):
 
 def test_a_request_that_lasts_is_made_once_whatever_its_address(mocker):
     prepare = mocker.spy(requests.Request, "prepare")
-    maker = Maker()
+    maker = Maker(Transport())
     request = Request("GET", "https://server/jobs/a%20b", params={"x": "ü"}, headers=HEADERS, lasting=True)
     assert maker.made(request) is maker.made(request)
     assert prepare.call_count == 1
@@ -54,7 +53,7 @@ def test_a_request_that_lasts_is_made_once_whatever_its_address(mocker):
 
 @pytest.mark.parametrize("params", [None, {"search": "Demo app"}])
 def test_a_signed_request_is_signed_each_time(params):
-    maker = Maker()
+    maker = Maker(Transport())
     url = str(prepared(Request("GET", "https://server/jobs/1/", params=params)).url)
     signer = OAuth1("key", "secret", nonce=iter(["one", "two"]).__next__, now=lambda: 1)
     request = Request("GET", "https://server/jobs/1/", params=params, sign=signer, lasting=True)
@@ -70,10 +69,13 @@ async def test_a_large_answer_is_read_already_when_the_flow_gets_it():
     assert response.json() is response.parsed[0]
 
 
-@pytest.mark.parametrize("body", [b"[1, 2]", b"<" * LARGE, b"[" * LARGE], ids=["small", "no JSON", "too deep"])
-async def test_another_answer_is_left_to_the_flow(body):
-    response = Response(200, {"content-type": "application/json"}, body)
-    assert await opened(response) is response
+@pytest.mark.parametrize("body", [b"<" * LARGE, b"[" * LARGE, b"\xff" * LARGE], ids=["no JSON", "deep", "no text"])
+async def test_a_large_answer_that_cannot_be_read_is_not_read_again(body):
+    """The flow is told so, and does not stall the loop with another try."""
+    response = await opened(Response(200, {"content-type": "application/json"}, body))
+    assert response.unreadable
+    with pytest.raises(ValueError, match=response.unreadable):
+        response.json()
 
 
 def ask(url, urgent):
@@ -86,7 +88,7 @@ async def test_an_urgent_request_is_sent_to_a_server_that_counts_as_down(server)
     async with TriggererClient(Transport(timeout=5)) as client:
         for _ in range(TRIES):
             assert await client.run(ask(server.url, False)) == 503
-        with pytest.raises(NotSent, match="not asked"):
+        with pytest.raises(NotSent, match="left alone"):
             await client.run(ask(server.url, False))
         server.script([Reply(200)])
         assert await client.run(ask(server.url, True)) == 200

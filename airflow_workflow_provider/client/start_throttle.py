@@ -1,4 +1,4 @@
-"""Who comes in a crowd takes turns: after a restart the triggerer is given all its triggers at once."""
+"""Thousands of triggers that begin together begin one after the other, and sleep at little cost."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ class _Queue:
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
 
 
-async def turn() -> None:
-    """Return when it is one's turn: at once, unless many come at the same time."""
+async def throttle() -> None:
+    """Return at once, or where many begin at the same time, when it is this one's turn.
+
+    After a restart a triggerer is given all its triggers together.
+    """
     loop = asyncio.get_running_loop()
     queue = _queues.get(loop)
     if queue is None:
@@ -49,3 +52,20 @@ def _tick(loop: asyncio.AbstractEventLoop, queue: _Queue) -> None:
     queue.is_ticking = queue.free < AT_ONCE
     if queue.is_ticking:
         loop.call_later(PAUSE, _tick, loop, queue)
+
+
+def pause(seconds: float) -> asyncio.Future[None]:
+    """Give what is done after so many seconds: as `asyncio.sleep`, without a coroutine for each who sleeps.
+
+    Where it is cancelled, its timer stays and does nothing when it rings.
+    """
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.call_later(seconds, wake, future)
+    return future
+
+
+def wake(future: asyncio.Future[None]) -> None:
+    """Let one go on, unless it has gone already."""
+    if not future.done():
+        future.set_result(None)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_workflow_provider.client.meter import Meter
-from airflow_workflow_provider.client.pause import wake
+from airflow_workflow_provider.client.start_throttle import wake
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
     InvalidConnection,
@@ -30,6 +30,7 @@ LEAST = 3  # waiters from which on a list call is worth it
 ROWS = 20  # rows that cost as much as one request; a list longer than this for each waiter is not worth it
 GATHER = 0.05  # seconds in which those who come together are gathered for their first list call
 EARLY = 0.25  # of an interval: how soon after a list call newcomers may have another
+MOST = 1000  # list pollers that are remembered although nobody waits in them
 MISSES = 2  # lists in a row that do not show a run, after which it is asked for alone
 FAILURES = 2  # list calls in a row that fail, after which everybody looks alone
 STRIKES = 3  # times that this happened although looking alone went well; then the list is given up
@@ -39,7 +40,17 @@ NO_SUCH_CALL = 501
 Timer = asyncio.TimerHandle | None
 
 
-class Group:
+@dataclass
+class Meter:
+    """Counts of the triggerer's clients since the start, but for ``waiters``, which is how many wait now."""
+
+    polls: int = 0
+    retries: int = 0
+    requests_saved: int = 0
+    waiters: int = 0
+
+
+class ListPoller:
     """Those of one client who wait for runs that one list call shows; ``watchers`` counts them, wherever they wait."""
 
     def __init__(
@@ -186,3 +197,52 @@ class Group:
         for run_id in run_ids:
             for future, _ in self._parked.pop(run_id, ()):
                 wake(future)
+
+
+class ListPollers:
+    """The pollers of one client, by workflow, and how many watch runs of it, together or alone."""
+
+    def __init__(
+        self,
+        drive: Callable[[Flow[Shown]], Coroutine[Any, Any, Shown]],
+        note: Callable[[str], None],
+        meter: Meter,
+    ) -> None:
+        self._drive, self._note, self._meter = drive, note, meter
+        self._watchers: dict[str, int] = {}
+        self._pollers: dict[str, ListPoller] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nobody watches a run, and no list is being asked for."""
+        return not self._watchers and all(poller.is_idle for poller in self._pollers.values())
+
+    def join(self, workflow: str) -> None:
+        """Count one more who watches a run of this workflow."""
+        self._watchers[workflow] = self._watchers.get(workflow, 0) + 1
+
+    def leave(self, workflow: str) -> None:
+        """Count one less."""
+        self._watchers[workflow] -= 1
+        if not self._watchers[workflow]:
+            del self._watchers[workflow]
+
+    def taking(self, rest: Rest) -> ListPoller | None:
+        """Give the poller in which this one is to wait; None if it is to wait for itself."""
+        poller = self._pollers.get(rest.run_list.workflow)
+        if poller is None and self._watchers[rest.run_list.workflow] >= LEAST:
+            poller = self._made(rest.run_list)
+        return poller if poller is not None and poller.takes(rest) else None
+
+    def close(self) -> None:
+        """Ask for no list any more."""
+        for poller in self._pollers.values():
+            poller.close()
+
+    def _made(self, run_list: RunList) -> ListPoller:
+        if len(self._pollers) >= MOST:  # what they know of their lists is found out again
+            self._pollers = {workflow: poller for workflow, poller in self._pollers.items() if not poller.is_idle}
+        watchers, workflow = self._watchers, run_list.workflow
+        poller = ListPoller(run_list, self._drive, self._note, self._meter, lambda: watchers.get(workflow, 0))
+        self._pollers[workflow] = poller
+        return poller

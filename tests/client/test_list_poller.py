@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from airflow_workflow_provider.client.group import FAILURES, LEAST, STRIKES, Group
-from airflow_workflow_provider.client.meter import Meter
+from airflow_workflow_provider.client.list_poller import FAILURES, LEAST, STRIKES, ListPoller, Meter
 from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -307,7 +306,7 @@ class Lists:
 
     def __init__(self, seconds):
         self.seconds, self.asked = seconds, []
-        self.group = Group(RunList("wf", self.ask), self.drive, print, Meter(), lambda: LEAST)
+        self.group = ListPoller(RunList("wf", self.ask), self.drive, print, Meter(), lambda: LEAST)
 
     def ask(self, workflow, wanted):
         """Give what is driven."""
@@ -359,4 +358,4 @@ async def test_when_all_have_gone_nothing_is_left(crowd):
     lists = len(crowd.server.lists)
     await asyncio.sleep(3 * INTERVAL)
     assert len(crowd.server.lists) == lists
-    assert crowd.client._groups.is_idle
+    assert crowd.client._pollers.is_idle
