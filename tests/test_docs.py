@@ -235,6 +235,54 @@ def test_every_page_is_in_a_table_of_contents():
     assert pages - {"index"} <= listed
 
 
+# ---- the reference
+
+# Modules that users import from; each class that they define is public, unless its name begins with an underscore.
+PUBLIC = [
+    *(f"{kind}.{name}" for kind in ("hooks", "operators", "sensors") for name in [*SYSTEMS, "workflow"]),
+    "exceptions",
+    "retry_policy",
+    "transfers.base",
+    "transfers.workflow_to_object_storage",
+    "transfers.workflow_to_sql",
+    "triggers.events",
+    "triggers.workflow",
+]
+# Modules that say by ``__all__`` what they export; some come with a later version.
+EXPORTING = [name for name in ("testing", "sdk") if _is_module(f"{PACKAGE}.{name}")]
+
+
+def documented() -> set[str]:
+    """The names in the reference."""
+    return set(re.findall(rf"^\.\. auto\w+:: {PACKAGE}\.([\w.]+)$", text_of("docs/api.md"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_class_that_users_import_is_in_the_reference(module):
+    found = importlib.import_module(f"{PACKAGE}.{module}")
+    classes = {one.__name__ for one in tables.own_classes(found) if not one.__name__.startswith("_")}
+    assert {f"{module}.{name}" for name in classes} <= documented()
+
+
+@pytest.mark.parametrize("module", EXPORTING)
+def test_every_exported_name_is_in_the_reference(module):
+    exported = importlib.import_module(f"{PACKAGE}.{module}").__all__
+    pages = text_of("docs/api.md") + "".join(page.read_text() for page in PAGES if "system" in page.stem)
+    assert not [name for name in exported if name not in pages]
+
+
+def test_every_public_method_of_the_hook_is_in_the_reference():
+    page = text_of("docs/api.md")
+    listed = set(re.findall(r"\w+", page.partition("hooks.workflow.WorkflowHook\n")[2].partition(".. auto")[0]))
+    described = {cell.strip("`").partition("(")[0] for cell, *_ in rows("docs/running.md", "Method")}
+    assert described <= listed
+
+
+def test_every_name_in_the_reference_exists():
+    for name in documented():
+        resolve(f"{PACKAGE}.{name}")
+
+
 # ---- code blocks
 
 
