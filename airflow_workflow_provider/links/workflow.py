@@ -1,13 +1,14 @@
 """The links "Open run" and "Open output".
 
-Airflow 3 shows what lies in an XCom, and stores a link there only when a task ends or defers. So tasks push the
-address themselves as soon as they know it, and `get_link` does nothing but read it back; Airflow 2.11 calls that in
-its web server.
+Airflow 3 shows what an XCom holds, and stores a link there only when a task ends or defers. So tasks push the address
+themselves as soon as they know it. Airflow 2.11 calls `get_link` in its web server, Airflow 3 in the task.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -15,6 +16,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.model import Run
 
+_shown: dict[tuple[str, ...], str] = {}  # what the tasks of this process have shown; one process runs one task
 BIGQUERY_CONSOLE = "https://console.cloud.google.com/bigquery"
 
 
@@ -27,15 +29,33 @@ class PushedLink(BaseOperatorLink):
         return f"_link_{type(self).__name__}"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Give the address, or an empty text, which shows no link."""
+        """Give the address, or an empty text, which shows no link.
+
+        Airflow 3 asks in the process of the task, at its end or deferral: an XCom that does not exist would be an error
+        line in the log of each deferral, so the answer is what this process knows.
+        """
+        if hasattr(ti_key, "xcom_push"):
+            return _shown.get(self._place(ti_key), "")
         from airflow.providers.common.compat.sdk import XCom
 
-        return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
+        value = XCom.get_value(ti_key=ti_key, key=self.xcom_key)
+        return presentable(value) if isinstance(value, str) else ""
 
     def push(self, ti: Any, address: str | None) -> None:
         """Show the link from now on; an address that no browser opens is left out."""
-        if shown := presentable(address):
-            ti.xcom_push(key=self.xcom_key, value=shown)
+        if shown := self.remember(ti, address):
+            _stores_plainly(ti)(key=self.xcom_key, value=shown)
+
+    def remember(self, ti: Any, address: str | None) -> str:
+        """Know the address for `get_link` without storing it: it is stored already. Gives it as it is shown."""
+        shown = presentable(address)
+        if shown:
+            _shown[self._place(ti)] = shown
+        return shown
+
+    def _place(self, ti: Any) -> tuple[str, ...]:
+        names = ("dag_id", "task_id", "run_id", "map_index")
+        return self.xcom_key, *(str(getattr(ti, name, "")) for name in names)
 
 
 class WorkflowRunLink(PushedLink):
@@ -56,6 +76,25 @@ RUN_LINK, OUTPUT_LINK = WorkflowRunLink(), WorkflowOutputLink()
 def show_run(ti: Any, run: Run) -> None:
     """Show "Open run"."""
     RUN_LINK.push(ti, run.url)
+
+
+def _stores_plainly(ti: Any) -> Callable[..., Any]:
+    """Give what stores an XCom as it is.
+
+    Airflow 3 reads a link from the database itself. A custom XCom backend, such as the one on object storage, would
+    store a path there instead of the address.
+    """
+    try:
+        from airflow.sdk.bases.xcom import BaseXCom
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        return cast("Callable[..., Any]", ti.xcom_push)
+    is_custom = getattr(XCom.serialize_value, "__func__", None) is not getattr(BaseXCom.serialize_value, "__func__", 0)
+    store = getattr(XCom, "_set_xcom_in_db", None)  # what Airflow itself stores links with; there is no public name
+    if not (is_custom and store and isinstance(ti, RuntimeTaskInstance)):
+        return cast("Callable[..., Any]", ti.xcom_push)
+    return partial(store, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
 
 
 def presentable(address: str | None) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_workflow_provider.protocol.model import RunLike
+from airflow_workflow_provider.exceptions import CancelRefused, WorkflowError
+from airflow_workflow_provider.operators.stopping import shortened
+from airflow_workflow_provider.protocol.model import RunArgument
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -23,14 +25,29 @@ class CancelWorkflowRunOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("run", "conn_id")
 
-    def __init__(self, *, run: RunLike, conn_id: str | None = None, system: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, run: RunArgument, conn_id: str | None = None, system: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.run = run
         self.conn_id = conn_id
         self.system = system
 
     def execute(self, context: Context) -> None:
-        """Look at the run, and cancel it if it is going."""
+        """Poll the run, and cancel it if it is going.
+
+        The task succeeds when the server has taken the request, or when the run has ended. `CancelRefused` means that
+        the server did not take it, any other error that whether it was taken is unknown.
+        """
+        try:
+            self._cancel()
+        except WorkflowError as error:
+            failure = error
+        else:
+            return
+        raise shortened(failure)
+
+    def _cancel(self) -> None:
         from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
         hook = WorkflowHook.for_run(self.run, self.conn_id, system=self.system)
@@ -38,5 +55,12 @@ class CancelWorkflowRunOperator(BaseOperator):
         if run.state.is_terminal:
             self.log.info("Run %s is %s, there is nothing to cancel", run.run_id, run.state)
             return
-        hook.cancel_run(run)
-        self.log.info("Run %s was asked to stop", run.run_id)
+        try:
+            hook.cancel_run(run)
+        except CancelRefused as error:
+            seen = hook.get_run(run)  # a run that ends at this moment is refused, too
+            if not seen.state.is_terminal:
+                raise
+            self.log.info("Run %s is %s by now; the cancel was refused: %s", run.run_id, seen.state, error.summary)
+        else:
+            self.log.info("The server has taken the request to cancel run %s", run.run_id)

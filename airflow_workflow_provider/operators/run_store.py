@@ -134,7 +134,8 @@ class RunStore:
         self._dag_version = str(getattr(self._ti, "dag_version_id", None) or "") or None
         self._call = next_call(self._ti, "run") if request and is_new_call else 1
         self._slot = self._call
-        self._earlier: Record | None = None
+        self._earlier: Record | None = None  # as it is stored now
+        self._recalled: Record | None = None  # as an earlier try has left it
         self._sent: Fingerprint | None = None
         self._is_stored = False  # this try has written the run
 
@@ -151,7 +152,7 @@ class RunStore:
             retried = self._ti.try_number > 1 and not 0 < self._ti.max_tries - self._retries < self._ti.try_number
             return Earlier(Event.NO_STORE if retried else Event.NOTHING_STORED, has_store=False)
         record, why = self._found()
-        self._earlier = record
+        self._earlier = self._recalled = record
         if record is None:
             return Earlier(Event.NOTHING_STORED)
         if not self._is_same_series(record):
@@ -164,8 +165,7 @@ class RunStore:
 
     def compare(self, sent: Fingerprint) -> tuple[list[str], bool]:
         """Give the names of the parameters that differ from the earlier try's, and whether that is an edit."""
-        self._sent = sent
-        earlier = self._earlier
+        self._sent, earlier = sent, self._recalled
         if earlier is None or earlier.sent is None or earlier.sent.digest == sent.digest:
             return [], False
         is_edit = bool(earlier.dag_version and self._dag_version and earlier.dag_version != self._dag_version)
@@ -326,13 +326,13 @@ class RunStore:
 
     def _record(self, *, run: Run | None = None, intended_at: datetime | None = None, cancelled: str = "") -> Record:
         max_tries, try_number = self._number
-        earlier = self._earlier
-        sent = self._sent or (earlier.sent if earlier else None)
+        earlier, sent, version, moment = self._earlier, self._sent, self._dag_version, intended_at
         request = self._request or (earlier.request if earlier else None)
-        moment = intended_at or (earlier.intended_at if earlier else None)
-        return Record(
-            request, run, moment, sent, cancelled, max_tries, self._retries, try_number, self._dag_version, PROCESS
-        )
+        if earlier and run and (earlier.run is None or earlier.run.run_id == run.run_id):
+            moment = moment or earlier.intended_at
+            if earlier.run:  # taken over: it was started with these parameters, by this version of the DAG
+                sent, version = earlier.sent, earlier.dag_version
+        return Record(request, run, moment, sent, cancelled, max_tries, self._retries, try_number, version, PROCESS)
 
     def _key(self, slot: int) -> str:
         return KEY if slot == 1 else f"{KEY}.{slot}"

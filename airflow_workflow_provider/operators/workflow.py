@@ -192,6 +192,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         except AirflowException as error:
             if next_method == TRIGGER_FAILED:
                 run = published(self, context)
+                RUN_LINK.remember(context["ti"], run.url if run else None)
                 self._abandon(context, [run] if run else [], error)
             raise
 
@@ -245,6 +246,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             known = published(self, context)
             self._abandon(context, [known] if known else [], error)
             raise
+        RUN_LINK.remember(context["ti"], run.url)
         asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
         life = LifeCycle(self._policy())
         driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))

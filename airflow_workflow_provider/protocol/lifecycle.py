@@ -520,7 +520,7 @@ class LifeCycle:
                 yield PublishRun(run, is_end=True)
                 raise self._error or RunTimedOut(f"run {run.run_id} did not end in time", run=run)
             case Action.CANCEL if self.is_killed:  # the run has come after the kill
-                yield from self._cancel(run, "the task was killed", briefly=True)
+                yield from self._cancel(run, "the task was killed")
                 yield from self._stop()
             case Action.CANCEL:
                 yield from self._cancel_if_going(run, why)
@@ -679,7 +679,7 @@ class LifeCycle:
         """End a killed try; cancel first what its signal handler could not."""
         run = self.run
         if self._cancel_is_pending and run is not None:
-            yield from self._cancel(run, "the task was killed", briefly=True)
+            yield from self._cancel(run, "the task was killed")
         what = f"while it waited for run {run.run_id}" if run else "before it had a run"
         raise TaskStopped(f"the task was killed {what}")
 

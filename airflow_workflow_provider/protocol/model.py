@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -29,6 +30,7 @@ MOST_OUTPUTS = 100_000
 MOST_FORMATS = 100
 DEEPEST = 64  # levels of nesting in ``details``
 MOST_VALUES = 1_000_000  # values in ``details``, at all levels
+LONGEST_REPR = 1 << 20  # characters of a Python literal that is read as a run object
 LONGEST_JSON = 64 << 20  # characters of a run object's JSON text
 
 
@@ -243,6 +245,8 @@ def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str 
         return value
     if isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip().startswith("{")):
         return Run.from_json(value)
+    if isinstance(value, str) and value.startswith("Run(system="):
+        raise InvalidArgument("run: this is Python's text of a run object; write the template with | tojson")
     if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip():
         if not (system and conn_id):
             raise InvalidArgument(
@@ -364,7 +368,24 @@ def _json(text: str) -> Any:
     except RecursionError:
         raise InvalidArgument("run: the JSON text is nested too deeply") from None
     except ValueError as error:
-        raise InvalidArgument(f"run: this is not JSON: {error}") from error
+        document = _python_repr(text)
+        if document is not None:
+            return document
+        hint = "; write the template with | tojson" if text.lstrip().startswith(("{'", "Run(", "[{'", "[Run(")) else ""
+        raise InvalidArgument(f"run: this is not JSON: {error}{hint}") from error
+
+
+def _python_repr(text: str) -> Any:
+    """Read a run object, or a list of them, from what ``{{ ti.xcom_pull(…) }}`` renders to; None for anything else."""
+    if not text.lstrip().startswith(("{'", "[{'")) or len(text) > LONGEST_REPR:
+        return None
+    try:
+        document = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None
+    runs = document if isinstance(document, list) else [document]
+    needed = {"system", "conn_id", "run_id"}
+    return document if all(isinstance(run, dict) and needed <= run.keys() for run in runs) else None
 
 
 def _object(value: Mapping[str, Any] | str) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ from airflow_workflow_provider.operators.metadata import was_rescheduled
 from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.effects import Flow, Sleep
-from airflow_workflow_provider.protocol.lifecycle import deadline_of, run_of_event, succeeded
+from airflow_workflow_provider.protocol.lifecycle import deadline_of, outcome_of, succeeded
 from airflow_workflow_provider.protocol.literals import check_seconds, is_literal
 from airflow_workflow_provider.protocol.model import Run, RunArgument, parse_run
 from airflow_workflow_provider.protocol.poll import REFUSED
@@ -153,7 +153,11 @@ class WorkflowRunSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take up what the trigger saw."""
-        return succeeded(run_of_event(event)).to_json()
+        known, outcome = outcome_of(event)
+        RUN_LINK.remember(context["ti"], known.url)
+        if isinstance(outcome, WorkflowError):
+            raise outcome
+        return succeeded(outcome).to_json()
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll the run, in reschedule mode. Errors are kept: Airflow would take each for a soft failure."""

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 import airflow_workflow_provider
-from airflow_workflow_provider.protocol.lifecycle import run_of_event
+from airflow_workflow_provider.exceptions import RunTimedOut, ServerUnavailable, WorkflowNotFound
+from airflow_workflow_provider.operators.run_store import Request, RunStore
+from airflow_workflow_provider.protocol.lifecycle import Event, outcome_of, run_of_event
 from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.times import parse_time
+from airflow_workflow_provider.systems import SYSTEMS
+from tests.operators.staging import TaskInstance, TaskStateStore, context_of
 
 GOLDEN = Path(__file__).parent.parent / "samples" / "golden"
 
@@ -63,3 +68,66 @@ def test_serialised_keywords_are_the_constructors_arguments():
     assert list(trigger.serialize()[1]) == list(parameters)
     required = [key for key, one in parameters.items() if one.default is one.empty]
     assert required == ["system", "conn_id", "run", "poll_interval"]
+
+
+CASES = sorted((GOLDEN.parent.parent / "golden").glob("*.json"))
+each_case = pytest.mark.parametrize("path", CASES, ids=name)
+
+
+def test_every_system_has_a_sample_of_each_release():
+    """Made by the code of that release, with the sandbox; one for each way to run workflows."""
+    assert {json.loads(path.read_text())["system"] for path in CASES} == set(SYSTEMS)
+
+
+@each_case
+@pytest.mark.parametrize("who", ["trigger", "sensor_trigger"])
+def test_a_task_that_is_deferred_at_an_upgrade_goes_on(path, who):
+    golden = json.loads(path.read_text())
+    classpath, kwargs = golden[who]
+    module, _, class_name = classpath.rpartition(".")
+    trigger = getattr(importlib.import_module(module), class_name)(**kwargs)
+    written = trigger.serialize()
+    assert written[0] == classpath
+    assert {key: written[1][key] for key in kwargs} == kwargs
+
+
+@each_case
+def test_the_event_of_a_task_that_was_deferred_at_an_upgrade_is_taken_up(path):
+    golden = json.loads(path.read_text())
+    assert run_of_event(golden["event"]).state is RunState.SUCCEEDED
+    errors = [outcome_of(event)[1] for event in golden["other_events"]]
+    assert [type(error) for error in errors] == [RunTimedOut, ServerUnavailable, WorkflowNotFound]
+
+
+@each_case
+def test_a_run_that_was_stored_before_an_upgrade_is_taken_over(path):
+    golden = json.loads(path.read_text())
+    kept = golden["task_state_store"]["run"]
+    store, ti = TaskStateStore(), TaskInstance(try_number=2, max_tries=kept["max_tries"])
+    store.set("workflow_run", kept)
+    key = SYSTEMS[golden["system"]].workflow_key(golden["workflow"])
+    asked = Request(golden["system"], golden["conn_id"], key)
+    earlier = RunStore(context_of(ti, store), kept["retries"], asked).recall()
+    assert earlier.event is Event.RUN_STORED
+    assert earlier.run.to_json() == kept["run"]
+
+
+@each_case
+def test_an_intent_that_was_stored_before_an_upgrade_is_looked_for(path):
+    golden = json.loads(path.read_text())
+    kept = golden["task_state_store"]["intent"]
+    store, ti = TaskStateStore(), TaskInstance(try_number=2, max_tries=kept["max_tries"])
+    store.set("workflow_run", kept)
+    asked = Request(golden["system"], golden["conn_id"], golden["workflow"])
+    earlier = RunStore(context_of(ti, store), kept["retries"], asked).recall()
+    assert (earlier.event, earlier.intended_at) == (Event.INTENT_STORED, parse_time(kept["intended_at"]))
+
+
+def test_a_run_of_a_workflow_that_is_asked_for_by_name_is_taken_over():
+    """Version 0.1.0 stored the id that the name had."""
+    golden = json.loads((CASES[0].parent / "stevesie-0.1.0.json").read_text())
+    kept, store = golden["task_state_store"]["run"], TaskStateStore()
+    store.set("workflow_run", kept)
+    asked = Request("stevesie", "stevesie_default", "name:Stock Prices")
+    ti = TaskInstance(try_number=2, max_tries=kept["max_tries"])
+    assert RunStore(context_of(ti, store), kept["retries"], asked).recall().event is Event.RUN_STORED
