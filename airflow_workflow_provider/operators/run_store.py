@@ -22,7 +22,7 @@ from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.system import NAME_PREFIX
 from airflow_workflow_provider.protocol.times import iso, time_or_none
-from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems import system_class
 
 KEY = "workflow_run"  # of the first call; later ones have their number behind it
 GAPS = 3  # calls that may have stored nothing, between others that have
@@ -115,8 +115,10 @@ class Record:
 
 
 def _workflow_key(run: Run) -> str:
-    made = SYSTEMS.get(run.system)
-    return made.workflow_key(run.workflow) if made else run.workflow
+    try:
+        return system_class(run.system).workflow_key(run.workflow)
+    except WorkflowError:  # a system that is not installed any more
+        return run.workflow
 
 
 class RunStore:

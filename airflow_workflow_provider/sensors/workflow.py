@@ -37,7 +37,7 @@ from airflow_workflow_provider.protocol.lifecycle import deadline_of, outcome_of
 from airflow_workflow_provider.protocol.literals import check_seconds, is_literal
 from airflow_workflow_provider.protocol.model import Run, RunArgument, parse_run
 from airflow_workflow_provider.protocol.poll import REFUSED
-from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems import SYSTEMS, system_class
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -109,6 +109,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.expected_duration = expected_duration
         self.conn_id = conn_id
+        self._has_usual_interval = poke_interval is None
         self._outcome: Run | WorkflowError | None = None
         self._killed = False
 
@@ -117,8 +118,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         """The Airflow connection: the run's own, unless another than the default was given."""
         own = getattr(self, f"{self.system_key}_conn_id", None)
         given = self._conn_id if own is None else own
-        made = SYSTEMS.get(self.system_key)
-        default = made.default_conn_id if made else None
+        default = self._default_conn_id()
         if self.run is None or given not in (None, default):
             return given or default
         try:
@@ -134,6 +134,12 @@ class WorkflowRunSensor(BaseSensorOperator):
     @conn_id.setter
     def conn_id(self, value: Any) -> None:
         self._conn_id = value
+
+    def _default_conn_id(self) -> str | None:
+        try:
+            return system_class(self.system_key).default_conn_id if self.system_key else None
+        except InvalidArgument:  # raised again when the run is polled
+            return None
 
     @cached_property
     def hook(self) -> WorkflowHook:
@@ -195,6 +201,8 @@ class WorkflowRunSensor(BaseSensorOperator):
 
     def _executed(self, context: Context) -> Any:
         seconds_of("poke_interval", self.poke_interval)
+        if self._has_usual_interval and self._key() not in SYSTEMS:
+            self.poke_interval = system_class(self._key()).poll_interval
         if self.reschedule:
             return self._rescheduled(context)
         # The first poll is the moment when a wrong id or bad credentials show; later they may be a hiccup.

@@ -135,7 +135,6 @@ def test_a_template_that_fails_on_the_last_try_cancels_the_run(carto, task, temp
 def test_a_callable_that_fails_on_the_last_try_cancels_the_run(carto, task):
     operator = task.make(query_parameters=lambda context, jinja_env: failing())
 
-
     def begun():  # Airflow 3 calls it while it renders, 2.11 does not
         operator.render_template_fields(task.context())
         operator.execute(task.context())
