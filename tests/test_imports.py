@@ -15,7 +15,7 @@ PACKAGE = "airflow_workflow_provider"
 
 # From the top down: a module imports from its own layer and from those below it.
 LAYERS = (
-    {"operators", "sensors", "transfers", "links", "assets", "lineage", "cli", "__main__", "retry_policy"},
+    {"operators", "sensors", "transfers", "links", "assets", "lineage", "cli", "__main__", "retry_policy", "sdk"},
     {"triggers"},
     {"hooks"},
     {"client"},

@@ -45,22 +45,31 @@ class SinglePage:
 
 @dataclass(frozen=True)
 class OffsetPages:
-    """The request says how many rows to leave out and how many to give. A short page is the last one."""
+    """The request says how many rows to leave out and how many to give. A short page is the last one.
+
+    ``in_body`` puts both numbers into the JSON body instead of the query.
+    """
 
     size: int = 100
     offset: str = "offset"
     limit: str = "limit"
+    in_body: bool = False
 
     def first(self, request: Request) -> Request:
         """Ask from the first row."""
-        return _with(request, **{self.offset: "0", self.limit: str(self.size)})
+        return self._from(request, 0)
 
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Ask from the row after the last one."""
         if rows < self.size:
             return None
-        done = int((request.params or {}).get(self.offset, "0"))
-        return _with(request, **{self.offset: str(done + rows)})
+        sent: Any = request.json if self.in_body else request.params
+        return self._from(request, int((sent or {}).get(self.offset, 0)) + rows)
+
+    def _from(self, request: Request, row: int) -> Request:
+        if self.in_body:
+            return request.changed(json={**(request.json or {}), self.offset: row, self.limit: self.size})
+        return _with(request, **{self.offset: str(row), self.limit: str(self.size)})
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -54,6 +54,7 @@ __all__ = [
     "near_misses",
     "own_server",
     "seconds_in",
+    "wrong_states",
 ]
 
 
@@ -417,3 +418,12 @@ def choose(outputs: list[Output], wanted: str | int | None, run: Run, unlisted: 
         return outputs[index]
     reason = f"has {len(named)} outputs named" if named else "has no output"
     raise OutputUnavailable(f"run {run.run_id} {reason} {wanted!r}; its outputs: {names}")
+
+
+def wrong_states(states: Mapping[Any, Any]) -> Iterator[str]:
+    """Say what is wrong with a table of states."""
+    for word, state in states.items():
+        if not isinstance(word, str) or word != word.strip().lower() or not isinstance(state, RunState):
+            yield f"its field 'states' has {word!r}: {state!r}; every word is lower case and stands for a RunState."
+    if not {RunState.SUCCEEDED, RunState.FAILED} <= set(states.values()):
+        yield "its field 'states' has no word for success, or none for failure."

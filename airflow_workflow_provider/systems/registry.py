@@ -79,7 +79,7 @@ def check(found: Any, key: str, where: str) -> None:
 def _mistakes(found: Any, key: str) -> Iterator[str]:
     """Say what is wrong with a class; each sentence holds only where those before it were not said."""
     from airflow_workflow_provider.protocol.form import Form
-    from airflow_workflow_provider.protocol.system import WorkflowSystem
+    from airflow_workflow_provider.protocol.system import WorkflowSystem, wrong_states
 
     if not isinstance(found, type) or not issubclass(found, WorkflowSystem):
         yield f"it is no subclass of WorkflowSystem, but {found!r:.100}."
@@ -98,14 +98,3 @@ def _mistakes(found: Any, key: str) -> Iterator[str]:
     yield from wrong_states(found.states)
     if not found.poll_interval > 0:
         yield "its field 'poll_interval' is not above 0."
-
-
-def wrong_states(states: Mapping[Any, Any]) -> Iterator[str]:
-    """Say what is wrong with a table of states."""
-    from airflow_workflow_provider.protocol.model import RunState
-
-    for word, state in states.items():
-        if not isinstance(word, str) or word != word.strip().lower() or not isinstance(state, RunState):
-            yield f"its field 'states' has {word!r}: {state!r}; every word is lower case and stands for a RunState."
-    if not {RunState.SUCCEEDED, RunState.FAILED} <= set(states.values()):
-        yield "its field 'states' has no word for success, or none for failure."

@@ -1,0 +1,303 @@
+"""Tests that an author of a system inherits: a pytest class that plays our contract against it.
+
+    from airflow_workflow_provider.testing.system_contract import SystemContract
+
+    class TestAcme(SystemContract):
+        system = AcmeSystem
+
+        @pytest.fixture
+        def connection(self):
+            return {"host": server_url, "password": "a-key-0123"}
+
+        workflow, parameters = "report", {"n": 3}
+
+``connection`` is a fixture with the fields of a connection to a server, real or fake; without it only what needs no
+server is tested. Needs ``pytest``; nothing of Airflow runs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+from airflow_workflow_provider.client.worker import WorkerClient
+from airflow_workflow_provider.exceptions import NotSupported, ServerUnavailable, UnknownStart, WorkflowError
+from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows, HasLog
+from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.effects import NoAnswer, Now, Request, Response, Shared, Sleep
+from airflow_workflow_provider.protocol.form import COMMON_FIELDS, connection_type
+from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.poll import wait
+from airflow_workflow_provider.protocol.retry import persist
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.systems import registry
+
+HOST = "https://own.example"
+HOSTILE = ("https://evil.example/x", "..", "../../admin", "a/../../b", "x\r\nHost: evil", "\x00", "p.d.t; DROP TABLE x")
+ANSWERS: tuple[tuple[int, bytes], ...] = (
+    (200, b"{}"),
+    (200, b"[]"),
+    (200, b"null"),
+    (200, b'"text"'),
+    (200, b"<html><title>Log in</title></html>"),
+    (200, b"[" * 10_000),
+    (200, b'{"id": {"a": [1]}, "state": 5, "status": [], "data": "x"}'),
+    (204, b""),
+    (302, b""),
+    (400, b'{"message": "no"}'),
+    (401, b""),
+    (403, b""),
+    (404, b""),
+    (409, b""),
+    (429, b""),
+    (500, b"{"),
+    (503, b"<html>"),
+)
+
+
+class _Played:
+    """A server that gives every request the same answer, and a clock that passes by sleeping only."""
+
+    def __init__(self, status: int, body: bytes, most: int) -> None:
+        self.status, self.body, self.most = status, body, most
+        self.now = 1_790_000_000.0
+        self.sent: list[Request] = []
+
+    def perform(self, effect: Any) -> Any:
+        """Do what a flow asks for."""
+        if isinstance(effect, Request):
+            self.sent.append(effect)
+            if len(self.sent) > self.most:
+                raise _EnoughError
+            if not self.status:
+                raise NoAnswer("the connection was reset")
+            return Response(self.status, {}, self.body)
+        if isinstance(effect, Now):
+            return self.now
+        if isinstance(effect, Sleep):
+            self.now += effect.seconds
+        return self.play(effect.flow()) if isinstance(effect, Shared) else None
+
+    def play(self, flow: Any) -> Any:
+        """Drive a flow to its end."""
+        reply: Any = None
+        error: Exception | None = None
+        try:
+            while True:
+                effect = flow.throw(error) if error else flow.send(reply)
+                reply = error = None
+                try:
+                    reply = self.perform(effect)
+                except (WorkflowError, NoAnswer) as failure:
+                    error = failure
+        except StopIteration as end:
+            return end.value
+
+
+class _EnoughError(Exception):
+    """A list without an end is being read."""
+
+
+def play(flow: Any, status: int, body: bytes, *, most: int = 300) -> tuple[Any, list[Request]]:
+    """Drive a flow by hand: every request gets the same answer; a status of 0 is a connection that is reset."""
+    played = _Played(status, body, most)
+    try:
+        return played.play(flow), played.sent
+    except _EnoughError:
+        return None, played.sent
+
+
+class SystemContract:
+    """Inherit from this class, name the system, and give a connection to a server."""
+
+    system: ClassVar[type[WorkflowSystem]]
+    fields: ClassVar[Mapping[str, Any]] = {"login": "a-user", "password": "a-secret-0123456789"}
+    """Fields of a made-up connection, for what needs no server."""
+    workflow: ClassVar[str] = ""
+    """A workflow of the server that succeeds within ``patience`` seconds."""
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Start options."""
+    failing_workflow: ClassVar[str] = ""
+    """A workflow that fails, if the server has one."""
+    endless_workflow: ClassVar[str] = ""
+    """A workflow that runs until it is cancelled, if the server has one."""
+    patience: ClassVar[float] = 60.0
+
+    @pytest.fixture
+    def connection(self) -> Mapping[str, Any]:
+        """Override this: the fields of a connection to a server."""
+        pytest.skip("no connection: override the fixture 'connection' for the tests against a server")
+
+    @pytest.fixture
+    def made(self, connection: Mapping[str, Any]) -> WorkflowSystem:
+        """The system on the connection to the server."""
+        return self.system(ConnectionValues("contract", **connection))
+
+    @pytest.fixture
+    def client(self, made: WorkflowSystem) -> WorkerClient:
+        """What drives its flows."""
+        return WorkerClient(made.transport)
+
+    def alone(self) -> WorkflowSystem:
+        """The system on a made-up connection."""
+        return self.system(ConnectionValues("contract", **{"host": HOST, **self.fields}))
+
+    def known_run(self, **changes: Any) -> Run:
+        """A run object of the system."""
+        return replace(Run(self.system.key, "contract", "a-workflow", "a-run", RunState.RUNNING), **changes)
+
+    # ---- what needs no server
+
+    def test_the_class_is_a_system(self) -> None:
+        """Key, label, form, states, and the version of the SDK."""
+        registry.check(self.system, self.system.key, self.system.__qualname__)
+        assert self.system.default_conn_id == f"{self.system.key}_default"
+
+    def test_the_form_is_one_that_airflow_takes(self) -> None:
+        """Every connection understands the common fields; a secret is shown as one."""
+        form = self.system.form
+        assert set(COMMON_FIELDS) <= set(form.extras)
+        assert not set(form.hidden) & set(form.labels)
+        assert json.dumps(connection_type(form, self.system.key, "a.b.C", self.system.label))
+
+    def test_secrets_are_named(self) -> None:
+        """What the connection holds as a secret is removed from every message."""
+        made = self.alone()
+        told = made.cleaned(self.known_run(message=f"denied: {self.fields.get('password', '')}"))
+        assert not self.fields.get("password") or not made.secrets or str(self.fields["password"]) not in told.message
+
+    @pytest.mark.parametrize("field", ["workflow", "run_id", "url", "outputs", "details"])
+    @pytest.mark.parametrize("value", HOSTILE)
+    def test_a_run_object_carries_no_authority(self, field: str, value: str) -> None:
+        """Whatever stands in it, requests go below the connection's own address."""
+        output = Output(value, "table", value, ("csv",))
+        forged = {"outputs": (output,), "details": {"files": [{"id": value}], "carto_connection": value}}
+        run = self.known_run(**{field: forged.get(field, value)})
+        run = run if run.outputs else replace(run, outputs=(Output("o", "file", "o"),))
+        made = self.alone()
+        for flow in self.flows_of(made, run):
+            sent: list[Request] = []
+            try:
+                _, sent = play(flow(), 404, b"")
+            except WorkflowError:
+                continue
+            for request in sent:
+                assert request.url.startswith(f"{HOST}/")
+                assert ".." not in request.url
+                assert request.url.isprintable()
+
+    @pytest.mark.parametrize(("status", "body"), [*ANSWERS, (0, b"")])
+    def test_whatever_the_server_answers_a_flow_ends_in_a_value_or_in_our_error(self, status: int, body: bytes) -> None:
+        """Nothing but a `WorkflowError` leaves a flow; a run that comes out can be stored."""
+        made = self.alone()
+        run = self.known_run(outputs=(Output("o", "file", "o"),))
+        flows = [*self.flows_of(made, run), lambda: made.start("a-workflow", dict(self.parameters), dict(self.options))]
+        for flow in flows:
+            value: Any = None
+            try:
+                value, _ = play(flow(), status, body)
+            except WorkflowError as error:
+                value = str(error)
+            assert str(self.fields.get("password") or "no such text") not in str(value)
+            if isinstance(value, Run):
+                assert Run.from_json(json.loads(json.dumps(value.to_json()))) == value
+
+    def test_a_start_is_sent_once_when_its_answer_is_lost(self) -> None:
+        """`UnknownStart`, unless the system finds the run or may send the same start again."""
+        played = _Played(503, b"", 300)
+        with pytest.raises((UnknownStart, ServerUnavailable)):
+            played.play(self.alone().start("a-workflow", dict(self.parameters), dict(self.options)))
+        assert len([request for request in played.sent if request.starts]) <= 2
+
+    def flows_of(self, made: WorkflowSystem, run: Run) -> list[Any]:
+        """The flows that a run object reaches."""
+
+        def cancelled() -> Any:
+            return made.require(CanCancel).cancel(run)
+
+        def logged() -> Any:
+            return made.require(HasLog).read_log(run, None)
+
+        def read() -> Any:
+            return made.read(run, run.outputs[0]).flow()
+
+        return [
+            lambda: made.look(run),
+            lambda: made.look(made.rebuilt(run)),
+            lambda: made.outputs(run),
+            cancelled,
+            logged,
+            read,
+        ]
+
+    # ---- against a server
+
+    def test_the_connection_can_be_tested(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """A sentence for the user."""
+        assert isinstance(client.run(made.test()), str)
+
+    def test_a_run_succeeds(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """Started once, awaited, stored and read back."""
+        run = self.started(made, client, self.workflow)
+        ended = self.awaited(made, client, run)
+        assert ended.state is RunState.SUCCEEDED, ended.message
+        assert ended.run_id == run.run_id
+        assert ended.ended_at is not None
+        assert Run.from_json(json.loads(json.dumps(ended.to_json()))) == ended
+        assert made.rebuilt(ended).outputs == ended.outputs, "rebuilding an honest run changes its outputs"
+
+    def test_a_failure_says_why(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """The message is the system's own."""
+        if not self.failing_workflow:
+            pytest.skip("no failing_workflow is named")
+        ended = self.awaited(made, client, self.started(made, client, self.failing_workflow))
+        assert ended.state is RunState.FAILED
+        assert ended.message
+
+    def test_a_run_is_cancelled(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """The run ends, and a second cancel is no error."""
+        if not self.endless_workflow or not made.supports(CanCancel):
+            pytest.skip("no endless_workflow is named, or the API cannot cancel")
+        run = self.started(made, client, self.endless_workflow)
+        limit = time.monotonic() + self.patience
+        while client.run(made.look(run)).state is RunState.QUEUED and time.monotonic() < limit:
+            time.sleep(0.5)
+        client.run(made.require(CanCancel).cancel(run))
+        assert self.awaited(made, client, run).state in (RunState.CANCELLED, RunState.FAILED)
+        client.run(made.require(CanCancel).cancel(run))
+
+    def test_what_can_be_listed_is_listed(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """Workflows by id and name; the run that was just started among the runs."""
+        if made.supports(CanListWorkflows):
+            assert all(one.id for one in client.run(made.require(CanListWorkflows).list_workflows()))
+        if made.supports(CanListRuns):
+            run = self.started(made, client, self.workflow)
+            found = client.run(made.require(CanListRuns).find_runs(run.workflow))
+            assert run.run_id in [one.run_id for one in found]
+
+    def test_a_log_is_read_once(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """From a cursor on there are only lines that are new."""
+        if not made.supports(HasLog):
+            pytest.skip("the API gives no log")
+        ended = self.awaited(made, client, self.started(made, client, self.workflow))
+        try:
+            page = client.run(made.require(HasLog).read_log(ended, None))
+            again = client.run(made.require(HasLog).read_log(ended, page.cursor))
+        except NotSupported:
+            return
+        assert len(list(again)) == 0
+
+    def started(self, made: WorkflowSystem, client: WorkerClient, workflow: str) -> Run:
+        """Start a run."""
+        found = client.run(made.resolved(workflow))
+        return client.run(persist(lambda: made.start(found, dict(self.parameters), dict(self.options))))
+
+    def awaited(self, made: WorkflowSystem, client: WorkerClient, run: Run) -> Run:
+        """Wait for a run's end."""
+        return client.run(wait(made.look, run, poll_interval=0.5, deadline=client.now() + self.patience))
