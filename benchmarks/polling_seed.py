@@ -40,6 +40,7 @@ def seed(runs: list[dict[str, Any]], poll_interval: float, until: float | None =
         _dag_run(session)
         rows = session.scalars(select(TaskInstance).order_by(TaskInstance.map_index)).all()
         for task, run in zip(rows, runs, strict=True):
+            trigger: Any
             if until:
                 trigger = DateTimeTrigger(datetime.fromtimestamp(until, UTC))
             else:

@@ -54,6 +54,11 @@ def _tick(loop: asyncio.AbstractEventLoop, queue: _Queue) -> None:
         loop.call_later(PAUSE, _tick, loop, queue)
 
 
+def clock() -> float:
+    """Give the time of the running loop, in seconds; only differences mean something."""
+    return asyncio.get_running_loop().time()
+
+
 def pause(seconds: float) -> asyncio.Future[None]:
     """Give what is done after so many seconds: as `asyncio.sleep`, without a coroutine for each who sleeps.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_workflow_provider.triggers.event_feed import Page, Source, pages
+from airflow_workflow_provider.triggers.event_feed import Source, pages
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.client.run_feed import Page
 
 
 class RunsProducer(SharedStreamProducer):

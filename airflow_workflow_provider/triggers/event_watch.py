@@ -8,17 +8,23 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
+from airflow_workflow_provider.client.start_throttle import clock, pause
 from airflow_workflow_provider.exceptions import WorkflowError, WorkflowNotFound
 from airflow_workflow_provider.protocol.cursor import Cursor, newest
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.retry import Retry
-from airflow_workflow_provider.triggers.event_feed import AT_ONCE, Feed, Page, Source
+from airflow_workflow_provider.triggers.event_feed import Source
+
+if TYPE_CHECKING:
+    from airflow_workflow_provider.client.run_feed import Feed, Page
 
 log = logging.getLogger(__name__)
+AT_ONCE = 8  # runs that are looked at together
+STALL = 30.0  # seconds; Airflow gives the triggers of a triggerer that is silent for so long to another one
 LOOKS = 200  # runs that are looked at for one page; the others are for the next one
 UNKNOWN = 5  # times that an ended run may be unknown when it is looked at, before it is given up
 STORE_DOWN = Retry(base=1.0, cap=30.0)
@@ -34,7 +40,16 @@ class Watch:
     :param store: Airflow's asset state store (3.3+), or None.
     """
 
-    def __init__(self, source: Source, states: Iterable[str], since: datetime | None, store: Any) -> None:
+    def __init__(
+        self,
+        source: Source,
+        states: Iterable[str],
+        since: datetime | None,
+        store: Any,
+        clock: Callable[[], float] = clock,
+    ) -> None:
+        self._clock = clock
+        self._awake_at: float | None = None
         self.source, self.states, self.since = source, frozenset(states), since
         self.key = f"workflow-runs:{source.system}:{_digest(source, self.states, since)}"
         self._accessors = accessors(store)
@@ -54,11 +69,11 @@ class Watch:
                 failures += 1
                 if failures == 1:
                     log.warning("The cursor for %s cannot be read, it is tried again: %s", self.source, error)
-                await asyncio.sleep(STORE_DOWN.delay(failures))
+                await pause(STORE_DOWN.delay(failures))
             else:
                 cursors = [Cursor.from_json(value) for value in found]
-                self._cursor = newest(cursors)
-                if self._cursor and all(cursors):
+                self._cursor = newest([*cursors, self._cursor])
+                if self._cursor and all(cursor and cursor.count == self._cursor.count for cursor in cursors):
                     self._kept = self._cursor.count
                 return
 
@@ -71,18 +86,30 @@ class Watch:
             page.feed.ask_for_all()  # what ended while nobody watched may have started long ago
             return
         self._first = False
+        await self._catch_up()
         cursor = self._cursor or await self._begin(page)
         waiting = [run for run in page.runs if run.state.is_terminal and not cursor.is_settled(run)]
         ended = sorted(waiting, key=_ended_at)[:LOOKS]
         for start in range(0, len(ended), AT_ONCE):
             looked = await asyncio.gather(*(self._looked(page.feed, run) for run in ended[start : start + AT_ONCE]))
             for run in sorted((run for run in looked if run), key=_ended_at):
+                await self._catch_up()
+                cursor = self._cursor or cursor
+                if cursor.is_settled(run):
+                    continue
                 if run.state.value in self.states:
                     yield run
                 cursor.settle(run)
         if not all(cursor.is_settled(run) for run in waiting):
             page.feed.ask_for_all()  # the next page may leave out what is still to be looked at
         cursor.tidy(page.runs)
+
+    async def _catch_up(self) -> None:
+        """Read the cursor again after a stall: another triggerer may have taken over and fired in the meantime."""
+        now, last = self._clock(), self._awake_at
+        self._awake_at = now
+        if self._accessors and self._cursor and last is not None and now - last > STALL:
+            await self.load()
 
     def keeper(self) -> Callable[[], Awaitable[None]] | None:
         """Give what writes the cursor as it is now; None if the store has it already."""

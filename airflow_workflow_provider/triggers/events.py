@@ -21,7 +21,8 @@ from airflow_workflow_provider.triggers.event_runs import triggering_runs
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger
 
-    from airflow_workflow_provider.triggers.event_feed import Page, Source
+    from airflow_workflow_provider.client.run_feed import Page
+    from airflow_workflow_provider.triggers.event_feed import Source
     from airflow_workflow_provider.triggers.event_watch import Watch
 else:
     # Below 3.0 the trigger can be imported, but not used.

@@ -6,16 +6,23 @@ import asyncio
 
 import pytest
 
+from airflow_workflow_provider.client.run_feed import Feed, Page
 from airflow_workflow_provider.triggers import event_feed
-from airflow_workflow_provider.triggers.event_feed import Feed, Page, Source, pages
+from airflow_workflow_provider.triggers.event_feed import Source, pages
+from airflow_workflow_provider.triggers.event_trouble import Troubles
 
 SOURCE = Source("stevesie", "c", "wf", 10.0)
+
+
+async def nothing():
+    """No connection is made here."""
+    raise AssertionError
 
 
 @pytest.fixture
 async def feed():
     """A feed that publishes when the test says so."""
-    made = Feed(SOURCE)
+    made = Feed(SOURCE, nothing, Troubles(SOURCE, 10.0))
     made.users = 1
     event_feed._feeds.setdefault(asyncio.get_running_loop(), {})[SOURCE] = made
     yield made

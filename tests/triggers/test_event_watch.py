@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from airflow_workflow_provider.client.run_feed import Page
 from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowNotFound
 from airflow_workflow_provider.protocol.model import Run, RunState
-from airflow_workflow_provider.triggers.event_feed import Page, Source
-from airflow_workflow_provider.triggers.event_watch import LOOKS, UNKNOWN, Watch
+from airflow_workflow_provider.triggers.event_feed import Source
+from airflow_workflow_provider.triggers.event_watch import LOOKS, STALL, UNKNOWN, Watch
 from tests.triggers.event_stage import AssetStore
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,3 +137,35 @@ async def test_nothing_is_written_while_nothing_changes():
     again = await watch(store)
     await fired(again, feed.page(run("a", 1), run("b", 2)))
     assert store.writes == 2
+
+
+async def test_after_a_stall_the_cursor_is_read_again():
+    """Another triggerer has taken over meanwhile and fired; its events are not repeated."""
+    store, now = AssetStore(), [0.0]
+    stalled = await watch(store, clock=lambda: now[0])
+    other = await watch(store)
+    page = Asked().page(run("old", 0))
+    assert await fired(stalled, page) == []
+    await other.load()
+    later = Asked().page(run("old", 0), run("one", 1), run("two", 2))
+    now[0] += STALL + 1
+    assert await fired(other, later) == ["one", "two"]
+    assert await fired(stalled, later) == []
+    newest_page = Asked().page(run("old", 0), run("one", 1), run("two", 2), run("three", 3))
+    assert await fired(stalled, newest_page) == ["three"]
+
+
+async def test_a_stall_between_two_events_is_noticed_too():
+    """The page was read before the stall, and some of its runs have fired."""
+    store, now = AssetStore(), [0.0]
+    stalled = await watch(store, clock=lambda: now[0])
+    await fired(stalled, Asked().page(run("old", 0)))
+    other = await watch(store)
+    page = Asked().page(run("old", 0), run("one", 1), run("two", 2))
+    found = []
+    async for one in stalled.runs(page):
+        found.append(one.run_id)
+        if found == ["one"]:
+            now[0] += STALL + 1
+            assert await fired(other, page) == ["one", "two"]
+    assert found == ["one"]
