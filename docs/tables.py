@@ -21,6 +21,7 @@ from airflow_workflow_provider import exceptions  # noqa: E402  # found through 
 from airflow_workflow_provider.hooks.workflow import WorkflowHook  # noqa: E402
 from airflow_workflow_provider.operators.workflow import RunWorkflowOperator  # noqa: E402
 from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows  # noqa: E402
+from airflow_workflow_provider.protocol.lifecycle import TABLE, Phase  # noqa: E402
 from airflow_workflow_provider.protocol.system import Field, WorkflowSystem  # noqa: E402
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor  # noqa: E402
 from airflow_workflow_provider.systems import SYSTEMS  # noqa: E402
@@ -210,6 +211,16 @@ def switches(key: str) -> Iterator[str]:
     yield from grid(["Switch", "Default"], [[code(name), code(json_text(value))] for name, value in values.items()])
 
 
+def life_cycle() -> Iterator[str]:
+    """The phases of a run's life, and what each event does; kills and errors are told in the text."""
+    rows = [
+        [phase.value, event.value, action.value, following.value]
+        for (phase, event), (action, following) in TABLE.items()
+        if phase not in (Phase.KILLED, Phase.LEFT)
+    ]
+    yield from grid(["Phase", "Event", "Action", "Next phase"], rows)
+
+
 TABLES: dict[str, Callable[..., Iterator[str]]] = {
     function.__name__: function
     for function in (
@@ -224,6 +235,7 @@ TABLES: dict[str, Callable[..., Iterator[str]]] = {
         errors,
         fault_kinds,
         switches,
+        life_cycle,
     )
 }
 

@@ -64,7 +64,6 @@ class Event(str, Enum):
     NO_STORE = "this Airflow has no run store, and this is a retry"
     RUN_STORED = "the run store holds a run of an earlier try"
     INTENT_STORED = "the run store holds the intent to start a run, and no run"
-    ENDED_STORED = "the run store holds a run that this task cancelled"
     CLEARED = "the run store holds what was there before the task was cleared"
     EDITED = "the run store holds a run of another request: the workflow, the connection or the DAG was changed"
     MATCHES = "the stored run is a run of this request"
@@ -126,7 +125,6 @@ TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
     (P.NEW, E.NO_STORE): (A.FIND, P.SEARCHING),
     (P.NEW, E.RUN_STORED): (A.ADOPT, P.RECALLED),
     (P.NEW, E.INTENT_STORED): (A.FIND, P.UNKNOWN),
-    (P.NEW, E.ENDED_STORED): (A.START, P.STARTING),
     (P.NEW, E.CLEARED): (A.REPLACE, P.REPLACING),
     (P.NEW, E.EDITED): (A.REPLACE, P.REPLACING),
     (P.REPLACING, E.OLD_RUN_HANDLED): (A.START, P.STARTING),
@@ -232,7 +230,7 @@ class RunPolicy:
 
     def stored(self, event: Event) -> Event:
         """Give the event for what the run store holds; ``reattach=False`` lets a retry start another run."""
-        ours = (Event.RUN_STORED, Event.INTENT_STORED, Event.ENDED_STORED, Event.EDITED, Event.NO_STORE)
+        ours = (Event.RUN_STORED, Event.INTENT_STORED, Event.EDITED, Event.NO_STORE)
         return Event.NOTHING_STORED if event in ours and not self.reattach else event
 
     def unclear(self) -> Event:
