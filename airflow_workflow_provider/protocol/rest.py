@@ -27,7 +27,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.api import Api, first_text
 from airflow_workflow_provider.protocol.auth import NoAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response
+from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response, Sleep
 from airflow_workflow_provider.protocol.form import Form
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.paging import Paginator, SinglePage, read_pages
@@ -35,6 +35,7 @@ from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameter
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.rest_auth import Anonymous, RestAuth
 from airflow_workflow_provider.protocol.results import FileSource, Source
+from airflow_workflow_provider.protocol.retry import RETRY
 from airflow_workflow_provider.protocol.run_log import Cursor, LogLine, LogPage, unseen
 from airflow_workflow_provider.protocol.system import WorkflowSystem, id_text, wrong_states
 from airflow_workflow_provider.protocol.times import iso, time_or_none
@@ -64,6 +65,7 @@ class Option:
 
 
 Place = str | Callable[[Any], Any]
+RESENDS = 4  # times that a start is sent again whose repetition starts nothing
 _ID_PLACES = frozenset({"workflow", "run_id"})
 
 
@@ -230,8 +232,14 @@ class RestSystem(WorkflowSystem):
             return (yield from self._started_after_all(workflow, key, lost))
         if not call.is_idempotent:
             raise lost
-        yield Note("The answer to the start was lost; the start is sent again with the same key", "warning")
-        return (yield from self.send_start(self.api, request, workflow, run_id, self.seen))
+        for failures in range(1, RESENDS + 1):
+            yield Note("The answer to the start was lost; the start is sent again with the same key", "warning")
+            yield Sleep(RETRY.delay(failures))
+            try:
+                return (yield from self.send_start(self.api, request, workflow, run_id, self.seen))
+            except UnknownStart as error:
+                lost = error
+        raise lost
 
     def _started_after_all(self, workflow: str, key: str, error: UnknownStart) -> Flow[Run]:
         """Look for the run whose id the start has chosen, once: it is there, or the start stays unknown."""
@@ -405,10 +413,9 @@ def _cancel(self: RestSystem, run: Run) -> Flow[None]:
     call = self.cancel_call
     assert call is not None  # the class has this method only where it has the call
     request = self.request(call, workflow=run.workflow, run_id=run.run_id, known={RUN_ID: run.run_id})
-    response = yield from self.send_cancel(self.api, request, run)
-    if response is not None and call.taken is not None and not found(response.json_or_none(), call.taken):
-        error = self.api.unreadable(request, response, f"cancelling run {run.run_id}", "the server did not take it")
-        raise self.cancel_refused(run, error)
+    taken = call.taken
+    check = None if taken is None else lambda response: bool(found(response.json_or_none(), taken))
+    yield from self.send_cancel(self.api, request, run, taken=check)
 
 
 def _find_runs(self: RestSystem, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:

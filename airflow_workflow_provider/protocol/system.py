@@ -32,7 +32,7 @@ from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameter
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.redact import holds, redacted_value
 from airflow_workflow_provider.protocol.results import Source
-from airflow_workflow_provider.protocol.text import clean_text, cut_text
+from airflow_workflow_provider.protocol.text import clean_text, cut_text, one_line
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri, own_uri, server_of
 
@@ -330,15 +330,22 @@ class WorkflowSystem(ABC):
 
         return (yield from api.start(request, doing, parsed))
 
-    def send_cancel(self, api: Api, request: Request, run: Run, doing: str = "") -> Flow[Response | None]:
+    def send_cancel(
+        self, api: Api, request: Request, run: Run, doing: str = "", taken: Callable[[Response], bool] | None = None
+    ) -> Flow[Response | None]:
         """Send the request that cancels a run; give its 2xx answer, or None where there was nothing to cancel.
 
         A request that is refused may mean that the run has ended, is gone, or goes on. The run's state decides:
         `CancelRefused` is raised for one that goes on.
+
+        :param taken: says of a 2xx answer whether the server took the request; default each of them means that.
         """
         doing = doing or f"cancelling run {run.run_id}"
         try:
-            return (yield from api.call(request, doing, Asked.CANCEL))
+            response: Response = yield from api.call(request, doing, Asked.CANCEL)
+            if taken is None or taken(response):
+                return response
+            refused: WorkflowError = RequestRejected(f"The answer says so: {one_line(response.text(500))}")
         except (RequestRejected, WorkflowNotFound) as error:
             refused = error
         try:

@@ -92,8 +92,11 @@ def test_an_id_that_is_missing_from_the_answer_leaves_the_start_unknown():
 def test_a_cancel_is_taken_or_refused():
     Player([answer(200, {"stopped": True})]).play(acme().cancel(RUN))
     for refused in ({"stopped": False}, {}, []):
-        with pytest.raises(sdk.CancelRefused):
-            Player([answer(200, refused)]).play(acme().cancel(RUN))
+        with pytest.raises(sdk.CancelRefused, match="did not cancel run 7, which goes on"):
+            Player([answer(200, refused), answer(200, {"run": {"state": "going"}})]).play(acme().cancel(RUN))
+        player = Player([answer(200, refused), answer(200, {"run": {"state": "ok"}}), answer(200, [])])
+        player.play(acme().cancel(RUN))
+        assert "had ended" in player.notes[-1]
     with pytest.raises(sdk.CancelRefused):
         Player([answer(409), answer(200, {"run": {"state": "going"}})]).play(acme().cancel(RUN))
     Player([answer(409), answer(200, {"run": {"state": "ok"}}), answer(200, [])]).play(acme().cancel(RUN))
@@ -176,6 +179,10 @@ def test_a_lost_start_is_sent_again_with_the_same_key_where_that_is_safe():
     player = Player([answer(503), answer(200, {"run": {"id": "7"}})])
     assert player.play(acme(AgainSystem).start("w", {}, {})).run_id == "7"
     assert player.requests[0].json == player.requests[1].json
+    player = Player([answer(503)])
+    with pytest.raises(sdk.UnknownStart):
+        player.play(acme(AgainSystem).start("w", {}, {}))
+    assert len({request.json["id"] for request in player.requests}) == 1
 
 
 def test_only_what_is_declared_is_offered():

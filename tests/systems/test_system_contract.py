@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -58,3 +60,24 @@ class TestCartoAgainstTheSandbox(SystemContract):
         """The sandbox's connection."""
         one = sandbox.connections()["carto_default"]
         return {name: one[name] for name in ("host", "login", "password", "extra") if name in one}
+
+
+def example_of(page, name="AcmeSystem"):
+    """The class that a page of the documentation shows."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if f"class {name}(" in block]
+    found: dict = {"__name__": "docs"}
+    exec(compile(code, page, "exec"), found)  # noqa: S102  # the pages are ours
+    return found[name]
+
+
+class TestTheExampleOfTheArchitecture(SystemContract):
+    """The system that docs/architecture.md shows holds the same contract."""
+
+    system = example_of("architecture.md")
+
+
+class TestTheExampleOfTheTutorial(SystemContract):
+    """The system that docs/write_a_system.md shows, too."""
+
+    system = example_of("write_a_system.md")
