@@ -25,6 +25,8 @@ from airflow_workflow_provider.protocol.lifecycle import TABLE, Phase  # noqa: E
 from airflow_workflow_provider.protocol.system import Field, WorkflowSystem  # noqa: E402
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor  # noqa: E402
 from airflow_workflow_provider.systems import SYSTEMS  # noqa: E402
+from scripts.environment import ENVIRONMENTS, pinned  # noqa: E402
+from scripts.versions import FEATURES  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- table: (\w+) ?([\w.]*) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PRODUCTS = {
@@ -103,6 +105,22 @@ def defaults() -> Iterator[str]:
         own = ", ".join(code(name) for name in (*operator.start_option_names, *operator.watch_option_names))
         rows.append([code(operator_name(key)), f"{system.poll_interval:g} s", own])
     yield from grid(["Operator", "Default `poll_interval`", "Its own arguments"], rows)
+
+
+def versions() -> Iterator[str]:
+    """The pairs of Airflow and Python that `make test-matrix` tests."""
+    rows = [
+        [pinned(name, "apache-airflow").partition("==")[2], ", ".join(sorted(pins.pythons))]
+        for name, pins in ENVIRONMENTS.items()
+        if name not in {"bench", "lowest"}
+    ]
+    yield from grid(["Airflow", "Python"], rows)
+
+
+def features() -> Iterator[str]:
+    """What depends on the version of Airflow."""
+    rows = [[feature.text, feature.since, feature.instead] for feature in FEATURES]
+    yield from grid(["Feature", "Since Airflow", "Before"], rows)
 
 
 def arguments(path: str) -> Iterator[str]:
@@ -236,6 +254,8 @@ TABLES: dict[str, Callable[..., Iterator[str]]] = {
         fault_kinds,
         switches,
         life_cycle,
+        versions,
+        features,
     )
 }
 

@@ -31,12 +31,12 @@ def storable(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_objects(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave everything as it is: Airflow 3.2+."""
+    """Leave everything as it is: Airflow 3.1.7 and newer."""
     return dict(extra)
 
 
 def as_texts(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Make JSON text of objects and lists: Airflow 3.0 and 3.1, where they cross to a server that compares them."""
+    """Make JSON text of objects and lists: Airflow 3.0 to 3.1.6, where they cross to a server that compares them."""
     return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in extra.items()}
 
 
@@ -55,5 +55,5 @@ def _way() -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         from airflow.sdk.definitions.asset import AssetAliasEvent
     except ImportError:
         return as_hashable
-    # The field came with 3.2, which compares JSON text.
+    # The field came with 3.1.7, which compares JSON text.
     return as_objects if hasattr(AssetAliasEvent, "dest_asset_extra") else as_texts

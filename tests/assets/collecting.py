@@ -9,8 +9,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AssetAlias
 
 AIRFLOW_3 = version("apache-airflow") >= "3"
-# Airflow 3.0 and 3.1 take no objects and lists in the extra of an alias's event.
-OBJECTS_ARE_TEXT = version("apache-airflow").startswith(("3.0.", "3.1."))
+# Airflow 3.0 to 3.1.6 take no objects and lists in the extra of an alias's event.
+OBJECTS_ARE_TEXT = (3,) < tuple(map(int, version("apache-airflow").split("."))) < (3, 1, 7)
 
 
 def new_events() -> Any:

@@ -94,7 +94,7 @@ BAD = {
     "an empty connection id": ({"carto_conn_id": ""}, InvalidConnection, "carto_conn_id: is empty"),
     "an empty workflow": ({"workflow": ""}, InvalidArgument, "workflow: is empty"),
     "a blank workflow": ({"workflow": "  "}, InvalidArgument, "workflow: is empty"),
-    "no procedure's name": ({"workflow": "SELECT 1"}, InvalidArgument, "workflow: 'SELECT 1' is neither"),
+    "no procedure's name": ({"workflow": "SELECT 1"}, InvalidArgument, "workflow: 'SELECT 1' is not a full name"),
     "parameters that are text": ({"query_parameters": "abc"}, InvalidArgument, "query_parameters: expected a mapping"),
     "parameters that are a number": ({"query_parameters": 5}, InvalidArgument, "query_parameters: expected a mapping"),
     "a parameter without a name": ({"query_parameters": {1: 2}}, InvalidArgument, "query_parameters: every key"),
