@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_workflow_provider.exceptions import CancelRefused, WorkflowError
+from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, WorkflowError
 from airflow_workflow_provider.operators.stopping import shortened
 from airflow_workflow_provider.protocol.model import RunArgument
 
@@ -29,6 +29,8 @@ class CancelWorkflowRunOperator(BaseOperator):
         self, *, run: RunArgument, conn_id: str | None = None, system: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        if run is None:
+            raise InvalidArgument("run: is missing; give a run object, such as run_task.output")
         self.run = run
         self.conn_id = conn_id
         self.system = system

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.protocol.literals import check_choice
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+METHODS = ("add", "remove", "replace")
+FORMATS = ("csv", "json")
 
 
 class StevesieRunWorkflowOperator(RunWorkflowOperator):
@@ -107,6 +111,10 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
         self.do_proxy_hot_swap = do_proxy_hot_swap
         self.fail_on_empty_results = fail_on_empty_results
         self.results_grace = results_grace
+        self._check_own_literals()
+
+    def _check_own_literals(self) -> None:
+        check_choice("output_aggregation_format", self.output_aggregation_format, FORMATS)
 
 
 class StevesieUpdateCollectionOperator(BaseOperator):
@@ -136,6 +144,10 @@ class StevesieUpdateCollectionOperator(BaseOperator):
         self.items = items
         self.method = method
         self.stevesie_conn_id = stevesie_conn_id
+        self._check_literals()
+
+    def _check_literals(self) -> None:
+        check_choice("method", self.method, METHODS)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the collection and tell the counts before and after."""

@@ -27,7 +27,7 @@ from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.limits import fitting
-from airflow_workflow_provider.protocol.literals import check_seconds
+from airflow_workflow_provider.protocol.literals import check_seconds, check_text
 from airflow_workflow_provider.protocol.model import Run
 
 if TYPE_CHECKING:
@@ -347,12 +347,16 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         raise AssertionError("a deferral does not return")
 
     def _check_literals(self) -> None:
-        """Refuse wrong literals while the DAG file is parsed; a template is checked when the task runs."""
+        """Refuse wrong literals while the DAG file is parsed; a template is checked when the task runs.
+
+        ``query_parameters`` are not checked here: a task must begin to look after the run of an earlier try.
+        """
         for name, choices in (("on_unknown_start", ON_UNKNOWN_START), ("on_run_failure", ON_RUN_FAILURE)):
             if getattr(self, name) not in choices:  # these are no template fields
                 raise InvalidArgument(
                     f"{name}: expected {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}"
                 )
+        check_text("workflow", self.workflow)
         check_seconds(poll_interval=self.poll_interval, timeout=self.timeout, expected_duration=self.expected_duration)
 
     def _abandon(self, context: Context, runs: Sequence[Run], error: BaseException) -> None:

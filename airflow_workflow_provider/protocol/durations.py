@@ -18,5 +18,5 @@ def seconds_of(name: str, value: Any) -> float | None:
     except (TypeError, ValueError):
         seconds = -1.0
     if isinstance(value, bool) or not isfinite(seconds) or seconds <= 0:
-        raise InvalidArgument(f"{name}: expected seconds above 0, not {value!r}")
+        raise InvalidArgument(f"{name}: expected seconds above 0, as a number or a timedelta, not {value!r}")
     return seconds

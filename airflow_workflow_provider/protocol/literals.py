@@ -30,3 +30,9 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Refuse a literal that is none of the choices; None is no choice and passes. Raises `InvalidArgument`."""
     if is_literal(value) and value not in choices:
         raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Refuse a literal that is empty text."""
+    if isinstance(value, str) and not value.strip():
+        raise InvalidArgument(f"{name}: is empty")
