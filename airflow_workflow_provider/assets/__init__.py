@@ -1,1 +1,1 @@
-"""Outputs of runs as Airflow assets: what they are called, and how a task tells of them."""
+"""Outputs of runs as Airflow assets: their URIs and their events."""

@@ -1,4 +1,4 @@
-"""What a run that succeeded has left, and the URI of each output, as its system names it."""
+"""The outputs of a succeeded run, and their URIs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from airflow_workflow_provider.systems import system_class
 
 @dataclass(frozen=True)
 class Landed:
-    """An output and its URI; ``output`` is None for a run whose system does not list its outputs."""
+    """An output and its URI. ``output`` is None if the system does not list outputs."""
 
     output: Output | None
     uri: str
 
 
 def landed(run: Run, extra: Mapping[str, Any]) -> tuple[Landed, ...]:
-    """Name what a run that succeeded has left.
+    """Return the outputs of a succeeded run with their URIs.
 
-    :param extra: the extras of the run's connection, where its system needs them to name an output.
+    :param extra: the extras of the run's connection, if its system needs them for the URI.
     """
     system = system_class(run.system)
     found = tuple(Landed(output, system.asset_uri(run, output, extra)) for output in run.outputs)
@@ -32,10 +32,10 @@ def landed(run: Run, extra: Mapping[str, Any]) -> tuple[Landed, ...]:
 
 
 def uri_of(run: Run, output: Output, extra: Mapping[str, Any]) -> str:
-    """Give the URI of one output."""
+    """Return the URI of one output."""
     return system_class(run.system).asset_uri(run, output, extra)
 
 
 def tells_warehouse(system: str) -> bool:
-    """True for a system that names its outputs with the help of its connection's extras, such as a warehouse."""
+    """True if a system needs its connection's extras for URIs, such as the name of a warehouse."""
     return system_class(system).assets_need_extras

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Check and normalise a URI of ours; raises ValueError, which says what is missing.
+    """Check and normalise a URI with a scheme of this package. Raises ValueError, which names the missing part.
 
     The server's name is lower case, and query and fragment go: they are no part of an output's name.
     """

@@ -1,1 +1,1 @@
-"""What tasks tell OpenLineage. Only `facets` imports its client, and only when Airflow asks a task for its lineage."""
+"""OpenLineage events of tasks. Only `facets` imports OpenLineage's client, when Airflow asks a task for its lineage."""

@@ -1,4 +1,4 @@
-"""What OpenLineage calls the tables of a database that an Airflow connection leads to."""
+"""OpenLineage names of database tables, from an Airflow connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|`([^`]+)`|([^."`]+)')
 
 
 def named_tables(hook: Any, conn_id: str, tables: str | list[str]) -> list[tuple[str, str]]:
-    """Give namespace and name of tables, as the database's own operators name them.
+    """Return namespace and name of tables, equal to those of the database's own operators.
 
     A database whose hook tells nothing to OpenLineage is named after its connection's type and host.
     """

@@ -1,4 +1,4 @@
-"""Datasets and facets in the classes of OpenLineage's client, which this module alone imports."""
+"""Datasets and facets for OpenLineage. Only this module imports OpenLineage's client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANY = "any"  # what a system says of a column whose type it does not tell
 
 @attr.define
 class WorkflowRunFacet(RunFacet):
-    """The run on the workflow system; of its parameters only the names."""
+    """The run on the workflow system, with the names of its parameters, but not their values."""
 
     system: str
     workflow: str
@@ -50,7 +50,7 @@ class WorkflowJobFacet(JobFacet):
 
 
 def dataset(uri: str, columns: Iterable[tuple[str, str]] = ()) -> Dataset:
-    """Make the dataset of a URI, with its columns where they are known."""
+    """Return the dataset of a URI, with its columns if they are known."""
     namespace, name = name_of(uri)
     fields = [SchemaDatasetFacetFields(name=column, type=None if kind == ANY else kind) for column, kind in columns]
     return Dataset(
@@ -59,7 +59,7 @@ def dataset(uri: str, columns: Iterable[tuple[str, str]] = ()) -> Dataset:
 
 
 def written(namespace: str, name: str, *, rows: int | None, size: int | None) -> OutputDataset:
-    """Make the dataset that a task has written, with how much that was."""
+    """Return the dataset that a task has written, with rows and bytes."""
     told: dict[str, Any] = {}
     if rows is not None:
         told["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=rows, size=size)
@@ -67,7 +67,7 @@ def written(namespace: str, name: str, *, rows: int | None, size: int | None) ->
 
 
 def columns_of(run: Run, output: Output) -> list[tuple[str, str]]:
-    """Give the columns that the run tells of an output, as pairs of name and type."""
+    """Return the columns of an output that the run lists, as pairs of name and type."""
     told = run.details.get("columns")
     rows = told.get(output.name) if isinstance(told, Mapping) else None
     return [(str(name), str(kind)) for name, kind in rows or ()]
@@ -76,7 +76,7 @@ def columns_of(run: Run, output: Output) -> list[tuple[str, str]]:
 def of_run(
     run: Run, outputs: Iterable[tuple[Output, str]], parameter_names: list[str], failed: bool
 ) -> OperatorLineage[Any, Any]:
-    """Describe a run: what it is, its outputs and their URIs, and its error if it failed."""
+    """Return the lineage of a run: its facets, its outputs, and its error if it failed."""
     about = WorkflowRunFacet(
         system=run.system,
         workflow=run.workflow,
@@ -105,7 +105,7 @@ def of_run(
 def of_transfer(
     sources: Iterable[tuple[Run, Output, str]], targets: list[tuple[str, str]], rows: int | None, size: int | None
 ) -> OperatorLineage[Any, Any]:
-    """Describe a transfer. How much was written is told where there is one target."""
+    """Return the lineage of a transfer. Rows and bytes are reported if there is one target."""
     counted = (rows, size) if len(targets) == 1 else (None, None)
     return OperatorLineage(
         inputs=[dataset(uri, columns_of(run, output)) for run, output, uri in sources],

@@ -1,4 +1,4 @@
-"""From an asset's URI to the namespace and name by which OpenLineage knows the same data.
+"""OpenLineage namespace and name of an asset's URI.
 
 Source: https://openlineage.io/docs/spec/naming
 """
@@ -15,7 +15,7 @@ DATABASES = ("snowflake", "postgres", "redshift")
 
 
 def name_of(uri: str) -> tuple[str, str]:
-    """Give namespace and name of a URI."""
+    """Return namespace and name of a URI."""
     parts = urlsplit(uri)
     names = [unquote(part) for part in parts.path.split("/") if part]
     if parts.scheme == "bigquery":
@@ -28,7 +28,7 @@ def name_of(uri: str) -> tuple[str, str]:
 
 
 def convert_asset_to_openlineage(asset: Any, lineage_context: Any) -> Dataset:
-    """Give the OpenLineage dataset of an asset with a URI of ours; Airflow calls this."""
+    """Return the OpenLineage dataset of an asset with a scheme of this package; Airflow calls this."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     namespace, name = name_of(asset.uri)

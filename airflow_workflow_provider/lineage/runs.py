@@ -1,4 +1,4 @@
-"""What a run operator tells OpenLineage."""
+"""The OpenLineage events of run operators."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class RunLineage:
-    """Tells of the run that the task has seen end, from what it knows by then: no API is asked.
+    """Reports the run that has ended. It uses only what the task knows, and sends no request.
 
-    There is no ``get_openlineage_facets_on_start``: nothing is known before the start.
+    There is no ``get_openlineage_facets_on_start``, because nothing is known before the start.
     """
 
     query_parameters: Any
@@ -27,11 +27,11 @@ class RunLineage:
     _landed: tuple[Landed, ...]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Give run, job, the names of the parameters and the outputs."""
+        """Return run, job, the names of the parameters, and the outputs."""
         return self._described(failed=False)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Give run, job, the names of the parameters and what the system said of the failure."""
+        """Return run, job, the names of the parameters, and the system's error message."""
         return self._described(failed=True)
 
     def _described(self, *, failed: bool) -> OperatorLineage[Any, Any] | None:
@@ -44,7 +44,7 @@ class RunLineage:
 
 
 def names_of(parameters: Any) -> list[str]:
-    """Give the names of parameters that have names; their values may be secret and stay out of lineage."""
+    """Return the names of the parameters. Their values can be secret, so lineage never has them."""
     try:
         found = {} if callable(parameters) else given.checked(parameters)
     except InvalidArgument:

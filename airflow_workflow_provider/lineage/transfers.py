@@ -1,4 +1,4 @@
-"""What a transfer tells OpenLineage: which outputs of which runs it has read, and what it has written."""
+"""The OpenLineage events of transfers: the outputs that were read, and the targets that were written."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Names = list[tuple[str, str]]
 
 
 class TransferLineage:
-    """Tells of the outputs that were read (``sources``) and of what the task returned.
+    """Reports the outputs that were read (``sources``), and the targets that the task has written.
 
-    `named_targets` gives namespace and name of everything that was written, from what the task returned.
+    A subclass returns namespace and name of each target in `named_targets`.
     """
 
     sources: Sequence[tuple[ResolvedOutput, str]] = ()
-    """What was read, and its URI."""
+    """The outputs that were read, and their URIs."""
     result: Mapping[str, Any] | None = None
-    """What the task returned."""
+    """The value that the task returned."""
 
     def named_targets(self, result: Mapping[str, Any]) -> Names:
-        """Give namespace and name of each target."""
+        """Return namespace and name of each target."""
         raise NotImplementedError
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Give inputs and outputs."""
+        """Return inputs and outputs."""
         from airflow_workflow_provider.lineage.facets import of_transfer
 
         result = self.result or {}
@@ -38,7 +38,7 @@ class TransferLineage:
         return of_transfer(_read(self.sources), targets, result.get("rows"), result.get("bytes"))
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Give the inputs; nothing was written, or is not known to have been."""
+        """Return the inputs. A failed task reports no outputs."""
         from airflow_workflow_provider.lineage.facets import of_transfer
 
         return of_transfer(_read(self.sources), [], None, None)
@@ -47,8 +47,8 @@ class TransferLineage:
 def named_sources(
     resolved: Sequence[ResolvedOutput], conn_id: str | None, log: logging.Logger | Any
 ) -> list[tuple[ResolvedOutput, str]]:
-    """Give the URI of every output that is read. A connection that cannot be read is no reason to stop."""
-    # Imported late: a DAG file must not pay for all the systems.
+    """Return the URI of every output that is read. The transfer continues if a connection cannot be read."""
+    # Imported here, so that parsing a DAG file does not load the systems.
     from airflow_workflow_provider.assets.places import uri_of
 
     extras: dict[str, Mapping[str, Any]] = {}
@@ -71,7 +71,7 @@ def _extra(system: str, conn_id: str, log: logging.Logger | Any) -> Mapping[str,
     try:
         extra: Mapping[str, Any] = BaseHook.get_connection(conn_id).extra_dejson
     except Exception as error:  # noqa: BLE001  # lineage must not stop a transfer
-        log.warning("Lineage does not know the warehouse, connection %r cannot be read: %s", conn_id, error)
+        log.warning("The lineage does not name the warehouse, because connection %r cannot be read: %s", conn_id, error)
         return {}
     return extra
 
