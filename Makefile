@@ -17,15 +17,19 @@ FUZZ_SECONDS ?= 600
 # One process for each core; tests that start a real Airflow share one process.
 SPREAD = -n logical --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-cluster \
+.PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-cluster \
 	cluster coverage fuzz bench-polling bench-transfer docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-demo: ## run the CARTO example in a real Airflow against the sandbox and show what lands
+demo: ## run the CARTO example in a real Airflow against the sandbox and show the loaded rows
 	@$(ENVIRONMENT) airflow-3
 	@$(AIRFLOW_3) -m scripts.demo
+
+demo-ui: ## keep Airflow and the sandbox running, with DAGs to look at; RESET=1 starts with empty data
+	@$(ENVIRONMENT) airflow-3
+	@RESET=$(RESET) $(AIRFLOW_3) -m scripts.demo_ui
 
 test: lint types test-airflow-2 test-airflow-3 ## all checks and tests, on Airflow 2.11 and the newest Airflow 3
 

@@ -36,13 +36,20 @@ PRODUCTS = {
     "chorus": ("TIBCO Data Science Team Studio (Alpine Chorus)", "a process of the engine, a Job, or a workfile's run"),
     "invision": ("Profitbase InVision", "a run of a data flow, or of a flow of Profitbase Flow"),
 }
+TABLES: dict[str, Callable[..., Iterator[str]]] = {}
 CORE_FIELDS = ("host", "schema", "port", "login", "password")
 # What Airflow calls its own fields, where a system does not call them otherwise.
 PLAIN_LABELS = {"schema": "Schema", "port": "Port"}
 PLAIN_MEANINGS = {
-    "schema": "`https` (default) or `http`, where the host is a bare name.",
-    "port": "The port, where the host does not hold it.",
+    "schema": "`https` (default) or `http`, if the host is a bare name.",
+    "port": "The port, if the host does not contain it.",
 }
+
+
+def table(function: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
+    """Register a function that generates the table of its name."""
+    TABLES[function.__name__] = function
+    return function
 
 
 def pages() -> list[Path]:
@@ -54,14 +61,15 @@ def pages() -> list[Path]:
 def renewed(text: str) -> str:
     """A page with all its tables as the code has them now."""
 
-    def table(found: re.Match[str]) -> str:
+    def generated(found: re.Match[str]) -> str:
         name, argument = found[2], found[3]
         lines = TABLES[name](argument) if argument else TABLES[name]()
         return found[1] + "\n".join(lines) + "\n" + found[4]
 
-    return BLOCK.sub(table, text)
+    return BLOCK.sub(generated, text)
 
 
+@table
 def systems() -> Iterator[str]:
     """The systems: what a run is, and what each API can do."""
     rows = []
@@ -72,11 +80,13 @@ def systems() -> Iterator[str]:
     yield from grid(["System", "`conn_type`", "A run is", "The API can"], rows)
 
 
+@table
 def capabilities() -> Iterator[str]:
     """What each API can do."""
     yield from grid(["System", *ABILITIES], ([PRODUCTS[key][0], *abilities(key)] for key in SYSTEMS))
 
 
+@table
 def classes() -> Iterator[str]:
     """The hook, the run operator and the sensor of each system."""
     kinds = (("hooks", WorkflowHook), ("operators", RunWorkflowOperator), ("sensors", WorkflowRunSensor))
@@ -97,6 +107,7 @@ def abilities(key: str) -> list[str]:
     return ["yes" if one else "no" for one in can]
 
 
+@table
 def defaults() -> Iterator[str]:
     """What differs between the run operators: the poll interval, and the arguments that only one has."""
     rows = []
@@ -107,6 +118,7 @@ def defaults() -> Iterator[str]:
     yield from grid(["Operator", "Default `poll_interval`", "Its own arguments"], rows)
 
 
+@table
 def versions() -> Iterator[str]:
     """The pairs of Airflow and Python that `make test-matrix` tests."""
     rows = [
@@ -117,12 +129,14 @@ def versions() -> Iterator[str]:
     yield from grid(["Airflow", "Python"], rows)
 
 
+@table
 def features() -> Iterator[str]:
     """What depends on the version of Airflow."""
     rows = [[feature.text, feature.since, feature.instead] for feature in FEATURES]
     yield from grid(["Feature", "Since Airflow", "Before"], rows)
 
 
+@table
 def arguments(path: str) -> Iterator[str]:
     """Every argument of a class that its base classes in this package do not have, with default and meaning.
 
@@ -181,6 +195,7 @@ def default_of(parameter: inspect.Parameter) -> str:
     return code(text)
 
 
+@table
 def connection(key: str) -> Iterator[str]:
     """Every field of a system's connection."""
     system = SYSTEMS[key]
@@ -189,6 +204,7 @@ def connection(key: str) -> Iterator[str]:
     yield from grid(["Field", "In the form", "What it holds"], rows)
 
 
+@table
 def states(key: str) -> Iterator[str]:
     """A system's own words, and what they are taken for."""
     yield from grid(
@@ -197,6 +213,7 @@ def states(key: str) -> Iterator[str]:
     )
 
 
+@table
 def flow_states() -> Iterator[str]:
     """The numbers of Profitbase Flow."""
     from airflow_workflow_provider.systems.invision.flow_api import STATES
@@ -207,12 +224,51 @@ def flow_states() -> Iterator[str]:
     )
 
 
+@table
 def errors() -> Iterator[str]:
     """The tree of errors, as the module draws it."""
     tree = inspect.getdoc(exceptions) or ""
     yield from ["```text", *tree.partition("\n\n")[2].splitlines(), "```"]
 
 
+@table
+def policy() -> Iterator[str]:
+    """What happens after each error."""
+    from airflow_workflow_provider.protocol.policy import POLICY, Ends, Endured
+
+    during = {
+        Endured.ALWAYS: "the task keeps polling",
+        Endured.FIVE: "the fifth in a row ends the try",
+        Endured.NEVER: "ends the try",
+    }
+    ends = {Ends.TRY: "Airflow retries the task", Ends.TASK: "the task fails without retries"}
+    rows = [
+        [code(kind.__name__), "yes" if one.is_retried else "no", during[one.endured], ends[one.ends]]
+        for kind, one in POLICY.items()
+        if kind is not exceptions.WorkflowError
+    ]
+    yield from grid(["Error", "Request sent again within the try", "While the task waits for a run", "Otherwise"], rows)
+
+
+@table
+def sdk() -> Iterator[str]:
+    """Every name of the SDK, with the first sentence of its description."""
+    from airflow_workflow_provider import sdk as module
+
+    rows = []
+    for name in module.__all__:
+        one = getattr(module, name)
+        known = inspect.isclass(one) or inspect.isfunction(one)
+        text = (
+            " ".join((inspect.getdoc(one) or "").split("\n\n")[0].split())
+            if known
+            else f"A constant: `{type(one).__name__}`."
+        )
+        rows.append([code(name), markdown(text if len(text) < 200 else text[:197] + "…")])
+    yield from grid(["Name", "Description"], rows)
+
+
+@table
 def fault_kinds() -> Iterator[str]:
     """What the sandbox can do to a request."""
     from airflow_workflow_provider.sandbox.faults import KINDS
@@ -220,6 +276,7 @@ def fault_kinds() -> Iterator[str]:
     yield from grid(["`kind`", "What happens"], [[code(kind), meaning] for kind, meaning in KINDS.items()])
 
 
+@table
 def switches(key: str) -> Iterator[str]:
     """The switches of one sandbox system with their defaults."""
     from airflow_workflow_provider.sandbox.systems import systems as sandbox_systems
@@ -229,6 +286,7 @@ def switches(key: str) -> Iterator[str]:
     yield from grid(["Switch", "Default"], [[code(name), code(json_text(value))] for name, value in values.items()])
 
 
+@table
 def life_cycle() -> Iterator[str]:
     """The phases of a run's life, and what each event does; kills and errors are told in the text."""
     rows = [
@@ -237,27 +295,6 @@ def life_cycle() -> Iterator[str]:
         if phase not in (Phase.KILLED, Phase.LEFT)
     ]
     yield from grid(["Phase", "Event", "Action", "Next phase"], rows)
-
-
-TABLES: dict[str, Callable[..., Iterator[str]]] = {
-    function.__name__: function
-    for function in (
-        systems,
-        capabilities,
-        classes,
-        arguments,
-        defaults,
-        connection,
-        states,
-        flow_states,
-        errors,
-        fault_kinds,
-        switches,
-        life_cycle,
-        versions,
-        features,
-    )
-}
 
 
 def facade(kind: str, base: type, key: str) -> str:
@@ -283,7 +320,11 @@ def core_field(system: type[WorkflowSystem], name: str) -> list[str]:
     example = form.placeholders.get(name)
     meaning = PLAIN_MEANINGS.get(name, "")
     if example:
-        meaning = f"{meaning} Such as `{example}`." if "://" in example else f"{meaning} {sentence(example)}"
+        meaning = (
+            f"{meaning} Such as `{example}`."
+            if "://" in example or example.isdigit()
+            else f"{meaning} {sentence(example)}"
+        )
     secret = "Secret." if name == "password" else ""
     return [code(name), form.labels.get(name, PLAIN_LABELS.get(name, "")), joined(meaning, secret)]
 

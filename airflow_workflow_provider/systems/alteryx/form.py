@@ -8,7 +8,7 @@ AUTHS = ("oauth2", "oauth1")
 
 FORM = Form(
     labels={"host": "Web API address", "login": "API key", "password": "API secret"},
-    placeholders={"host": "https://server/webapi"},
+    placeholders={"port": "443", "host": "https://server/webapi"},
     hidden=("schema",),
     extras={
         "auth": Field(

@@ -10,6 +10,7 @@ TOKEN_URL = "https://auth.carto.com/oauth/token"  # noqa: S105 (an address) [sql
 FORM = Form(
     labels={"host": "API base URL", "login": "OAuth client id", "password": "Token or client secret"},
     placeholders={
+        "port": "443",
         "host": "https://gcp-us-east1.api.carto.com",
         "login": "leave empty for an API access token",
     },

@@ -9,7 +9,7 @@ ENGINE_PATH = "/alpinedatalabs/api/v1/json"
 
 FORM = Form(
     labels={"host": "Server URL", "login": "User", "password": "Password"},
-    placeholders={"host": "https://server:8443"},
+    placeholders={"port": "8443", "host": "https://server:8443"},
     hidden=("schema",),
     extras={
         "engine_path": Field(

@@ -8,7 +8,7 @@ ENVIRONMENTS = ("development", "test", "production")
 
 FORM = Form(
     labels={"host": "InVision URL", "password": "Data flow execution key"},
-    placeholders={"host": "https://server/invision"},
+    placeholders={"port": "443", "host": "https://server/invision"},
     hidden=("schema", "login"),
     extras={
         "data_api_key": Field("Data API key", "Key of the Data area, for reading outputs.", secret=True),

@@ -8,7 +8,7 @@ HOST = "https://stevesie.com/cloud/api/v1"
 
 FORM = Form(
     labels={"host": "API base URL", "password": "API token"},
-    placeholders={"host": HOST},
+    placeholders={"port": "443", "host": HOST},
     hidden=("schema", "login"),
     extras={
         "proxy": Field(
