@@ -14,6 +14,7 @@ from airflow_workflow_provider.cli.terminal import Result, Terminal
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows
+from airflow_workflow_provider.protocol.form import unknown_extras
 
 MAX_SKEW = 60.0  # seconds; signatures and tokens are refused beyond some minutes
 POLLS = 3
@@ -36,6 +37,8 @@ def doctor(options: Namespace, terminal: Terminal) -> Result:
     except WorkflowError as error:
         return _result([Check("connection", WRONG, str(error))])
     checks = [Check("connection", OK, f"type {hook.system.key} ({hook.system.label})")]
+    extra = hook.get_connection(hook.conn_id).extra_dejson
+    checks += [Check("extras", WRONG, reason) for reason in unknown_extras(hook.system.form, extra)]
     seen = Seen()
     credentials = _credentials(hook, seen)
     if seen.url:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,6 +15,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_workflow_provider.exceptions import InvalidConnection
 from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.form import unknown_extras
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.systems import is_loaded, system_class
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 # `system_class` is imported from here, too.
 __all__ = ["aload_system", "amask", "load_system", "mask", "owner", "system_class", "values_of"]
+
+
+log = logging.getLogger(__name__)
 
 
 def owner(system: str | None, conn_id: str | None) -> dict[str, str]:
@@ -80,7 +85,10 @@ def load_system(key: str, conn_id: str) -> WorkflowSystem:
     except AirflowNotFoundException as error:
         raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
     check_type(made, connection, conn_id)
-    system = made(values_of(connection, conn_id=conn_id))
+    values = values_of(connection, conn_id=conn_id)
+    for reason in unknown_extras(made.form, values.extra):
+        log.warning("Connection %r: %s", conn_id, reason)
+    system = made(values)
     for secret in system.credentials():
         mask(secret)
     return system

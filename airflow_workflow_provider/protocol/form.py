@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -51,6 +52,21 @@ COMMON_FIELDS: Mapping[str, Field] = {
         placeholder="*.s3.amazonaws.com",
     ),
 }
+
+
+def unknown_extras(form: Form, extra: Mapping[str, Any]) -> list[str]:
+    """Say of each extra that the form does not have which known one is like it: it is read by nobody else.
+
+    Extras in the form of Airflow 1 (``extra__…``) are left out.
+    """
+    found = []
+    for name in extra:
+        if not isinstance(name, str) or name in form.extras or name.startswith("extra__"):
+            continue
+        close = get_close_matches(name.lower(), list(form.extras), 1, 0.6)
+        known = f"the nearest known one is {close[0]!r}" if close else f"known: {', '.join(form.extras)}"
+        found.append(f"the extra {name!r} is unknown and has no effect; {known}")
+    return found
 
 
 def connection_type(form: Form, conn_type: str, hook_class_name: str, hook_name: str) -> dict[str, Any]:

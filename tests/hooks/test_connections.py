@@ -33,3 +33,17 @@ def test_an_empty_type_is_allowed(monkeypatch, conn_type):
     fields = {"conn_type": conn_type, "host": "https://localhost", "password": "secret"}
     monkeypatch.setenv("AIRFLOW_CONN_X", json.dumps(fields))
     assert load_system("carto", "x").conn_id == "x"
+
+
+def test_an_unknown_extra_is_named_with_the_nearest_known_one(monkeypatch, caplog):
+    """It has no effect, so the log says so; extras in the form of Airflow 1 are left alone."""
+    extra = {"carto_conection": "x", "extra__carto__y": 1, "zzz": 2, "warehouse": "bigquery"}
+    document = {"conn_type": "carto", "host": "https://c", "password": "secret-0123", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_EXTRAS", json.dumps(document))
+    load_system("carto", "extras")
+    assert "the extra 'carto_conection' is unknown and has no effect; the nearest known one is 'carto_connection'" in (
+        caplog.text
+    )
+    assert "the extra 'zzz' is unknown and has no effect; known: carto_connection" in caplog.text
+    assert "extra__" not in caplog.text
+    assert "'warehouse' is unknown" not in caplog.text

@@ -88,6 +88,7 @@ def test_a_procedure_is_called_with_the_placeholders_of_its_warehouse(workflow, 
         (NAME, {"n) --": 1}, "", "query_parameters"),
         ("CALL wf(@n, @m)", {"n": 1}, "", "query_parameters"),
         ("CALL wf(@n)", {"n": 1, "m": 2}, "", "query_parameters"),
+        ("CALL wf(@n)", [{"n": 1}, {"n": 2}], "", "query_parameters"),
     ],
 )
 def test_what_cannot_be_called_names_the_argument(workflow, parameters, warehouse, argument):

@@ -248,6 +248,12 @@ def called(workflow: str) -> str:
 def _check_names(text: str, parameters: Parameters) -> None:
     """Compare ``@name`` parameters with what was given: the warehouse would refuse or ignore a misfit later."""
     named = set(_AT_NAME.findall(_QUOTED_TEXT.sub("", text)))
+    if named and not isinstance(parameters, Mapping):
+        shown = ", ".join(f"@{name}" for name in sorted(named))
+        raise InvalidArgument(
+            f"query_parameters: the CALL takes parameters by name ({shown}); give a mapping. "
+            "For one run per item use .partial(…).expand(query_parameters=[…])."
+        )
     if not named or not isinstance(parameters, Mapping):
         return
     lacking, extra = sorted(named - set(parameters)), sorted(set(parameters) - named)

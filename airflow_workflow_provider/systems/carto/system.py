@@ -19,6 +19,7 @@ from airflow_workflow_provider.exceptions import (
     ProtocolError,
     RequestRejected,
     WorkflowError,
+    WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Auth, HeaderAuth, NoAuth
@@ -102,7 +103,11 @@ class CartoSystem(WorkflowSystem):
         def seen_first(run: Run, document: Any) -> Run:
             return self._seen(replace(run, details={"carto_connection": connection}), document)
 
-        return (yield from self.send_start(self.api, request, workflow, job_id, seen_first))
+        try:
+            return (yield from self.send_start(self.api, request, workflow, job_id, seen_first))
+        except WorkflowNotFound as error:
+            hint = f"Or there is no SQL API at this address: check the field 'host' of connection {self.conn_id!r}."
+            raise error.hinted(hint) from error
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the status of the job."""

@@ -151,7 +151,9 @@ class Engine:
 
     def _over(self, run: Run, said: str) -> Flow[Run]:
         if not run.workflow:
-            raise InvalidArgument("workflow: the results of an engine process can be found by its workflow only")
+            raise InvalidArgument(
+                "workflow: pass workflow=<workfile id>; the results of an engine process are stored under its workfile"
+            )
         try:
             results = yield from self.results(run.workflow, run.run_id)
         except WorkflowNotFound:

@@ -11,7 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, NotSupported, OutputUnavailable, RequestRejected
+from airflow_workflow_provider.exceptions import (
+    InvalidArgument,
+    NotSupported,
+    OutputUnavailable,
+    RequestRejected,
+    UnknownStart,
+)
 from airflow_workflow_provider.protocol.api import Api, is_page
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues
@@ -82,6 +88,11 @@ class InvisionSystem(WorkflowSystem):
             if error.status not in (400, 415):
                 raise
             hint = "The field 'start_body' of the connection (json or none) says what is sent with a start."
+            raise error.hinted(hint) from error
+        except UnknownStart as error:
+            if error.status != 500:
+                raise
+            hint = "InVision answers 500 also for a wrong key (field 'password') or data flow id: check these first."
             raise error.hinted(hint) from error
 
     def get_run(self, run: Run) -> Flow[Run]:
