@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_workflow_provider.lineage.naming import name_of
+from airflow_workflow_provider.transfers.arguments import check_file_arguments
 from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
 
 
@@ -25,7 +26,15 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
     :param format: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"raw"`` for the bytes as they come. (templated)
     :param compression: for Parquet ``"snappy"`` (default), ``"gzip"``, ``"zstd"``, ``"lz4"``, ``"brotli"`` or
         ``"none"``; for the others ``"gzip"`` or ``"none"`` (default). (templated)
-    :param overwrite: replace a file that is there; otherwise it is an error.
+    :param overwrite: replace a file that is there, or what a partition holds; otherwise it is an error.
+    :param columns: the columns to keep, in this order, or a mapping from their names to new ones. (templated)
+    :param column_types: column to Arrow type, such as ``int64`` or ``decimal128(12, 2)``; the others are found out
+        from all values. (templated)
+    :param add_columns: columns to add to every row, as for
+        :class:`~airflow_workflow_provider.transfers.workflow_to_sql.WorkflowOutputToSqlOperator`. (templated)
+    :param partition_by: columns by which rows are kept apart; ``path`` is the folder of ``day=2026-01-01/…`` then, and
+        a file's name has the run's id. Each partition of the load is replaced as a whole; the file in ``_manifests``
+        says what belongs to the load. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -34,6 +43,10 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         "path",
         "format",
         "compression",
+        "columns",
+        "column_types",
+        "add_columns",
+        "partition_by",
     )
     ui_color = "#e4f0e8"
 
@@ -45,6 +58,10 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         format: str = "parquet",  # noqa: A002 (the word that the field uses)
         compression: str | None = None,
         overwrite: bool = False,
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        column_types: Mapping[str, str] | None = None,
+        add_columns: Mapping[str, Any] | Sequence[str] | None = None,
+        partition_by: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,6 +70,11 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         self.format = format
         self.compression = compression
         self.overwrite = overwrite
+        self.columns = columns
+        self.column_types = column_types
+        self.add_columns = add_columns
+        self.partition_by = partition_by
+        check_file_arguments(self)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Write the outputs, unless an earlier try of this task has done so."""
@@ -60,6 +82,8 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         from airflow_workflow_provider.transfers.attempt import Attempt
         from airflow_workflow_provider.transfers.files.formats import checked_format
         from airflow_workflow_provider.transfers.files.load import FileLoad
+        from airflow_workflow_provider.transfers.files.partitions import checked_partitions
+        from airflow_workflow_provider.transfers.parts import checked_columns
 
         chosen, compression = checked_format(self.format, self.compression)
         load = FileLoad(
@@ -72,6 +96,10 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
             attempt=Attempt.of(context, [self.storage_conn_id, self.path], self.source_keys()),
             store=context.get("task_state_store"),
             log=self.log,
+            columns=self.as_value("columns"),
+            column_types=self.as_value("column_types"),
+            add_columns=checked_columns(self.as_value("add_columns")),
+            partition_by=checked_partitions(self.as_value("partition_by")),
         )
         return self.handed_on(context, load.earlier() or load.run(self.resolve()))
 

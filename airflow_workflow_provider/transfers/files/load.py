@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument
-from airflow_workflow_provider.outputs.reading import part_of
-from airflow_workflow_provider.outputs.table import table
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.table import Columns, table
 from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
 from airflow_workflow_provider.transfers.files.formats import Format
+from airflow_workflow_provider.transfers.files.partitions import MANIFESTS, Partitions, file_name, manifest
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
+from airflow_workflow_provider.transfers.parts import is_gone, part_for, with_added
 from airflow_workflow_provider.transfers.progress import Progress
-from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped
+from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +41,10 @@ class FileLoad:
     attempt: Attempt
     store: Any
     log: logging.Logger | Any
+    columns: Columns = None
+    column_types: Mapping[str, Any] | None = None
+    add_columns: Mapping[str, Any] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
 
     def earlier(self) -> dict[str, Any] | None:
         """Give what an earlier try of this series wrote, if it is all there; refuse a path that is taken."""
@@ -51,28 +57,98 @@ class FileLoad:
                 self._sweep(path)
             self.log.info("An earlier try has written this already, nothing is written again: %s", result)
             return result
-        if not PLACEHOLDER.search(self.path):
+        if self.name == "raw" and self._shapes:
+            raise InvalidArgument(
+                "format: 'raw' keeps the bytes; columns, column_types, add_columns and partition_by need another one"
+            )
+        if not PLACEHOLDER.search(self.path) and not self.partition_by:
             self._check_free(self._file(self.path))
         return None
+
+    @property
+    def _shapes(self) -> bool:
+        """True if the rows are not those of the output alone."""
+        return bool(self.columns is not None or self.column_types or self.add_columns or self.partition_by)
 
     def run(self, resolved: Sequence[ResolvedOutput]) -> dict[str, Any]:
         """Write the files, move them to their names, and tell what was done."""
         progress = Progress(self.log, "Wrote")
+        gone: list[ResolvedOutput] = []
         with ExitStack() as leftovers:
-            landed = [
-                self._written(path, group, progress, leftovers)
-                for path, group in grouped(resolved, self.path, _UNFIT).items()
-            ]
+            landed: list[_Landed] = []
+            for path, group in grouped(resolved, self.path, _UNFIT).items():
+                if self.partition_by:
+                    landed += self._partitioned(path, group, progress, leftovers, gone)
+                else:
+                    landed += self._written(path, group, progress, leftovers, gone)
+            for item in gone:
+                self.log.info("Leaving out output %r of run %s, which is gone", item.output.name, item.run.run_id)
+            if len(gone) == len(resolved):
+                raise nothing_found()
             fresh = [item for item in landed if not self._is_ours(item)]
             result = self._result(landed)
             self._note(landed, result, moved=False)
-            for item in fresh:
-                item.file.publish()
+            for one in fresh:
+                one.file.publish()
+            if self.partition_by:
+                result["manifest"] = self._settle(landed, result, resolved)
             self._note(landed, result, moved=True)
         self.log.info("Wrote %s to %s", progress, result["path"])
         return result
 
-    def _written(self, path: str, group: Sequence[ResolvedOutput], progress: Progress, leftovers: ExitStack) -> _Landed:
+    def _partitioned(
+        self,
+        path: str,
+        group: Sequence[ResolvedOutput],
+        progress: Progress,
+        leftovers: ExitStack,
+        gone: list[ResolvedOutput],
+    ) -> list[_Landed]:
+        """Write one file a partition, below a folder."""
+        write = self.format.write
+        assert write is not None, "raw bytes have no partitions"
+        name = file_name([item.run.run_id for item in group], self.attempt.key)
+        ending = f"{self.name}{'.gz' if self._compresses else ''}"
+        partitions = Partitions(self._reader(group, gone), self.partition_by)
+        landed = []
+        for folder in partitions.folders:
+            file = self._file(f"{path.rstrip('/')}/{folder}/{name}.{ending}")
+            others = [other for other in file.neighbours() if other != file.path]
+            if others and not self.overwrite:
+                raise InvalidArgument(
+                    f"path: the partition {folder!r} below {path!r} has files already; overwrite=True replaces them"
+                )
+            self._sweep(file.path)
+            reader, before = partitions.reader(folder), progress.rows
+            fill = partial(_filled, write, reader, self.compression, progress)
+            written = file.write(fill, compress=self._compresses)
+            leftovers.callback(file.discard)
+            landed.append(_Landed(file, written, progress.rows - before, tuple(others)))
+        return landed
+
+    def _settle(
+        self, landed: Sequence[_Landed], result: dict[str, Any], resolved: Sequence[ResolvedOutput]
+    ) -> str | list[str]:
+        """Remove what the partitions held before, and write which files belong to the load."""
+        for item in landed:
+            for other in item.replaced:
+                self._file(other).remove()
+        runs = [item.run.run_id for item in resolved]
+        folder = PLACEHOLDER.sub("", self.path).rstrip("/")
+        place = self._file(f"{folder}/{MANIFESTS}/{file_name(runs, self.attempt.key)}.json")
+        content = manifest(result, runs, self.partition_by, [item.rows or 0 for item in landed])
+        place.write(lambda target: target.write(content))
+        place.publish()
+        return place.path
+
+    def _written(
+        self,
+        path: str,
+        group: Sequence[ResolvedOutput],
+        progress: Progress,
+        leftovers: ExitStack,
+        gone: list[ResolvedOutput],
+    ) -> list[_Landed]:
         file = self._file(path)
         self._check_free(file)
         self._sweep(path)
@@ -81,10 +157,17 @@ class FileLoad:
                 f"path: {path!r} would hold {len(group)} outputs, which format='raw' cannot join; "
                 "put {output}, {run_id} or {index} into it"
             )
-        landed = self._copied(file, group[0], progress) if len(group) == 1 else None
-        landed = landed or self._made(file, group, progress)
+        before = len(gone)
+        try:
+            landed = self._copied(file, group[0], progress) if len(group) == 1 and not self._shapes else None
+        except OutputUnavailable as error:
+            if not (group[0].skips_missing and is_gone(error)):
+                raise
+            gone.append(group[0])
+            return []
+        landed = landed or self._made(file, group, progress, gone)
         leftovers.callback(file.discard)
-        return landed
+        return [landed] if len(gone) - before < len(group) else []
 
     def _copied(self, file: StoredFile, item: ResolvedOutput, progress: Progress) -> _Landed | None:
         """Keep the bytes as they come; None where they are no file of this format."""
@@ -100,20 +183,24 @@ class FileLoad:
         progress.add(rows[0] or 0, 0)
         return _Landed(file, written, rows[0])
 
-    def _made(self, file: StoredFile, group: Sequence[ResolvedOutput], progress: Progress) -> _Landed:
+    def _made(
+        self, file: StoredFile, group: Sequence[ResolvedOutput], progress: Progress, gone: list[ResolvedOutput]
+    ) -> _Landed:
         """Read the outputs as one table and write it in this format."""
         write, before = self.format.write, progress.rows
         assert write is not None, "raw bytes are copied"
         # It is read to its end before there is a file: an output that breaks off leaves the storage alone.
-        reader = self._reader(group)
+        reader = self._reader(group, gone)
         written = file.write(
             lambda target: write(reader, target, self.compression, progress.add), compress=self._compresses
         )
         return _Landed(file, written, progress.rows - before)
 
-    def _reader(self, group: Sequence[ResolvedOutput]) -> pa.RecordBatchReader:
+    def _reader(self, group: Sequence[ResolvedOutput], gone: list[ResolvedOutput]) -> pa.RecordBatchReader:
         reading = Progress(self.log, "Read")
-        return table([part_of(item.source, item.client, item.where) for item in group], watch=reading.add)
+        parts = [part_for(item, self.add_columns, gone) for item in group]
+        columns = with_added(self.columns, self.add_columns)
+        return table(parts, columns=columns, column_types=self.column_types, watch=reading.add)
 
     @property
     def _compresses(self) -> bool:
@@ -179,11 +266,19 @@ class FileLoad:
 
 @dataclass(frozen=True)
 class _Landed:
-    """A file under its temporary name; ``rows`` is None where nobody counted."""
+    """A file under its temporary name; ``rows`` is None where they are not counted.
+
+    ``replaced`` are files that the load removes once the file is in its place.
+    """
 
     file: StoredFile
     written: Written
     rows: int | None
+    replaced: tuple[str, ...] = ()
+
+
+def _filled(write: Any, reader: Any, compression: str, progress: Progress, target: Any) -> None:
+    write(reader, target, compression, progress.add)
 
 
 def _check_file(file: StoredFile) -> None:

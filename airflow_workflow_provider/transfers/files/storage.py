@@ -113,6 +113,23 @@ class StoredFile:
             self._fs.copy([self._temporary], [self._own])
             self._fs.rm_file(self._temporary)
 
+    def neighbours(self) -> list[str]:
+        """Give the paths of the files in the same folder; names that begin with a dot or an underscore are none."""
+        folder, _, _ = self._own.rpartition("/")
+        begin = self.path[: len(self.path) - len(self._own.rpartition("/")[2])]
+        with self._described("looking at the folder of"):
+            try:
+                found = self._fs.ls(folder, detail=True, refresh=True)
+            except FileNotFoundError:
+                return []
+        names = [str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in found if entry.get("type") == "file"]
+        return sorted(f"{begin}{name}" for name in names if name and name[0] not in "._")
+
+    def remove(self) -> None:
+        """Remove the file itself."""
+        with self._described("removing"), suppress(FileNotFoundError):
+            self._fs.rm_file(self._own)
+
     def discard(self) -> None:
         """Remove the temporary file."""
         with suppress(Exception):

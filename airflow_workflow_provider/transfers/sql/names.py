@@ -12,6 +12,7 @@ from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
 _QUOTED = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`'
 _BARE = r"[\w$#@][\w $#@%-]*"
 _PART = re.compile(rf"({_QUOTED})|({_BARE})")
+_STATEMENT = re.compile(r"(?i)(?:select|insert|update|delete|with|drop|create|alter|merge|call|truncate|table)\s")
 _PLAIN = re.compile(r"\w+")
 
 
@@ -59,7 +60,13 @@ def parse_table(text: str, dialect: SqlDialect) -> TableName:
     parts, at = [], 0
     while at <= len(given):
         match = _PART.match(given, at)
-        if match is None or "--" in (match[2] or "") or given[match.end() : match.end() + 1] not in ("", "."):
+        bare = (match[2] or "") if match else ""
+        if (
+            match is None
+            or "--" in bare
+            or _STATEMENT.match(bare)
+            or given[match.end() : match.end() + 1] not in ("", ".")
+        ):
             break
         parts.append(_unquoted(match[1]) if match[1] else _folded(match[2].strip(), dialect))
         at = match.end() + 1
