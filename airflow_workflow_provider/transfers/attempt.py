@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# How often each load was begun, by task instance; a worker runs one at a time, tests run several.
-_BEGUN: OrderedDict[int, tuple[Any, Counter[tuple[Any, ...]]]] = OrderedDict()
-_REMEMBERED = 64
+from airflow_workflow_provider.operators.calls import next_call
 
 
 @dataclass(frozen=True)
@@ -36,21 +33,8 @@ class Attempt:
         names = ("dag_id", "run_id", "task_id", "map_index", "max_tries")
         number = getattr(ti, "try_number", 1) or 1
         what = (json.dumps(target, default=str), json.dumps(source, default=str))
-        identity = json.dumps(
-            [*(getattr(ti, name, None) for name in names), *what, _times(ti, number, what)], default=str
-        )
+        task_instance = [getattr(ti, name, None) for name in names]
+        call = next_call(ti, "load " + " ".join(what))
+        identity = json.dumps([*task_instance, *what, call], default=str)
         task = f"{getattr(ti, 'dag_id', '')}.{getattr(ti, 'task_id', '')}"
         return cls(hashlib.sha256(identity.encode()).hexdigest()[:40], number > 1, number, task)
-
-
-def _times(ti: Any, try_number: int, what: tuple[str, ...]) -> int:
-    """Count how often this try has begun the same load before."""
-    known, begun = _BEGUN.get(id(ti), (None, Counter()))
-    if known is not ti:
-        begun = Counter()
-        _BEGUN[id(ti)] = (ti, begun)
-        while len(_BEGUN) > _REMEMBERED:
-            _BEGUN.popitem(last=False)
-    times = begun[(try_number, *what)]
-    begun[(try_number, *what)] += 1
-    return times

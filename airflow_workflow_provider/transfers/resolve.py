@@ -63,7 +63,9 @@ def resolve_outputs(
     check_choice("on_missing_output", on_missing_output, ON_MISSING_OUTPUT)
     runs = _runs(value, owner(system, conn_id))
     if not runs and on_missing_output == "fail":
-        raise InvalidArgument("run: holds no run")
+        raise InvalidArgument(
+            f"run: is empty ({value!r}); the upstream task returned no run object, for example because it was skipped"
+        )
     found: list[ResolvedOutput] = []
     hooks: dict[tuple[str, str], WorkflowHook] = {}
     for given in runs:

@@ -66,7 +66,8 @@ def paged_outputs(*outputs: Sequence[Page]) -> list[ResolvedOutput]:
 def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[SqlLoad, Log]:
     """A load as the operator makes it, and its log."""
     log = Log()
-    mode = Mode.of(options.get("if_exists", "append"), options.get("key_columns"), options.get("where"))
+    more = (options.get("on_new_column", "fail"), options.get("on_missing_column", "null"))
+    mode = Mode.of(options.get("if_exists", "append"), options.get("key_columns"), options.get("where"), *more)
     load = SqlLoad(
         hook=sql_hook(database.conn_id),
         conn_id=database.conn_id,
@@ -76,6 +77,7 @@ def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[Sq
         column_types=options.get("column_types"),
         attempt=Attempt.of(context(task)),
         log=log,
+        lock_timeout=options.get("lock_timeout", 600.0),
     )
     return load, log
 

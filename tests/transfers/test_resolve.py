@@ -144,7 +144,7 @@ def test_runs_that_upstream_skipped_are_none(tables, sqlite):
     for nothing in (None, [], [None], Lazy([None])):
         with pytest.raises(AirflowSkipException):
             load(sqlite, nothing, on_missing_output="skip")
-        with pytest.raises(InvalidArgument, match="run: holds no run"):
+        with pytest.raises(InvalidArgument, match="run: is empty"):
             load(sqlite, nothing)
 
 
@@ -183,10 +183,10 @@ def test_an_argument_that_makes_no_sense_is_named(tables, sqlite, options, said)
 
 
 def test_a_name_is_made_fit_for_where_it_stands(tables):
-    run = replace(run_with("../a b"), run_id="..")
+    run = run_with("p.d.out", run_id="a:b c")
     (item,) = resolve_outputs(run, conn_id=None, output_name=None, on_missing_output="fail", log=None)
-    assert item.filled("{run_id}/{output}/{index}.csv", r"[^\w.=+-]") == "_/.._a_b/0.csv"
-    assert item.filled("t_{output}{other}", r"\W") == "t____a_b{other}"
+    assert item.filled("{run_id}/{output}/{index}.csv", r"[^\w.=+-]") == "a_b_c/p.d.out/0.csv"
+    assert item.filled("t_{output}{other}", r"\W") == "t_p_d_out{other}"
 
 
 @pytest.mark.parametrize("operator", [WorkflowOutputToSqlOperator, WorkflowOutputToObjectStorageOperator])

@@ -19,6 +19,13 @@ __all__ = ["PIECE", "StoredFile", "Tally", "Written", "copied"]
 # Storages without folders: making one there can mean making a bucket.
 _WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "r2", "http", "https"})
 
+# The packages that Airflow reaches a storage with.
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), "apache-airflow-providers-amazon[s3fs]"),
+    **dict.fromkeys(("gs", "gcs"), "apache-airflow-providers-google"),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az"), "apache-airflow-providers-microsoft-azure"),
+}
+
 
 @dataclass(frozen=True)
 class Written:
@@ -47,7 +54,9 @@ class StoredFile:
         except AirflowNotFoundException as error:
             raise InvalidConnection(f"storage_conn_id: connection {self.conn_id!r} is not defined") from error
         except (ImportError, ValueError) as error:
-            raise InvalidArgument(f"path: {self.path!r} cannot be used: {error}") from error
+            package = _PACKAGES.get(self.path.partition("://")[0])
+            hint = f". Install the storage's package: pip install '{package}'" if package else ""
+            raise InvalidArgument(f"path: {self.path!r} cannot be used: {error}{hint}") from error
 
     @property
     def _own(self) -> str:

@@ -569,6 +569,9 @@ class DuckDbCatalog(Catalog):
             since = time.monotonic() - held.since
             raise lock_timed_out(name, seconds, f"another thread of this process, for {since:.0f} s")
         held.since = time.monotonic()
+        # The transaction must see what the other load has committed.
+        ask.run("ROLLBACK")
+        ask.run("BEGIN TRANSACTION")
         return held.lock.release
 
     def _key(self, ask: Asks, name: TableName) -> str:

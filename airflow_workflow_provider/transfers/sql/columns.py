@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -26,7 +26,13 @@ from airflow_workflow_provider.transfers.sql.types import spelled
 _US = pa.timestamp("us")
 _US_UTC = pa.timestamp("us", "UTC")
 _YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-_DAY = rf"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_LONG, _SHORT, _FEBRUARY = (
+    r"(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])",
+    r"-(?:0[1-9]|[12][0-9]|30)",
+    "02-(?:0[1-9]|1[0-9]|2[0-8])",
+)
+_DAY = rf"{_YEAR}-(?:{_LONG}|(?:0[469]|11){_SHORT}|{_FEBRUARY})"  # a leap day gets an exact look
+_ANY_DAY = rf"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9]{fraction})?"
 _OFFSET = r" ?(?:Z|UTC|[-+](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
 # At most 15 digits, which a float of 64 bits keeps, however they lie around the point.
@@ -40,7 +46,7 @@ _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _NUMERIC_LOOK = re.compile(r"\s*[-+]?(?:[0-9]|\.[0-9]|(?i:inf|nan))")
 _ANY_CLOCK = _CLOCK.replace("{fraction}", r"(?:\.[0-9]{1,9})?")
-_MOMENT = re.compile(rf"{_DAY}(?:[ T]{_ANY_CLOCK}(?:{_OFFSET})?)?")
+_MOMENT = re.compile(rf"{_ANY_DAY}(?:[ T]{_ANY_CLOCK}(?:{_OFFSET})?)?")
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ def _int_pattern(kind: ColumnType) -> str | None:
         return None
     sign = "-?" if kind.low < 0 else ""
     digits = min(len(str(kind.high)), len(str(-kind.low)) if kind.low else 99) - 1
-    return rf"0|{sign}[1-9][0-9]{{0,{digits - 1}}}" if digits > 1 else r"[0-9]"
+    return rf"0|{sign}[1-9][0-9]{{0,{digits - 1}}}" if digits else f"[0-{kind.high}]"
 
 
 def _decimal_pattern(kind: ColumnType) -> str | None:
@@ -189,6 +195,13 @@ def _exact_int(text: str, kind: ColumnType) -> str:
     return text
 
 
+def _exact_day(text: str, kind: ColumnType) -> str:
+    if not re.fullmatch(_ANY_DAY, text):
+        raise ValueError(text)
+    date.fromisoformat(text)
+    return text
+
+
 def _exact_decimal(text: str, kind: ColumnType) -> str:
     if not _PLAIN_NUMBER.fullmatch(text):
         raise ValueError(text)
@@ -244,7 +257,7 @@ def _exact_time(text: str, kind: ColumnType) -> str:
         moment = datetime.fromisoformat(re.sub(" ?(?:UTC|Z)$", "Z", text))
         if moment.tzinfo is not None:
             text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
-    if not re.fullmatch(str(kind.pattern), text):
+    if not re.fullmatch(str(kind.pattern).replace(_DAY, _ANY_DAY), text):
         raise ValueError(text)
     if kind.kind != "time":
         datetime.fromisoformat(re.sub(" ?(?:UTC|Z)$", "Z", text))  # the 31st of February is no day
@@ -275,6 +288,7 @@ _EXACT: Mapping[str, Callable[[str, ColumnType], str]] = {
     "int": _exact_int,
     "decimal": _exact_decimal,
     "float": _exact_float,
+    "date": _exact_day,
     "datetime": _exact_time,
     "timestamp": _exact_time,
     "time": _exact_time,
@@ -424,7 +438,8 @@ def _fitted_same_kind(  # noqa: PLR0911 (one return a kind)
         whole = _kept(array, pa.int64() if pa.types.is_floating(array.type) else pa.decimal128(38, 0))
         return _fitted_same_kind(whole, holder, kind) if pa.types.is_integer(whole.type) else _whole(whole, kind)
     if kind.kind == "decimal" and (pa.types.is_decimal(array.type) or pa.types.is_integer(array.type)):
-        return _kept(array, holder)
+        whole = pc.cast(array, pa.decimal128(20, 0)) if pa.types.is_integer(array.type) else array
+        return _kept(whole, holder)
     if kind.kind == "float" and kind.bits == 64 and pa.types.is_floating(array.type):
         return pc.cast(array, holder)
     return None
@@ -477,6 +492,9 @@ def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
         return pc.equal(pc.utf8_slice_codeunits(pc.utf8_lower(array), 0, 1), "t")
     if pa.types.is_timestamp(target) and pa.types.is_string(array.type):
         return converted(array, target, "")
+    if pa.types.is_time(target) and pa.types.is_string(array.type):
+        moment = pc.cast(pc.binary_join_element_wise("1970-01-01", array, " "), _US)
+        return pc.cast(moment, target)
     return pc.cast(array, target)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from airflow_workflow_provider.transfers.sql.session import SqlSession
 
 TABLE = "airflow_workflow_loads"
 KEPT = timedelta(days=90)
+_TRIES, _PAUSE = 20, 0.05  # seconds
 _COLUMNS = {"load_key": "key", "loaded_at": "key", "row_count": "int", "result": "text"}
 _CLAIM = -1  # rows of a load that has begun to make its table, where making one commits
 _LOCK = -2  # rows of a line that loads of one table lock
@@ -44,6 +46,10 @@ def find_logs(session: SqlSession, target: TableName, log: logging.Logger | Any)
             if usable:
                 continue
             refusal = _made(session, table) or refusal
+            for _ in range(_TRIES):  # another task may be about to make it
+                if session.look(table).is_there or "conflict" not in refusal:
+                    break
+                time.sleep(_PAUSE)
         if session.look(table).is_there:
             refused = _refused(session, table)
             refusal = refused or refusal

@@ -61,12 +61,12 @@ def parse_table(text: str, dialect: SqlDialect) -> TableName:
     while at <= len(given):
         match = _PART.match(given, at)
         bare = (match[2] or "") if match else ""
-        if (
-            match is None
-            or "--" in bare
-            or _STATEMENT.match(bare)
-            or given[match.end() : match.end() + 1] not in ("", ".")
-        ):
+        if _STATEMENT.match(bare):
+            raise InvalidArgument(
+                f"table: {given!r} is a statement, not a name; expected table, schema.table, or an odd name in double "
+                "quotes"
+            )
+        if match is None or "--" in bare or given[match.end() : match.end() + 1] not in ("", "."):
             break
         parts.append(_unquoted(match[1]) if match[1] else _folded(match[2].strip(), dialect))
         at = match.end() + 1

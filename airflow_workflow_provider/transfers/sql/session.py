@@ -312,11 +312,40 @@ def sql_hook(conn_id: Any) -> Any:
     except AirflowNotFoundException as error:
         raise InvalidConnection(f"sql_conn_id: connection {conn_id!r} is not defined") from error
     except (AirflowException, ImportError) as error:
-        raise InvalidConnection(f"sql_conn_id: connection {conn_id!r} has no hook: {error}") from error
+        raise InvalidConnection(
+            f"sql_conn_id: connection {conn_id!r} has no hook: {error}. {_package_for(conn_id)}"
+        ) from error
     if not isinstance(hook, DbApiHook):
         kind = getattr(hook, "conn_type", "?")
-        raise InvalidConnection(f"sql_conn_id: connection {conn_id!r} is of type {kind!r}, which is no SQL database")
+        raise InvalidConnection(
+            f"sql_conn_id: connection {conn_id!r} is of type {kind!r}, which is no SQL database. Give one of a database"
+        )
     return hook
+
+
+def _package_for(conn_id: str) -> str:
+    """Say which package has the hook of a connection's type."""
+    kind = str(BaseHook.get_connection(conn_id).conn_type or "")
+    package = _PACKAGES.get(kind, kind.replace("_", "-"))
+    return (
+        f"The connection is of type {kind!r}: install apache-airflow-providers-{package}, or give the connection of a "
+        "database"
+    )
+
+
+# By connection type, where the provider package has another name.
+_PACKAGES = {
+    "google_cloud_platform": "google",
+    "gcpbigquery": "google",
+    "redshift": "amazon",
+    "athena": "amazon",
+    "mssql": "microsoft-mssql",
+    "impala": "apache-impala",
+    "hiveserver2": "apache-hive",
+    "pinot": "apache-pinot",
+    "druid": "apache-druid",
+    "adbc": "apache-arrow",
+}
 
 
 @contextmanager
@@ -335,6 +364,10 @@ def session(hook: Any, *, lock_timeout: float = LOCK_TIMEOUT, application: str =
         opened.close()
 
 
+# What DuckDB says where another process has the file open, or another thread is about to open it.
+_BUSY = ("Could not set lock on file", "Unique file handle conflict")
+
+
 def _connected(hook: Any, lock_timeout: float) -> Any:
     """Connect; wait for another process that has a DuckDB file open."""
     deadline = time.monotonic() + lock_timeout
@@ -342,7 +375,7 @@ def _connected(hook: Any, lock_timeout: float) -> Any:
         try:
             return hook.get_conn()
         except Exception as error:
-            if "Could not set lock on file" not in str(error):
+            if not any(busy in str(error) for busy in _BUSY):
                 raise
             if time.monotonic() >= deadline:
                 held = re.search(r"Conflicting lock is held in (.+?)\. ", str(error))
