@@ -12,7 +12,7 @@ from airflow_workflow_provider.cli.arguments import hook_of, run_of
 from airflow_workflow_provider.cli.results import how_to_go_on
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
-from airflow_workflow_provider.protocol.follow_log import LogFollower, writing
+from airflow_workflow_provider.protocol.follow_log import LogFollower, WrittenLog
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.run_log import LogLine
@@ -41,12 +41,11 @@ def _followed(hook: WorkflowHook, run: Run, options: Namespace, terminal: Termin
         write([line for line in lines if since is None or line.time is None or line.time >= since])
 
     interval = options.poll_interval or FOLLOW_INTERVAL
-    log = LogFollower.of(hook.system, run, interval=interval)
+    log = WrittenLog(LogFollower.of(hook.system, run, interval=interval), write_new)
     try:
         if not run.state.is_terminal:
-            flow = wait(hook.system.look, run, poll_interval=interval, log=log)
-            run = hook.client.run(writing(flow, write_new))
-        hook.client.run(writing(log.finish(run), write_new))
+            run = hook.client.run(wait(hook.system.look, run, poll_interval=interval, log=log))
+        hook.client.run(log.finish(run))
     except KeyboardInterrupt:
         raise Interrupted(f"Run {run.run_id} goes on; {how_to_go_on(hook, run, terminal)}") from None
     return Result(silent=True, code=results.STATE_CODES.get(run.state, exit_codes.DONE))

@@ -12,7 +12,7 @@ from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.exceptions import RunTimedOut
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.effects import Flow
-from airflow_workflow_provider.protocol.follow_log import INTERVAL, LogFollower, writing
+from airflow_workflow_provider.protocol.follow_log import INTERVAL, LogFollower, WrittenLog
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.run_log import LogLine
@@ -51,9 +51,9 @@ def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal,
             for line in lines:
                 terminal.say(text_of(line))
 
-        flow = wait(look, run, poll_interval=interval, deadline=deadline, log=follower)
-        ended = hook.client.run(writing(flow, write))
-        hook.client.run(writing(follower.finish(ended), write))
+        log_of_run = WrittenLog(follower, write)
+        ended = hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline, log=log_of_run))
+        hook.client.run(log_of_run.finish(ended))
         return ended
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from airflow_workflow_provider.client.worker import WorkerClient
     from airflow_workflow_provider.protocol.effects import Flow, T
+    from airflow_workflow_provider.protocol.follow_log import WrittenLog
 
 
 class WorkflowHook(FormOfAirflow2, BaseHook):
@@ -125,6 +126,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         timeout: float | timedelta | None = None,
         deadline: float | None = None,
         expected_duration: float | timedelta | None = None,
+        log: WrittenLog | None = None,
     ) -> Run:
         """Wait until a run has ended and give it, whatever its state; raises `RunTimedOut`.
 
@@ -133,6 +135,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         :param timeout: seconds from now; None waits without a limit.
         :param deadline: the same as a moment, in seconds since 1970; the earlier one counts.
         :param expected_duration: seconds that the run usually takes; around that time it is polled more often.
+        :param log: follows the log of the run meanwhile.
         """
         known = self._parsed(run)
         interval = seconds_of("poll_interval", poll_interval) or self.system.poll_interval
@@ -144,9 +147,12 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         watch, is_renewed = Watch(known, poll_interval=interval, deadline=deadline, pace=pace, renews=True), True
         while True:
             try:
-                return self.client.run(watch.flow(self._look, repeats=self.system.repeats, is_renewed=is_renewed))
+                flow = watch.flow(self._look, repeats=self.system.repeats, is_renewed=is_renewed, log=log)
+                return self.client.run(flow)
             except CredentialsRefused:
                 is_renewed = self.renew()
+                if log:
+                    log.follower.system = self.system
 
     def poll_before_deferral(self, run: Run, poll_interval: float) -> Run:
         """Poll a run that has just started once or twice, and give it as it is then; errors are for the later wait."""

@@ -38,6 +38,8 @@ class CartoRunWorkflowOperator(RunWorkflowOperator):
     :param cancel_on_timeout: cancel the remote run when its time is up.
     :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
+    :param get_logs: write the lines of the run's log into the log of the task while it waits.
+    :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
     """
 
     system_key = "carto"
@@ -61,6 +63,8 @@ class CartoRunWorkflowOperator(RunWorkflowOperator):
         cancel_on_timeout: bool = True,
         on_run_failure: str = "fail",
         asset_alias: str | None = None,
+        get_logs: bool = True,
+        log_interval: float | timedelta | None = None,
         carto_conn_id: str = "carto_default",
         carto_connection: str | None = None,
         check_parameters: bool = True,
@@ -81,6 +85,8 @@ class CartoRunWorkflowOperator(RunWorkflowOperator):
             cancel_on_timeout=cancel_on_timeout,
             on_run_failure=on_run_failure,
             asset_alias=asset_alias,
+            get_logs=get_logs,
+            log_interval=log_interval,
             **kwargs,
         )
         self.carto_conn_id = carto_conn_id

@@ -47,6 +47,8 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     :param cancel_on_timeout: cancel the remote run when its time is up.
     :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
+    :param get_logs: write the lines of the run's log into the log of the task while it waits.
+    :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
     """
 
     system_key = "stevesie"
@@ -78,6 +80,8 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
         cancel_on_timeout: bool = True,
         on_run_failure: str = "fail",
         asset_alias: str | None = None,
+        get_logs: bool = True,
+        log_interval: float | timedelta | None = None,
         stevesie_conn_id: str = "stevesie_default",
         proxy: Mapping[str, Any] | None = None,
         maximum_requests_count: int | None = None,
@@ -102,6 +106,8 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
             cancel_on_timeout=cancel_on_timeout,
             on_run_failure=on_run_failure,
             asset_alias=asset_alias,
+            get_logs=get_logs,
+            log_interval=log_interval,
             **kwargs,
         )
         self.stevesie_conn_id = stevesie_conn_id

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.assets.places import Landed
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
     from airflow_workflow_provider.operators.driver import TaskDriver
+    from airflow_workflow_provider.operators.run_log import TaskRunLog
     from airflow_workflow_provider.protocol.lifecycle import LifeCycle, RunPolicy
 
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
@@ -77,6 +78,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
     :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
     :param asset_alias: name of an asset alias to put among the ``outlets``; every alias there receives the outputs of
         a run that succeeded as assets. Mapped tasks take ``outlets=[AssetAlias(…)]`` instead.
+    :param get_logs: write the lines of the run's log into the log of the task while it waits.
+    :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
     """
 
     system_key: str = ""
@@ -115,6 +118,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         cancel_on_timeout: bool = True,
         on_run_failure: str = "fail",
         asset_alias: str | None = None,
+        get_logs: bool = True,
+        log_interval: float | timedelta | None = None,
         system: str | None = None,
         conn_id: str | None = None,
         start_options: Mapping[str, Any] | None = None,
@@ -142,6 +147,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         self.cancel_on_timeout = cancel_on_timeout
         self.on_run_failure = on_run_failure
         self.asset_alias = asset_alias
+        self.get_logs = get_logs
+        self.log_interval = log_interval
         self.conn_id = conn_id
         self.start_options = start_options
         self._check_literals()
@@ -193,6 +200,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             if next_method == TRIGGER_FAILED:
                 run = published(self, context)
                 RUN_LINK.remember(context["ti"], run.url if run else None)
+                if run:
+                    self._run_log(context).keep(run)
                 self._abandon(context, [run] if run else [], error)
             raise
 
@@ -251,7 +260,14 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         life = LifeCycle(self._policy())
         driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))
         self._life, self._driver = life, driver
-        return self._concluded(context, lambda: driver.drive(life.resume(outcome, run)))
+        logs, has_ended = self._run_log(context), isinstance(outcome, Run)
+        if has_ended:
+            logs.resume(run, event)
+        try:
+            return self._concluded(context, lambda: driver.drive(life.resume(outcome, run)))
+        finally:
+            if not has_ended:  # a run that is out of time is cancelled first
+                logs.resume(run, event)
 
     def _concluded(self, context: Context, ended: Callable[[], Run]) -> dict[str, Any]:
         """Give the run object of a run that succeeded, or skip the task where the user tolerates losses."""
@@ -323,12 +339,14 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
         interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
         seen = self.hook.poll_before_deferral(run, interval) if self.deferrable else run
+        logs = self._run_log(context)
         if seen.state.is_terminal:
+            logs.finish(seen)
             return seen
         begun, task_started = run.started_at or datetime.now(UTC), context["ti"].start_date
         deadline = deadline_of(begun, self.timeout, task_started, self.execution_timeout)
         if not self.deferrable:
-            return self.hook.wait_for_run(
+            return logs.awaited(
                 run, poll_interval=interval, deadline=deadline, expected_duration=self.expected_duration
             )
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
@@ -341,10 +359,16 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             deadline=deadline,
             cancel_on_kill=self.cancel_on_kill,
             options=watching(self.expected_duration),
+            run_log=logs.for_trigger(run),
         )
         self.log.info("Run %s is %s, waiting for it in the triggerer", seen.run_id, seen.state)
         self.defer(trigger=trigger, method_name="execute_complete")
         raise AssertionError("a deferral does not return")
+
+    def _run_log(self, context: Context) -> TaskRunLog:
+        from airflow_workflow_provider.operators.run_log import TaskRunLog
+
+        return TaskRunLog(self.hook, context, self.log, is_wanted=self.get_logs, interval=self.log_interval)
 
     def _check_literals(self) -> None:
         """Refuse wrong literals while the DAG file is parsed; a template is checked when the task runs.
@@ -357,7 +381,12 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
                     f"{name}: expected {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}"
                 )
         check_text("workflow", self.workflow)
-        check_seconds(poll_interval=self.poll_interval, timeout=self.timeout, expected_duration=self.expected_duration)
+        check_seconds(
+            poll_interval=self.poll_interval,
+            timeout=self.timeout,
+            expected_duration=self.expected_duration,
+            log_interval=self.log_interval,
+        )
 
     def _abandon(self, context: Context, runs: Sequence[Run], error: BaseException) -> None:
         """An error outside `execute` ends the try: leave runs that are going to the next try, or cancel them."""

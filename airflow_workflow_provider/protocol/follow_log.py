@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -111,6 +111,22 @@ class LogTurn:
     due: float
 
 
+class FollowsLog(Protocol):
+    """What a wait needs of one who follows a log."""
+
+    def is_due(self, run: Run, now: float) -> bool:
+        """Say whether a step would read the log now."""
+        ...
+
+    def left(self, now: float) -> float | None:
+        """Give the seconds until the log is to be read; None where it takes no moment of its own."""
+        ...
+
+    def step(self, run: Run) -> Flow[None]:
+        """Write what is new, if the log is due."""
+        ...
+
+
 @dataclass(slots=True)
 class _Minute:
     """How much was written within the running minute."""
@@ -146,6 +162,7 @@ class LogFollower:
     phase: float = 0.0
     due: float | None = None
     is_recalled: bool = False
+    seen: tuple[Any, ...] = ()
     failures: int = 0
     refusals: int = 0
     minute: _Minute | None = None
@@ -168,11 +185,20 @@ class LogFollower:
             return None
         return max(self.due - now, 0.0)
 
+    def is_due(self, run: Run, now: float) -> bool:
+        """Say whether a step would read the log now."""
+        if self.is_over:
+            return False
+        if self._is_free and self.is_recalled:
+            return self.seen != (run.state, run.message, run.details)
+        return self.due is None or now >= self.due
+
     def step(self, run: Run) -> Flow[None]:
         """Write what is new, if the log is due. Raises nothing but `TaskStopped`."""
         if self.is_over:
             return
         if self._is_free and self.is_recalled:
+            self.seen = run.state, run.message, run.details
             yield from self._read(run)
             return
         now = yield Now()
@@ -304,6 +330,10 @@ class LogFollower:
         yield from self._say(text, level)
 
 
+def _nowhere(state: LogState) -> None:
+    """Store nothing."""
+
+
 def briefly(flow: Flow[T]) -> Flow[T]:
     """Drive a flow whose requests nothing depends on: each may take a few seconds only, and may fail."""
 
@@ -316,7 +346,32 @@ def briefly(flow: Flow[T]) -> Flow[T]:
     return intercept(flow, on_effect)
 
 
-def writing(flow: Flow[T], write: Callable[[Sequence[LogLine]], None], store: Store = lambda state: None) -> Flow[T]:
+@dataclass(slots=True)
+class WrittenLog:
+    """Follows a log on a worker: lines are written and states stored at once."""
+
+    follower: LogFollower
+    write: Callable[[Sequence[LogLine]], None]
+    store: Store = _nowhere
+
+    def is_due(self, run: Run, now: float) -> bool:
+        """Say whether a step would read the log now."""
+        return self.follower.is_due(run, now)
+
+    def left(self, now: float) -> float | None:
+        """Give the seconds until the log is to be read; None where it takes no moment of its own."""
+        return self.follower.left(now)
+
+    def step(self, run: Run) -> Flow[None]:
+        """Write what is new, if the log is due."""
+        return writing(self.follower.step(run), self.write, self.store)
+
+    def finish(self, run: Run) -> Flow[None]:
+        """Write what is new, due or not: the run is over."""
+        return writing(self.follower.finish(run), self.write, self.store)
+
+
+def writing(flow: Flow[T], write: Callable[[Sequence[LogLine]], None], store: Store = _nowhere) -> Flow[T]:
     """Drive a flow that follows a log on a worker: lines are written and states stored at once, turns are free."""
 
     def on_effect(effect: Any) -> Flow[Any]:

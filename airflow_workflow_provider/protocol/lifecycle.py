@@ -718,8 +718,8 @@ def succeeded(run: Run) -> Run:
     raise RunFailed(f"run {run.run_id} of {name} failed: {run.message or NO_REASON}{place}", run=run)
 
 
-def event_of(run: Run, error: WorkflowError | None = None) -> dict[str, Any]:
-    """Make a trigger's event from what its wait gave."""
+def event_of(run: Run, error: WorkflowError | None = None, *, log: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Make a trigger's event from what its wait gave. ``log`` says how far the log of the run is written."""
     if isinstance(error, RunTimedOut):
         status = TIMEOUT
     elif error is not None:
@@ -728,7 +728,8 @@ def event_of(run: Run, error: WorkflowError | None = None) -> dict[str, Any]:
         status = run.state.value
     run = fitting(run)  # an event goes through everybody's triggerer and the metadata database
     message = cut_text(str(error), MAX_MESSAGE) if error else run.message
-    return {"status": status, "run": run.to_json(), "message": message}
+    event = {"status": status, "run": run.to_json(), "message": message}
+    return event if log is None else {**event, "log": dict(log)}
 
 
 def outcome_of(event: Any) -> tuple[Run, Run | WorkflowError]:

@@ -28,7 +28,7 @@ from airflow_workflow_provider.protocol.effects import (
     Sleep,
     TransportError,
 )
-from airflow_workflow_provider.protocol.follow_log import LogFollower
+from airflow_workflow_provider.protocol.follow_log import FollowsLog
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace, Steady
 from airflow_workflow_provider.protocol.retry import Retry, persist, understood, urgently
@@ -171,7 +171,7 @@ class Watch:
         run_list: RunList | None = None,
         repeats: bool = False,
         is_renewed: bool = False,
-        log: LogFollower | None = None,
+        log: FollowsLog | None = None,
     ) -> Flow[Run]:
         """Poll until the run has ended, and give the ended run, whatever its state.
 
@@ -217,7 +217,7 @@ class Watch:
             if self._trouble.failures:
                 yield from self._pause_after_failure(back_off)
                 continue
-            if log:
+            if log and log.is_due(self.run, now):
                 yield from log.step(self.run)
                 now = yield Now()
             left, pause = _left(self.deadline, now), self._pace.pause(self.run, now)
@@ -244,14 +244,14 @@ def wait(
     pace: Pace | Steady | None = None,
     run_list: RunList | None = None,
     repeats: bool = False,
-    log: LogFollower | None = None,
+    log: FollowsLog | None = None,
 ) -> Flow[Run]:
     """Wait for the end of a run as `Watch` does, at a steady interval and with credentials that nobody renews."""
     one = Watch(run, poll_interval=poll_interval, deadline=deadline, retry=watch, pace=pace or Steady(poll_interval))
     return one.flow(get_run, run_list=run_list, repeats=repeats, log=log)
 
 
-def _sleep(seconds: float, log: LogFollower | None, run: Run) -> Flow[None]:
+def _sleep(seconds: float, log: FollowsLog | None, run: Run) -> Flow[None]:
     """Sleep until the next poll; a log that is due before is read in between."""
     while log:
         now = yield Now()

@@ -25,6 +25,8 @@ class CartoWorkflowRunSensor(WorkflowRunSensor):
     :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param deferrable: wait in the triggerer instead of a worker slot.
+    :param get_logs: write the lines of the run's log into the log of the task while it waits.
+    :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
     """
 
     system_key = "carto"
@@ -41,6 +43,8 @@ class CartoWorkflowRunSensor(WorkflowRunSensor):
         timeout: float | timedelta | None = None,
         expected_duration: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        get_logs: bool = True,
+        log_interval: float | timedelta | None = None,
         carto_conn_id: str = "carto_default",
         carto_connection: str | None = None,
         **kwargs: Any,
@@ -53,6 +57,8 @@ class CartoWorkflowRunSensor(WorkflowRunSensor):
             timeout=timeout,
             expected_duration=expected_duration,
             deferrable=deferrable,
+            get_logs=get_logs,
+            log_interval=log_interval,
             **kwargs,
         )
         self.carto_conn_id = carto_conn_id

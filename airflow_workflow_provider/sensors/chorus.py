@@ -28,6 +28,8 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
     :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param deferrable: wait in the triggerer instead of a worker slot.
+    :param get_logs: write the lines of the run's log into the log of the task while it waits.
+    :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
     """
 
     system_key = "chorus"
@@ -45,6 +47,8 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
         timeout: float | timedelta | None = None,
         expected_duration: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        get_logs: bool = True,
+        log_interval: float | timedelta | None = None,
         chorus_conn_id: str = "chorus_default",
         run_mode: str | None = None,
         **kwargs: Any,
@@ -57,6 +61,8 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
             timeout=timeout,
             expected_duration=expected_duration,
             deferrable=deferrable,
+            get_logs=get_logs,
+            log_interval=log_interval,
             **kwargs,
         )
         self.chorus_conn_id = chorus_conn_id

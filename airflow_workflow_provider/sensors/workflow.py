@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
+    from airflow_workflow_provider.operators.run_log import TaskRunLog
 
 INTERVAL = 15.0  # seconds, where the system is not known before the task runs
 SETTLING = 5.0  # seconds at most between two polls of a run that is over and may still leave its result
@@ -66,6 +67,8 @@ class WorkflowRunSensor(BaseSensorOperator):
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
     :param deferrable: wait in the triggerer instead of a worker slot.
+    :param get_logs: write the lines of the run's log into the log of the task while it waits.
+    :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
     """
 
     system_key: str = ""
@@ -88,13 +91,17 @@ class WorkflowRunSensor(BaseSensorOperator):
         timeout: float | timedelta | None = None,
         expected_duration: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        get_logs: bool = True,
+        log_interval: float | timedelta | None = None,
         system: str | None = None,
         conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         if (run is None and run_id is None) or (run is not None and run_id is not None):
             raise InvalidArgument("run, run_id: give one of the two")
-        check_seconds(poke_interval=poke_interval, timeout=timeout, expected_duration=expected_duration)
+        check_seconds(
+            poke_interval=poke_interval, timeout=timeout, expected_duration=expected_duration, log_interval=log_interval
+        )
         key = system or self.system_key
         interval = (
             (SYSTEMS[key].poll_interval if key in SYSTEMS else INTERVAL) if poke_interval is None else poke_interval
@@ -108,6 +115,8 @@ class WorkflowRunSensor(BaseSensorOperator):
         self.workflow = workflow
         self.deferrable = deferrable
         self.expected_duration = expected_duration
+        self.get_logs = get_logs
+        self.log_interval = log_interval
         self.conn_id = conn_id
         self._has_usual_interval = poke_interval is None
         self._outcome: Run | WorkflowError | None = None
@@ -161,6 +170,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         """Take up what the trigger saw."""
         known, outcome = outcome_of(event)
         RUN_LINK.remember(context["ti"], known.url)
+        self._run_log(context).resume(known, event)
         if isinstance(outcome, WorkflowError):
             raise outcome
         return succeeded(outcome).to_json()
@@ -182,6 +192,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=True)
         if self._outcome is None:
             show_run(context["ti"], run)
+        self._run_log(context).poked(run)
         self._outcome = run
         return PokeReturnValue(is_done=run.state.is_terminal)
 
@@ -208,18 +219,25 @@ class WorkflowRunSensor(BaseSensorOperator):
         # The first poll is the moment when a wrong id or bad credentials show; later they may be a hiccup.
         run = self._first_poll()
         show_run(context["ti"], run)
+        logs = self._run_log(context)
         if run.state.is_terminal:
+            logs.finish(run)
             return succeeded(run).to_json()
         started = context["ti"].start_date
         deadline = deadline_of(started, self.timeout, started, self.execution_timeout)
         if self._killed:  # while there was nothing yet that waited
             raise TaskStopped("the task was killed at its first poll of the run")
         if self.deferrable:
-            self._defer(run, deadline)
-        ended = self.hook.wait_for_run(
+            self._defer(run, deadline, logs)
+        ended = logs.awaited(
             run, poll_interval=self.poke_interval, deadline=deadline, expected_duration=self.expected_duration
         )
         return succeeded(ended).to_json()
+
+    def _run_log(self, context: Context) -> TaskRunLog:
+        from airflow_workflow_provider.operators.run_log import TaskRunLog
+
+        return TaskRunLog(self.hook, context, self.log, is_wanted=self.get_logs, interval=self.log_interval)
 
     def _key(self) -> str:
         """Give the system's key; a sensor of any system takes it from its run object."""
@@ -262,7 +280,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             return succeeded(self._outcome).to_json()
         raise self._outcome or ProtocolError("the sensor ended without a poll of the run")
 
-    def _defer(self, run: Run, deadline: float | None) -> None:
+    def _defer(self, run: Run, deadline: float | None, logs: TaskRunLog) -> None:
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(
@@ -273,6 +291,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             deadline=deadline,
             cancel_on_kill=False,
             options=watching(self.expected_duration),
+            run_log=logs.for_trigger(run),
         )
         self.log.info("Run %s is %s, waiting for it in the triggerer", run.run_id, run.state)
         self.defer(trigger=trigger, method_name="execute_complete")

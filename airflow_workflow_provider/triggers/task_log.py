@@ -14,7 +14,7 @@ from math import floor
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from airflow_workflow_provider.protocol.effects import Call, Flow
+from airflow_workflow_provider.protocol.effects import Call, Flow, intercept
 from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, to_log
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
@@ -51,7 +51,9 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary(
 
 
 class TaskLog:
-    """Writes the log of a run into the log of one deferred task."""
+    """Writes the log of a run into the log of one deferred task, as `FollowsLog` has it."""
+
+    __slots__ = ("_saving", "_ti", "_unsaved", "_write", "follower")
 
     def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run) -> None:
         interval = given.get("interval")
@@ -67,6 +69,23 @@ class TaskLog:
         self._ti = getattr(trigger, "task_instance", None)
         self._unsaved: LogState | None = None
         self._saving: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """How far the log is written, for the event of the trigger."""
+        return self.follower.state.to_json()
+
+    def is_due(self, run: Run, now: float) -> bool:
+        """Say whether a step would read the log now."""
+        return self.follower.is_due(run, now)
+
+    def left(self, now: float) -> float | None:
+        """Give the seconds until the log is to be read; None where it takes no moment of its own."""
+        return self.follower.left(now)
+
+    def step(self, run: Run) -> Flow[None]:
+        """Write what is new, if the log is due."""
+        return intercept(self.follower.step(run), self.answer)
 
     def answer(self, effect: Any) -> Flow[Any]:
         """Answer the effects of following a log; pass all others on."""

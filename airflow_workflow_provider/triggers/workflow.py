@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.effects import Flow
     from airflow_workflow_provider.protocol.poll import Watch
     from airflow_workflow_provider.protocol.system import WorkflowSystem
+    from airflow_workflow_provider.triggers.task_log import TaskLog
 
 EXPECTED = "expected_duration"  # among the options
 CANCEL_LIMIT = 20.0  # seconds; Airflow gives `on_kill` 30
@@ -50,6 +51,8 @@ class WorkflowRunTrigger(BaseTrigger):
     :param cancel_on_kill: cancel the run when a user kills, clears or marks the deferred task.
     :param options: what else the system wants to know while it watches; ``expected_duration`` (seconds) is how long
         the run usually takes.
+    :param run_log: follow the log of the run: ``interval`` (seconds) between two requests for it, and ``state``, how
+        far it is written already. None leaves the log alone.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class WorkflowRunTrigger(BaseTrigger):
         deadline: float | None = None,
         cancel_on_kill: bool = True,
         options: Mapping[str, Any] | None = None,
+        run_log: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.system = system
@@ -70,6 +74,7 @@ class WorkflowRunTrigger(BaseTrigger):
         self.deadline = deadline
         self.cancel_on_kill = cancel_on_kill
         self.options = dict(options or {})
+        self.run_log = dict(run_log) if isinstance(run_log, Mapping) else None
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -84,6 +89,7 @@ class WorkflowRunTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "cancel_on_kill": self.cancel_on_kill,
                 "options": self.options,
+                "run_log": self.run_log,
             },
         )
 
@@ -113,26 +119,28 @@ class WorkflowRunTrigger(BaseTrigger):
         await loaded()
         from airflow_workflow_provider.client.pool import retire, shared_client
         from airflow_workflow_provider.protocol.poll import CredentialsRefused
+        from airflow_workflow_provider.triggers.task_log import TaskLog
 
         meter = reporter().start()
         meter.waiters += 1
         watch, options = self._watch()
+        task_log = TaskLog(self, self.run_log, watch.run) if self.run_log is not None else None
         refused: Member | None = None
         try:
             while True:  # one coroutine holds all of it: thousands wait here
                 async with shared_client(self._key, self._load) as member:
                     is_renewed = refused is None or has_changed(refused.system, member.system)
                     try:
-                        flow = self._flow(watch, options, member.system, is_renewed=is_renewed)
-                        return event_of(await member.client.run(flow))
+                        flow = self._flow(watch, options, member.system, is_renewed=is_renewed, log=task_log)
+                        return event_of(await member.client.run(flow), log=task_log.state if task_log else None)
                     except CredentialsRefused:
                         refused = member
                         renew(self._key, member)  # read the connection again, and go on
         except RunTimedOut as error:
-            return event_of(error.run or Run.from_json(self.run_json), error)
+            return event_of(error.run or Run.from_json(self.run_json), error, log=task_log.state if task_log else None)
         except WorkflowError as error:
             retire(self._key)  # the connection may have been changed since it was read
-            return event_of(Run.from_json(self.run_json), error)
+            return event_of(Run.from_json(self.run_json), error, log=task_log.state if task_log else None)
         finally:
             meter.waiters -= 1
 
@@ -148,10 +156,20 @@ class WorkflowRunTrigger(BaseTrigger):
         )
         return watch, options
 
-    def _flow(self, watch: Watch, options: dict[str, Any], system: WorkflowSystem, *, is_renewed: bool) -> Flow[Run]:
+    def _flow(
+        self,
+        watch: Watch,
+        options: dict[str, Any],
+        system: WorkflowSystem,
+        *,
+        is_renewed: bool,
+        log: TaskLog | None = None,
+    ) -> Flow[Run]:
         watch.run = system.with_options(watch.run, options)
+        if log:
+            log.follower.system = system
         return watch.flow(
-            system.look, run_list=system.run_list(watch.run), repeats=system.repeats, is_renewed=is_renewed
+            system.look, run_list=system.run_list(watch.run), repeats=system.repeats, is_renewed=is_renewed, log=log
         )
 
     @property

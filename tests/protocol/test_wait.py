@@ -236,6 +236,9 @@ class Reading:
     def left(self, now):
         return None if self.due is None else max(self.due - now, 0.0)
 
+    def is_due(self, run, now):
+        return self.due is None or now >= self.due
+
     def step(self, run):
         now = yield Now()
         if self.due is None or now >= self.due:
