@@ -34,6 +34,7 @@ from airflow_workflow_provider.protocol.run_log import (
     secrets_of,
     shown,
     tidy,
+    unseen,
 )
 
 INTERVAL = 30.0  # seconds between two requests for the log of a run
@@ -44,6 +45,9 @@ REFUSALS = 5  # requests in a row that are refused, after which the log is not a
 BATCH = 100  # lines that are written at once; an event loop does other work between two batches
 LINES_A_MINUTE = 20_000
 CHARACTERS_A_MINUTE = 4_000_000
+SETTLING = 5  # times that a log is read again after the end of its run, a second apart
+SETTLED = 30.0  # seconds after the end of a run from which on its log is whole
+WHOLE = "whole"  # in the cursor of a log whose server forgets cursors: that of `unseen`
 TAIL = 200  # lines that a resumed task writes again where the triggerer's log may be lost
 REFUSED = (AuthenticationFailed, WorkflowNotFound, RequestRejected)
 
@@ -212,9 +216,22 @@ class LogFollower:
         self.due = yield LogTurn((yield Now()) + self._pause())
 
     def finish(self, run: Run) -> Flow[None]:
-        """Write what is new, due or not: the run is over. Raises nothing but `TaskStopped`."""
-        if not self.is_over:
-            yield from self._read(run, is_last=True)
+        """Write the rest, due or not: the run is over. Raises nothing but `TaskStopped`.
+
+        Lines may come a little later than the end of the run. So the log is read again, a second later, while it brings
+        new lines and the run has just ended.
+        """
+        for rereads in range(SETTLING + 1):
+            before = self.state.lines
+            if not self.is_over:
+                yield from self._read(run, is_last=True)
+            is_live = self.state.lines > before or (not rereads and getattr(self.system, "log_lags", False))
+            if self.is_over or self.failures or self._is_free or not is_live:
+                return
+            age = (yield Now()) - run.ended_at.timestamp() if run.ended_at else 0.0
+            if age > SETTLED:
+                return
+            yield Sleep(1.0)
 
     def tail(self, run: Run, count: int = TAIL) -> Flow[list[LogLine]]:
         """Give the last lines that were written already, read again; none where that cannot be done."""
@@ -279,17 +296,24 @@ class LogFollower:
         return False
 
     def _page(self, run: Run) -> Flow[LogPage]:
-        try:
-            page: LogPage = yield from briefly(self.system.read_log(run, self.state.cursor))
-        except CursorLost:
-            self.state = replace(self.state, cursor=None, skip=0)
-            page = yield from briefly(self.system.read_log(run, None))
-            # The log from its beginning again: what was written of it is skipped, if it is there.
-            if self.state.lines <= len(page):
-                self.state = replace(self.state, skip=self.state.lines)
+        whole = self.state.cursor.get(WHOLE) if isinstance(self.state.cursor, Mapping) else None
+        note = ""
+        if whole is None:
+            try:
+                found: LogPage = yield from briefly(self.system.read_log(run, self.state.cursor))
+            except CursorLost:
+                pass
             else:
-                page = replace(page, note=page.note or "The server's log begins again")
-        return page
+                return found
+        # The log from its beginning, now and from now on: what was written of it is told by comparing.
+        page: LogPage = yield from briefly(self.system.read_log(run, None))
+        if whole is None:
+            count = self.state.lines if self.state.lines <= len(page) else 0
+            note = "" if count == self.state.lines else "The server's log begins again"
+            whole = unseen(page[:count], None).cursor
+            self.state = replace(self.state, cursor={WHOLE: whole}, skip=0)
+        new = unseen(page[:], whole)
+        return replace(new, cursor={WHOLE: new.cursor}, progress=page.progress, note=note or new.note or page.note)
 
     def _write(self, page: LogPage) -> Flow[None]:
         self.minute = minute = self.minute or _Minute()  # a thousand runs without a line need no thousand of these

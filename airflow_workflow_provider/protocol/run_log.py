@@ -86,7 +86,7 @@ class HasLog(Protocol):
     """A system that gives the log of a run.
 
     The class attribute ``log_from_run = True`` says that the lines come from the run as the last poll saw it, so that
-    reading them takes no request.
+    reading them takes no request; ``log_lags = True`` that lines come a little later than what they tell of.
     """
 
     def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:

@@ -196,5 +196,6 @@ def test_the_trigger_gets_what_it_needs_and_nothing_else(carto):
         "deadline": started_at + 600,
         "cancel_on_kill": False,
         "options": {},
+        "run_log": {"interval": 30.0},
     }
     assert there.deferred.method_name == "execute_complete"

@@ -53,6 +53,7 @@ class InvisionSystem(WorkflowSystem):
     states = answers.STATES
     api_version = "public API v1"
     poll_interval = 10.0
+    log_lags = True
     unlisted_outputs = "a solution object by its name, or table:<name>"
     start_options = frozenset({"workflow_api", "await_completion", "execution_arguments"})
 
