@@ -40,7 +40,8 @@ from airflow_workflow_provider.protocol.capabilities import (
 )
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, Response, RunList, Shown, Sleep
-from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form, connection_type
+from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
+from airflow_workflow_provider.protocol.form import provider_info as form_info
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.paging import (
     CursorPages,
@@ -184,28 +185,8 @@ __all__ = [
 
 
 def provider_info(system: type[WorkflowSystem], distribution: str, *, url: str = "") -> dict[str, Any]:
-    """Give what the entry point ``apache_airflow_provider`` of a system's own distribution returns.
+    """Give what `airflow_workflow_provider.forms.provider_info` gives for the class of a system.
 
-    It makes the connection form, the hook behind "Test" in Airflow's page, and the URIs of the system's assets known.
-
-    :param system: the class of the system.
-    :param distribution: the name of its distribution, which Airflow compares with the installed ones.
-    :param url: address of the documentation.
+    A provider's entry point leads to a module that imports `airflow_workflow_provider.forms` only.
     """
-    uris = [
-        {
-            "schemes": [system.key],
-            "handler": "airflow_workflow_provider.assets.uris.sanitize_uri",
-            "to_openlineage_converter": "airflow_workflow_provider.lineage.naming.convert_asset_to_openlineage",
-        }
-    ]
-    hook = f"airflow_workflow_provider.hooks.registered.{system.key}"
-    return {
-        "package-name": distribution,
-        "name": system.label,
-        "description": f"Runs of {system.label} for airflow-workflow-provider.",
-        "integrations": [{"integration-name": system.label, "external-doc-url": url, "tags": ["service"]}],
-        "connection-types": [connection_type(system.form, system.key, hook, system.label)],
-        "asset-uris": uris,
-        "dataset-uris": uris,
-    }
+    return form_info(system.key, system.label, system.form, distribution, url=url)

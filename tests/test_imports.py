@@ -15,7 +15,19 @@ PACKAGE = "airflow_workflow_provider"
 
 # From the top down: a module imports from its own layer and from those below it.
 LAYERS = (
-    {"operators", "sensors", "transfers", "links", "assets", "lineage", "cli", "__main__", "retry_policy", "sdk"},
+    {
+        "operators",
+        "sensors",
+        "transfers",
+        "links",
+        "assets",
+        "lineage",
+        "cli",
+        "__main__",
+        "retry_policy",
+        "sdk",
+        "forms",
+    },
     {"triggers"},
     {"hooks"},
     {"client"},

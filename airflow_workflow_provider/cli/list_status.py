@@ -13,11 +13,16 @@ from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRu
 from airflow_workflow_provider.systems import SYSTEMS
 from airflow_workflow_provider.systems.registry import distribution_of, registered
 
+# What the list shows of a system that was not imported.
+NOT_LOADED = dict.fromkeys(
+    ("system", "name", "list_workflows", "find_runs", "cancel", "poll_interval", "options", "distribution"), ""
+)
+
 
 def systems(options: Namespace, terminal: Terminal) -> Result:
     """List the systems and what each API can; those of other distributions are named, and not imported."""
     others: list[dict[str, Any]] = [
-        {"system": key, "name": point.value, "distribution": distribution_of(point)}
+        {**NOT_LOADED, "system": key, "name": point.value, "distribution": distribution_of(point)}
         for key, points in registered().items()
         for point in points
     ]

@@ -94,3 +94,32 @@ def _shown(field: Field) -> dict[str, Any]:
     if field.default is not None:
         schema["default"] = field.default
     return {"label": field.label, "description": field.description, "schema": schema}
+
+
+def provider_info(key: str, label: str, form: Form, distribution: str, *, url: str = "") -> dict[str, Any]:
+    """Give what the entry point ``apache_airflow_provider`` of a system's own distribution returns.
+
+    It makes the connection form, the hook behind "Test" in Airflow's page, and the URIs of the system's assets known.
+    Airflow asks for it while it is imported, so the module that calls this imports nothing of Airflow.
+
+    :param key: the key of the system, which is its connection type.
+    :param label: its name for people.
+    :param distribution: the name of its distribution, which Airflow compares with the installed ones.
+    :param url: address of the documentation.
+    """
+    uris = [
+        {
+            "schemes": [key],
+            "handler": "airflow_workflow_provider.assets.uris.sanitize_uri",
+            "to_openlineage_converter": "airflow_workflow_provider.lineage.naming.convert_asset_to_openlineage",
+        }
+    ]
+    return {
+        "package-name": distribution,
+        "name": label,
+        "description": f"Runs of {label} for airflow-workflow-provider.",
+        "integrations": [{"integration-name": label, "external-doc-url": url, "tags": ["service"]}],
+        "connection-types": [connection_type(form, key, f"airflow_workflow_provider.hooks.registered.{key}", label)],
+        "asset-uris": uris,
+        "dataset-uris": uris,
+    }

@@ -147,3 +147,13 @@ def test_a_slow_or_broken_plug_in_costs_others_nothing(installed, tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert b"'slow'" in answer.stdout
     assert not list(tmp_path.glob("*.imported"))
+
+
+def test_a_form_is_given_while_airflow_is_imported():
+    """Airflow asks a provider for its form during its own import, so the module for forms imports nothing of it."""
+    code = (
+        "import sys, airflow_workflow_provider.forms\nprint([one for one in sys.modules if one.startswith('airflow.')])"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert answer.stdout.strip() == b"[]"

@@ -6,7 +6,7 @@ import json
 import textwrap
 
 import pytest
-from airflow_workflow_provider_airflow import AirflowSystem
+from airflow_workflow_provider_airflow.system import AirflowSystem
 
 from airflow_workflow_provider.client.worker import WorkerClient
 from airflow_workflow_provider.exceptions import OutputUnavailable, RunTimedOut, WorkflowNotFound

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import requests
-from airflow_workflow_provider_prefect import PrefectSystem
+from airflow_workflow_provider_prefect.system import PrefectSystem
 
 from airflow_workflow_provider.client.worker import WorkerClient
 from airflow_workflow_provider.exceptions import WorkflowNotFound
