@@ -13,7 +13,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # Pairs such as airflow-3.1-python3.12; none for all of them.
 MATRIX ?=
-FUZZ_SECONDS ?= 600
+FUZZ_SECONDS ?= 120
+FUZZ_CASES ?= 10000
 # One process for each core; tests that start a real Airflow share one process.
 SPREAD = -n logical --maxprocesses 4 --dist loadgroup
 
@@ -70,9 +71,9 @@ coverage: ## the tests on the newest Airflow 3, with the share of branches that 
 	@$(ENVIRONMENT) airflow-3
 	$(AIRFLOW_3) -m pytest $(SPREAD) --cov --cov-report=term:skip-covered -m "not system" $(PYTEST_ARGS)
 
-fuzz: ## broken answers, run objects and files for FUZZ_SECONDS
+fuzz: ## broken answers, run objects and files: FUZZ_SECONDS for each system, FUZZ_CASES for each reader
 	@$(ENVIRONMENT) airflow-3
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(AIRFLOW_3) -m pytest tests/fuzz $(PYTEST_ARGS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_CASES=$(FUZZ_CASES) $(AIRFLOW_3) -m pytest tests/fuzz $(PYTEST_ARGS)
 
 test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
 	@$(ENVIRONMENT) airflow-3
