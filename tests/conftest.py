@@ -62,6 +62,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Tests that start a real Airflow run one after the other in one process, and begin first, for they take longest.
     The other tests stay with those of their file, which share what is expensive to make.
     """
+    if unstable := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(
+            f"a test's id holds an address, so that processes cannot share the tests: {unstable[:3]}"
+        )
     for item in items:
         group = "real Airflow" if item.get_closest_marker("system") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_a_trigger_asks_for_its_tasks_state_in_the_loop_that_owns_the_connection
     ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
 
     async def trigger() -> asyncio.AbstractEventLoop:
-        assert not await was_killed(SimpleNamespace(task_instance=ti, trigger_id=1))
+        assert not await was_killed(cast("Any", SimpleNamespace(task_instance=ti, trigger_id=1)))
         return asyncio.get_running_loop()
 
     loop = asyncio.run(trigger())

@@ -226,7 +226,7 @@ def test_the_field_that_does_not_fit_is_named(value, named):
         parse_run(value)
 
 
-@pytest.mark.parametrize("value", [[], (), "[]", [None], Lazy([])], ids=short)
+@pytest.mark.parametrize("value", [[], (), "[]", [None], Lazy([])], ids=lambda value: type(value).__name__)
 def test_no_run_at_all_is_an_error(value):
     with pytest.raises(InvalidArgument, match=r"^run: "):
         parse_runs(value)

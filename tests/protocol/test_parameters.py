@@ -49,7 +49,7 @@ def test_parameters_are_a_mapping_or_a_list(given_, parameters):
     assert checked(given_) == parameters
 
 
-@pytest.mark.parametrize("value", ["", "abc", 5, True, {1, 2}, b"{}", "{a: 1}", "[1", "null", object()], ids=repr)
+@pytest.mark.parametrize("value", ["", "abc", 5, True, {1, 2}, b"{}", "{a: 1}", "[1", "null", Ellipsis], ids=repr)
 def test_anything_else_names_the_argument(value):
     with pytest.raises(InvalidArgument, match=r"^query_parameters: "):
         checked(value)
