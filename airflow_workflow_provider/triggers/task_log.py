@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from math import floor
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -136,33 +137,31 @@ def _place(ti: Any) -> dict[str, Any]:
     }
 
 
-async def get_xcom(ti: Any) -> Any:
-    """Read the XCom of a task instance in the triggerer."""
+def _xcom() -> Any:
+    """Give Airflow's XCom class; in a triggerer of Airflow 2 it is the database's."""
     try:
         from airflow.sdk.execution_time.xcom import XCom
     except ImportError:
-        from airflow.models.xcom import XCom as Airflow2XCom
+        return import_module("airflow.models.xcom").XCom
+    return XCom
 
-        return await asyncio.to_thread(lambda: Airflow2XCom.get_one(key=KEY, **_place(ti)))
-    if hasattr(XCom, "aget_one"):
-        return await XCom.aget_one(key=KEY, **_place(ti))
+
+async def get_xcom(ti: Any) -> Any:
+    """Read the XCom of a task instance in the triggerer, only by ways that belong to its event loop."""
     from asgiref.sync import sync_to_async
 
-    return await sync_to_async(lambda: XCom.get_one(key=KEY, **_place(ti)))()
+    xcom = _xcom()
+    if hasattr(xcom, "aget_one"):
+        return await xcom.aget_one(key=KEY, **_place(ti))
+    return await sync_to_async(lambda: xcom.get_one(key=KEY, **_place(ti)))()
 
 
 async def set_xcom(ti: Any, value: Any) -> None:
-    """Write the XCom of a task instance in the triggerer."""
-    try:
-        from airflow.sdk.execution_time.xcom import XCom
-    except ImportError:
-        from airflow.models.xcom import XCom as Airflow2XCom
-
-        await asyncio.to_thread(lambda: Airflow2XCom.set(key=KEY, value=value, **_place(ti)))
-        return
-    if hasattr(XCom, "aset"):
-        await XCom.aset(key=KEY, value=value, **_place(ti))
-        return
+    """Write the XCom of a task instance in the triggerer, only by ways that belong to its event loop."""
     from asgiref.sync import sync_to_async
 
-    await sync_to_async(lambda: XCom.set(key=KEY, value=value, **_place(ti)))()
+    xcom = _xcom()
+    if hasattr(xcom, "aset"):
+        await xcom.aset(key=KEY, value=value, **_place(ti))
+    else:
+        await sync_to_async(lambda: xcom.set(key=KEY, value=value, **_place(ti)))()
