@@ -115,6 +115,27 @@ COMMANDS = (
         ),
     ),
     Command(
+        "orphans",
+        "List the runs that are going and that no task waits for",
+        f"{PACKAGE}.orphans.orphans",
+        (
+            CONN,
+            _argument(
+                "--workflow",
+                metavar="WORKFLOW",
+                action="append",
+                default=[],
+                help="look at the runs of this workflow only; repeatable; default all, where the API lists workflows",
+            ),
+            _argument(
+                "--since", metavar="TIME", type=values.since, help="runs since then: 2h, 7d, or 2026-01-31T08:00"
+            ),
+            *COMMON,
+        ),
+        "List the runs that are going and that no task of this Airflow waits for, where the API lists runs. It reads "
+        "Airflow's metadata database.",
+    ),
+    Command(
         "start",
         "Start a run, and wait for it if asked to",
         f"{PACKAGE}.start_cancel.start",
