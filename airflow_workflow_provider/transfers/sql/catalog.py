@@ -197,7 +197,7 @@ class PostgresCatalog(Catalog):
             cascades=tuple(dict.fromkeys(table for table, own in reaching if not own)),
             cascades_within=any(own for _, own in reaching),
             triggers=(*triggers, *(f"rule {rule}" for rule in rules)),
-            keeps_from_truncate=_why_delete(kind, is_secured=is_secured, has_rules=bool(rules)),
+            keeps_from_truncate=_why_delete(kind, is_secured=is_secured, others=bool(rules or references)),
             lost=self._lost(
                 ask,
                 oid,
@@ -303,12 +303,12 @@ class PostgresCatalog(Catalog):
         return f"process {pid} of {text_of(user)!r} ({text_of(application) or 'no application name'}), since {since}"
 
 
-def _why_delete(kind: str, *, is_secured: bool, has_rules: bool) -> str:
+def _why_delete(kind: str, *, is_secured: bool, others: bool) -> str:
     if kind not in "rp":
         return "it is a view or a foreign table"
     if is_secured:
         return "TRUNCATE does not obey row-level security"
-    return "TRUNCATE does not obey rules" if has_rules else ""
+    return "TRUNCATE does not obey rules, and refuses tables that foreign keys refer to" if others else ""
 
 
 def _braced(text: str) -> str:
