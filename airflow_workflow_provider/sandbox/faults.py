@@ -31,7 +31,7 @@ class BadFault(ValueError):
 
 @dataclass
 class Fault:
-    """One planned fault; ``times`` None means for ever, ``after`` lets that many matching requests pass first."""
+    """One planned fault; ``times`` None means without end, ``after`` lets that many matching requests pass first."""
 
     system: str
     kind: str
@@ -81,7 +81,7 @@ class Faults:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all; the dice for ``probability`` start anew, so a test sees the same series each time."""
+        """Forget all; the random numbers for ``probability`` start again, so a test always sees the same series."""
         self.planned: list[Fault] = []
         self.numbers = itertools.count(1)
         self.dice = random.Random(0)  # noqa: S311 - reproducible, not secret

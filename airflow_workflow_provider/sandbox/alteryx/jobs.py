@@ -34,7 +34,7 @@ class Wanted:
 
 @dataclass
 class Job:
-    """One run of an app; ``deleted`` jobs answer 404 for ever."""
+    """One run of an app; ``deleted`` jobs always answer 404."""
 
     id: str
     app: App

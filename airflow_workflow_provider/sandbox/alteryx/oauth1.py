@@ -108,7 +108,7 @@ class Verifier:
     def check_time(self, key: str, timestamp: str, nonce: str) -> None:
         """Refuse old and repeated requests.
 
-        inferred: whether the server does so is not known; RFC 5849 wants it, and a client that signs anew each time
+        inferred: whether the server does so is not known; RFC 5849 wants it, and a client that signs each time
         never notices.
         """
         window = self.settings.timestamp_window

@@ -1,4 +1,4 @@
-"""Alteryx's switches: how fast jobs go, which server version answers, and the shapes that nobody has confirmed."""
+"""Alteryx's switches: how fast jobs go, which server version answers, and the shapes that are not confirmed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AlteryxSettings(LogSettings):
     # How long a job stays in each state; running time comes on top of what the app itself takes.
     queued_seconds: float = 0.5
     running_seconds: float = 1.5
-    # What becomes of every job, whatever its app would do by itself.
+    # How every job ends, whatever its app would do by itself.
     outcome: Literal["success", "error", "never"] | None = None
     # Seconds after its end until the queue's clean-up takes a job away; null: never.
     purge_seconds: float | None = None

@@ -85,7 +85,7 @@ async def cached(run: Invocation, warehouse: Warehouse, settings: CartoSettings)
 async def execute(run: Invocation, warehouse: Warehouse) -> None:
     """Run the body: the side effect of *Save as table*, then the out table; raises :class:`SqlError`.
 
-    The out table is dropped first, so that nobody reads the result of an earlier run as that of this one.
+    The out table is dropped first, so that the result of an earlier run is never read as that of this one.
     """
     workflow, connection = run.workflow, CONNECTIONS[run.workflow.connection]
     if run.table:

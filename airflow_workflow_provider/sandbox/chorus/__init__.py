@@ -106,7 +106,7 @@ class Chorus(System):
         return sorted(found, key=lambda run: run.started_at)
 
     def reset(self) -> None:
-        """Nobody is logged in, nothing has run."""
+        """No user is logged in, nothing has run."""
         self.jobs.clear()
         self.engine.clear()
         self.sessions.reset()

@@ -80,7 +80,7 @@ def not_found() -> Refused:
 
 
 def forbidden() -> Refused:
-    """The user may not; nothing is told about what it is."""
+    """The user may not; the answer says nothing about what it is."""
     return errors(403, model_data={})
 
 

@@ -134,7 +134,7 @@ class Runner:
         self.result_ids, self.task_ids = itertools.count(FIRST), itertools.count(FIRST)
 
     def enqueue(self, job: Job) -> None:
-        """Let a job wait for a worker; one that is stuck waits for ever."""
+        """Let a job wait for a worker; one that is stuck never gets one."""
         job.status = "enqueued"
         if not self.settings.job_stuck:
             job.task = asyncio.get_running_loop().create_task(self.perform(job))
@@ -198,7 +198,7 @@ class Runner:
         return None
 
     def hearing(self, over: asyncio.Event) -> Callable[[Process], None]:
-        """What the engine calls when a process has ended; without the session it was given nobody hears."""
+        """What the engine calls when a process has ended; without the session that it was given it has no effect."""
 
         def report(process: Process) -> None:
             if self.sessions.valid(process.session_id):

@@ -14,7 +14,7 @@ from .settings import ChorusSettings
 
 @dataclass
 class Session:
-    """A session; it ends when nobody has touched it for long."""
+    """A session; it ends when no request has used it for long."""
 
     id: str
     user: User
@@ -38,7 +38,7 @@ class Sessions:
         self.reset()
 
     def reset(self) -> None:
-        """Nobody is logged in."""
+        """No user is logged in."""
         self.sessions: dict[str, Session] = {}
         self.browsers: dict[str, Browser] = {}
 

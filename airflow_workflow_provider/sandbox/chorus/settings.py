@@ -55,7 +55,7 @@ class ChorusSettings(LogSettings):
     engine_down: bool = False
     run_refused: bool = False
     stop_refused: bool = False
-    # The engine reports the end of a short flow before Rails has written `running`: the workfile stays so for ever.
+    # The engine reports the end of a short flow before Rails has written `running`: the workfile stays so.
     race: bool = False
     stuck_running: bool = False
     # Whether a failed flow leaves a WorkfileResult, and how long after `idle` a result's activity comes.

@@ -110,7 +110,7 @@ class Workfiles:
         workfile.status, workfile.killable_id = RUNNING, process.id
 
     def ended(self, process: Process) -> None:
-        """The engine reports the end of a run, with the session that it was given; without it nobody hears."""
+        """The engine reports the end of a run with the session that it was given; without one there is no effect."""
         session = self.sessions.valid(process.session_id)
         if session is None or self.settings.stuck_running:
             return

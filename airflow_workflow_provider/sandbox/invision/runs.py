@@ -74,7 +74,7 @@ class Runs:
         self.numbers = itertools.count(1)
 
     def start(self, flow_id: str, routine: Routine, given: Mapping[str, Any], environment: int | None = None) -> Run:
-        """Start a run, whatever runs already; it goes on by itself. Arguments that nobody knows are ignored."""
+        """Start a run, whatever runs already; it goes on by itself. Unknown arguments are ignored."""
         arguments = {name: given.get(name, default) for name, default in routine.arguments.items()}
         run = Run(str(uuid.uuid4()), flow_id, routine, arguments, environment)
         self.known[run.id] = run
@@ -136,7 +136,7 @@ class Runs:
         run.status, run.ended_at = status, now()
 
     def find(self, flow_id: str, run_id: str) -> Run | None:
-        """The run of that flow with that id; both without regard to case. Nobody knows a run that is too old."""
+        """The run of that flow with that id; both without regard to case. A run that is too old is unknown."""
         run = self.known.get(run_id.lower())
         if run is None or run.flow_id.lower() != flow_id.lower():
             return None

@@ -15,10 +15,10 @@ class InvisionSettings(LogSettings):
     # How long a run stays in each state; a throttled site leaves runs pending for long.
     pending_seconds: float = 0.5
     running_seconds: float = 1.5
-    # A worker that crashed: before 2023.6 the run is running for ever, since then it is submitted again.
+    # A worker that crashed: before 2023.6 the run never ends, since then it is submitted again.
     stays_running: bool = False
     resubmitted: bool = False
-    # How long the status of a run that has ended can be asked for; null: for ever.
+    # How long the status of a run that has ended can be asked for; null: without end.
     retention_seconds: float | None = None
 
     # The answers to start and status.
@@ -33,7 +33,7 @@ class InvisionSettings(LogSettings):
     # Only 500 is documented; "precise" has what ASP.NET would say.
     error_style: Literal["500", "precise"] = "500"
     both_keys_status: int = 400
-    # Who is sent to a log-in page instead of getting an error: nobody, requests without a key, all that are refused.
+    # Which requests are sent to a log-in page instead of an error: none, those without a key, all refused ones.
     login_redirect: Literal["never", "missing", "refused"] = "never"
     # The page of IIS while the application pool is recycled.
     recycling: bool = False

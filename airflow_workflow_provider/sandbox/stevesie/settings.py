@@ -16,7 +16,7 @@ class StevesieSettings(Settings):
 
     # How long an execution runs; what its workflow takes comes on top.
     running_seconds: float = 2.0
-    # What becomes of every execution, whatever its workflow would do by itself.
+    # How every execution ends, whatever its workflow would do by itself.
     outcome: Outcome | None = None
     # How a broken execution shows: nothing public says how a failure looks.
     failure_style: Literal["empty", "error", "errors", "status", "failed_at", "never"] = "empty"
@@ -37,7 +37,7 @@ class StevesieSettings(Settings):
     executions_list: Literal["full", "ids", "absent"] = "full"
     # Whether the answer to a change of a collection repeats its items.
     collection_answer: Literal["full", "count"] = "full"
-    # Whether adding an item that is there already adds it again.
+    # Whether adding an item that the collection has already adds it again.
     duplicate_items: bool = False
 
     # Requests a second; null: no limit. `retry_after` is the header of the 429, null: none.

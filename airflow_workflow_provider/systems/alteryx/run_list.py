@@ -1,4 +1,4 @@
-"""The list of an app's jobs, which tells of many jobs at once whether they go on.
+"""The list of an app's jobs, which says of many jobs at once whether they go on.
 
 Parameters and fields are [v1]'s and [v3]'s; how many jobs a server gives at once, and in which order if it does not
 heed ours, is unverified: whatever it does, a job that is not seen here is asked for alone.

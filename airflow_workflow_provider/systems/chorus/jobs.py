@@ -1,7 +1,7 @@
 """Runs of Chorus Jobs: no id of their own before the end, but a result record with success or failure.
 
 A Job refuses to start while it is not idle, so its first result after the newest one before the start is this run's.
-Which Job ``latest`` tells of is unverified: the source of 5.4 reads it by Job, that of 5.8 was taken to ignore the
+To which Job ``latest`` belongs is unverified: the source of 5.4 reads it by Job, that of 5.8 was taken to ignore the
 Job. So the Job's own activities decide, and ``latest`` alone only where they cannot be read.
 """
 

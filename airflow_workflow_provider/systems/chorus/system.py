@@ -162,7 +162,8 @@ class ChorusSystem(WorkflowSystem):
         except ServerUnavailable as error:
             if LICENSE_EXPIRED not in str(error):
                 raise
-            raise PermissionDenied(f"{error}; nobody can log in until the licence is renewed", status=503) from error
+            hint = "No user can log in until the licence is renewed."
+            raise error.become(PermissionDenied).hinted(hint) from error
         session = body.get("session_id")
         if not isinstance(session, str) or not session:
             raise api.unreadable(request, Response(201), "logging in", "the answer has no session_id")

@@ -57,7 +57,7 @@ class FlowApi:
 
     @classmethod
     def of(cls, system: WorkflowSystem, values: ConnectionValues, base_url: str) -> FlowApi:
-        """Read the connection's fields for Flow; they may be absent as long as nobody uses it."""
+        """Read the connection's fields for Flow; they may be absent where Flow is not used."""
         host = values.text("flow_host")
         url = values.checked_url("flow_host", host) if host else base_url
         key = values.text("flow_api_key")

@@ -169,8 +169,8 @@ class InvisionSystem(WorkflowSystem):
 
     def test(self) -> Flow[str]:
         """Ask for the status of a run that cannot be: no call without side effects tells more."""
-        nobody = "00000000-0000-0000-0000-000000000000"
-        request = Request("GET", self.api.url(STATUS, flow=nobody, run_id=nobody))
+        unknown = "00000000-0000-0000-0000-000000000000"
+        request = Request("GET", self.api.url(STATUS, flow=unknown, run_id=unknown))
         response = yield from self.api.reached(request, "testing the connection")
         # The vendor documents 500 for whatever is wrong; a page for people is another product's, or a log-in.
         if is_page(response) or 200 <= response.status < 300 or response.status == 404:
