@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import requests
 
 PIECE = 1 << 20  # bytes that are decompressed at once
-MAX_MEMBERS = 1000  # of a gzip body; each costs time, however little it holds
+MAX_MEMBERS = 100  # of a gzip body; each costs time, however little it holds
 ERROR_BYTES = 64 * 1024  # of the body of an error in which the passwords of proxies are looked for
 _PLAIN = frozenset({"", "identity"})
 _GZIP = frozenset({"gzip", "x-gzip"})
@@ -83,6 +83,7 @@ class AnswerBody:
 
     def _count(self, size: int, *, is_promise: bool = False) -> None:
         if self._size + size > self._limit:
+            self._buffer, self._unpack = BytesIO(), None  # the error's traceback holds this object
             raise BadAnswer(
                 f"it has more than {self._limit} bytes (a larger limit can be set with max_answer_bytes in the extra)"
             )

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
@@ -23,7 +24,7 @@ from airflow_workflow_provider.client.tls import bundle_of, state_of, tls_contex
 from airflow_workflow_provider.client.worker import WHOLE, shown
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
-from airflow_workflow_provider.protocol.documents import control_document, exact_document
+from airflow_workflow_provider.protocol.documents import BEGINNING, large_document
 from airflow_workflow_provider.protocol.effects import (
     BadAnswer,
     Call,
@@ -41,7 +42,7 @@ from airflow_workflow_provider.protocol.effects import (
     T,
     TransportError,
 )
-from airflow_workflow_provider.protocol.retry import is_transient, retry_after_seconds
+from airflow_workflow_provider.protocol.retry import is_transient, retry_after_seconds, step
 from airflow_workflow_provider.protocol.times import from_epoch
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class TriggererClient:
         watched: str | None = None
         try:
             while True:
-                effect = flow.throw(error) if error else flow.send(reply)
+                effect = step(flow, reply, error)
                 reply = error = None
                 if type(effect) is Now:
                     reply = self._now()
@@ -271,32 +272,50 @@ class TriggererClient:
         raise failure  # here and not above: the chain of exceptions would show the whole address
 
     async def _answered(self, request: Request, answer: aiohttp.ClientResponse) -> Response:
-        headers, body = answer.headers, b""
+        headers = answer.headers
         length = headers.get("Content-Length", "")
         if length.isdecimal() and len(length) < 6 and "Content-Encoding" not in headers:
             body = await answer.read()  # most answers are small and say so
         else:
-            body = await self._collected(answer)
+            body, held = await self._collected(answer)
+            if held:
+                bodies = [body]
+                del body  # only the thread that parses it holds it
+                response = await opened(answer.status, headers, bodies, exact=request.exact)
+                if answer.status >= 400:
+                    response = replace(response, body=without_proxy_secrets(response.body, self._transport))
+                weakref.finalize(response, self._release, held)  # what was made of it counts until the flow is done
+                return response
         if answer.status >= 400:
             body = without_proxy_secrets(body, self._transport)
-        response = Response(answer.status, headers, body, native=False)
-        return response if len(body) < LARGE else await opened(response, exact=request.exact)
+        return Response(answer.status, headers, body, native=False)
 
-    async def _collected(self, answer: aiohttp.ClientResponse) -> bytes:
-        """Read an answer within its limit; all large answers of a client together are within it, too."""
+    async def _collected(self, answer: aiohttp.ClientResponse) -> tuple[bytes, int]:
+        """Read an answer within its limit; all large answers of a client together are within it, too.
+
+        Gives the bytes that a large one counts for beside the body.
+        """
         content, held = AnswerBody(answer.headers, self._transport.max_answer), 0
         try:
             async for chunk in answer.content.iter_any():
                 for size in content.feed(chunk):
                     if size > LARGE:
-                        self._large += size - held
-                        held = size
-                        if self._large > self._transport.max_answer:
-                            raise NoAnswer("too many large answers came at the same time")
+                        held = self._hold(size, held)
                         await asyncio.sleep(0)
-            return content.value()
-        finally:
-            self._large -= held
+            return content.value(), held
+        except BaseException:
+            self._release(held)
+            raise
+
+    def _hold(self, size: int, held: int) -> int:
+        """Count a large answer that has grown to ``size`` bytes, of which ``held`` count already; gives ``size``."""
+        if self._large + size - held > self._transport.max_answer:
+            raise NoAnswer("too many large answers came at the same time")
+        self._large += size - held
+        return size
+
+    def _release(self, held: int) -> None:
+        self._large -= held
 
     async def _check_peers(self, url: str) -> None:
         """Resolve the host of a result before anything is sent to it."""
@@ -334,21 +353,13 @@ class TriggererClient:
 _parsing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-async def opened(response: Response, *, exact: bool = False) -> Response:
+async def opened(status: int, headers: Mapping[str, str], bodies: list[bytes], *, exact: bool = False) -> Response:
     """Parse a large body in a thread, one at a time, so that the loop goes on meanwhile."""
     lock = _parsing.setdefault(asyncio.get_running_loop(), asyncio.Lock())
-    parse = exact_document if exact else control_document
+    beginning = bodies[0][:BEGINNING]
     async with lock:
         try:
-            # The parser is one long call that lets no other thread run. A function that it must call for each object
-            # does.
-            document = await asyncio.to_thread(parse, response.body, _as_it_is)
+            body, document = await asyncio.to_thread(large_document, bodies, exact=exact)
         except ValueError as error:
-            reason = str(error)[:200] or "not JSON"
-        else:
-            return replace(response, parsed=(document,))
-    return replace(response, unreadable=reason)
-
-
-def _as_it_is(document: dict[str, Any]) -> dict[str, Any]:
-    return document
+            return Response(status, headers, beginning, unreadable=str(error)[:200] or "not JSON", native=False)
+    return Response(status, headers, body, parsed=(document,), native=False)

@@ -38,6 +38,7 @@ from airflow_workflow_provider.protocol.effects import (
     TransportError,
 )
 from airflow_workflow_provider.protocol.redact import redacted
+from airflow_workflow_provider.protocol.retry import step
 from airflow_workflow_provider.protocol.text import cut_text, one_line
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class WorkerClient:
         error: TransportError | WorkflowError | None = None
         try:
             while True:
-                effect = flow.throw(error) if error else flow.send(reply)
+                effect = step(flow, reply, error)
                 reply = error = None
                 if isinstance(effect, Chunk):
                     yield effect.data

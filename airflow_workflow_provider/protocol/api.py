@@ -29,6 +29,7 @@ from airflow_workflow_provider.protocol.times import from_epoch
 _TITLE = pattern(r"<title\b[^>]{0,200}>([^<]{0,500})", IGNORECASE)
 _HEAD = 4096  # bytes of a page or of plain text that are looked at
 _USERINFO = pattern(r"//[^/?#@]*@")
+_EXPIRED = "The address of the result was refused, or it has expired."
 MAX_REDIRECTS = 6
 _SNIPPET = 500  # characters of a server's text that an error shows
 _MISTAKEN_SCHEME = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "record layer failure", "wrong version number")
@@ -217,6 +218,8 @@ class Api:
             what += f"It redirects to {place or 'nowhere'}. Check the {self.place} of {self._conn} (http or https?)."
             return ProtocolError(self._message(request, doing, what), status=status)
         advice = found.advice.format(conn=self._conn, label=_capital(self.label), fields=self.fields, place=self.place)
+        if request.foreign and status in (401, 403):
+            advice = _EXPIRED  # it was asked for without credentials
         if found.error is ServerUnavailable and not rejected:
             wait = retry_after_seconds(response.headers.get("retry-after"), from_epoch((yield Now())))
             return ServerUnavailable(self._message(request, doing, what + advice), status=status, retry_after=wait)

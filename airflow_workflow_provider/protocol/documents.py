@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from hashlib import blake2b
 from math import isfinite
 from typing import Any
 
@@ -17,6 +19,8 @@ MAX_VALUES = 1_000_000  # values of a control answer; each costs up to a hundred
 MAX_DEPTH = 48  # below what a run object may have; nested arrays and objects of a control answer
 MAX_DATA_DEPTH = 256  # the same for the rows of a table
 MAX_DIGITS = 4300  # of a number; Python's own bound for integers
+BEGINNING = 4096  # bytes of a large body that errors may quote
+SLICE, OVERLAP = 64 * 1024, 512  # characters
 SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits
 
 Hook = Callable[[dict[str, Any]], Any] | None
@@ -41,11 +45,14 @@ def control_document(body: bytes, object_hook: Hook = None) -> Any:
     """Read a control answer: texts are clean, numbers are finite. Raises ValueError."""
     body = body.removeprefix(BOM_UTF8)
     check_bounds(body)
-    text = body.decode()
-    if _UNCLEAN.search(text):
+    return _document(body.decode(), object_hook)
+
+
+def _document(text: str, object_hook: Hook) -> Any:
+    if _finds(_UNCLEAN, text):
         text = _cleaned(text)
     try:
-        if _WILD_NUMBER.search(text):
+        if _finds(_WILD_NUMBER, text):
             return json.loads(text, parse_float=_finite, parse_constant=lambda word: None, object_hook=object_hook)
         return json.loads(text, object_hook=object_hook)
     except RecursionError:
@@ -60,6 +67,37 @@ def exact_document(body: bytes, object_hook: Hook = None) -> Any:
         return json.loads(body.decode(), parse_float=exact_number, object_hook=object_hook)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def large_document(bodies: list[bytes], *, exact: bool) -> tuple[bytes, Any]:
+    """Read a large body, which is taken out of the list so that its memory is free again; for a thread of its own.
+
+    Gives a short body that stands for it, its beginning and a digest, beside the document. The parser is one long
+    call that lets no other thread run; a function that it must call for each object does. Raises ValueError.
+    """
+    body = bodies.pop().removeprefix(BOM_UTF8)
+    stands_for_it = body[:BEGINNING] + blake2b(body).hexdigest().encode()
+    if exact:
+        check_depth(body, MAX_DATA_DEPTH)
+    else:
+        check_bounds(body)
+    text = body.decode()
+    del body
+    was_enabled = gc.isenabled()
+    gc.disable()  # a collection for every few hundred objects would stop the whole process again and again
+    try:
+        if not exact:
+            return stands_for_it, _document(text, _as_it_is)
+        return stands_for_it, json.loads(text, parse_float=exact_number, object_hook=_as_it_is)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _as_it_is(document: dict[str, Any]) -> dict[str, Any]:
+    return document
 
 
 def check_bounds(body: bytes) -> None:
@@ -122,8 +160,20 @@ def _finite(text: str) -> float | None:
 
 def _cleaned(text: str) -> str:
     """Clean the texts of a document before it is parsed: that costs less than a walk through all its values."""
-    text = _RAW_BREAKS.sub(r"\\n", _RAW.sub(REPLACEMENT, text))
+    text = "".join(_RAW_BREAKS.sub(r"\\n", _RAW.sub(REPLACEMENT, part)) for part in _slices(text))
     return _ESCAPE.sub(_escape, text) if "\\" in text else text
+
+
+def _slices(text: str) -> Iterator[str]:
+    """Cut a text into parts: a search through a whole one of many megabytes would let no other thread run."""
+    return (text[at : at + SLICE] for at in range(0, len(text), SLICE))
+
+
+def _finds(pattern: re.Pattern[str], text: str) -> bool:
+    """Tell whether a pattern is found; slice by slice, and what it finds is no longer than `OVERLAP`."""
+    if len(text) <= SLICE:
+        return pattern.search(text) is not None
+    return any(pattern.search(text, at, at + SLICE + OVERLAP) for at in range(0, len(text), SLICE))
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "is_transient",
     "persist",
     "retry_after_seconds",
+    "step",
     "understood",
     "urgently",
 ]
@@ -109,9 +110,27 @@ def understood(flow: Flow[T]) -> Flow[T]:
     except (WorkflowError, TransportError):
         raise
     except UNEXPECTED as error:
-        what = unexpected(error)
-    # Raised here and not above: the chain of exceptions shows the answer.
-    raise ProtocolError(f"The answer has an unexpected shape: {what}.")
+        misread = not_understood(error)
+    raise misread  # here and not above: the chain of exceptions shows the answer
+
+
+def step(flow: Flow[Any], reply: Any, error: Exception | None) -> Any:
+    """Give a flow the reply to its last effect, or the error, and get the next effect; for drivers.
+
+    Raises StopIteration at the end of the flow, and `ProtocolError` for what reading an odd answer raises in it.
+    """
+    try:
+        return flow.throw(error) if error else flow.send(reply)
+    except (StopIteration, WorkflowError, TransportError):
+        raise
+    except UNEXPECTED as failure:
+        misread = not_understood(failure)
+    raise misread  # here and not above: the chain of exceptions shows the answer
+
+
+def not_understood(error: BaseException) -> ProtocolError:
+    """Make the error for an answer of a shape that the code does not expect."""
+    return ProtocolError(f"The answer has an unexpected shape: {unexpected(error)}.")
 
 
 def unexpected(error: BaseException) -> str:

@@ -209,7 +209,6 @@ async def test_a_list_that_was_not_read_to_its_end_is_asked_again_for_newer_runs
         RequestRejected("HTTP 405", status=405),
         ServerUnavailable("HTTP 501", status=501),
         NotSupported("the answer is no list"),
-        RuntimeError("a defect"),
     ],
     ids=repr,
 )

@@ -13,7 +13,7 @@ from airflow_workflow_provider.client.request_builder import _PLAIN, Maker, prep
 from airflow_workflow_provider.client.request_limiter import TRIES
 from airflow_workflow_provider.client.triggerer import LARGE, TriggererClient, opened
 from airflow_workflow_provider.protocol.connection import Transport
-from airflow_workflow_provider.protocol.effects import NotSent, Request, Response
+from airflow_workflow_provider.protocol.effects import NotSent, Request
 from airflow_workflow_provider.protocol.oauth1 import OAuth1
 from tests.client.recording import HTML_503, Reply
 
@@ -64,7 +64,7 @@ def test_a_signed_request_is_signed_each_time(params):
 
 async def test_a_large_answer_is_read_already_when_the_flow_gets_it():
     rows = [{"id": number, "text": "x" * 100} for number in range(LARGE // 100)]
-    response = await opened(Response(200, {"content-type": "application/json"}, json.dumps(rows).encode()))
+    response = await opened(200, {}, [json.dumps(rows).encode()])
     assert response.parsed == (rows,)
     assert response.json() is response.parsed[0]
 
@@ -72,7 +72,7 @@ async def test_a_large_answer_is_read_already_when_the_flow_gets_it():
 @pytest.mark.parametrize("body", [b"<" * LARGE, b"[" * LARGE, b"\xff" * LARGE], ids=["no JSON", "deep", "no text"])
 async def test_a_large_answer_that_cannot_be_read_is_not_read_again(body):
     """The flow is told so, and does not stall the loop with another try."""
-    response = await opened(Response(200, {"content-type": "application/json"}, body))
+    response = await opened(200, {}, [body])
     assert response.unreadable
     with pytest.raises(ValueError, match=response.unreadable):
         response.json()
