@@ -207,6 +207,12 @@ def _timestamp(value: Any, target: pa.DataType) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+def _time(value: Any, target: pa.DataType) -> time:
+    moment = value if isinstance(value, time) else time.fromisoformat(str(value).strip())
+    step = {"s": 1_000_000, "ms": 1_000}.get(target.unit, 1)  # microseconds
+    return moment if moment.tzinfo is None and moment.microsecond % step == 0 else _refused(value)
+
+
 def _moment(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
@@ -267,6 +273,7 @@ _READERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataType]
     (pa.types.is_floating, _float),
     (pa.types.is_decimal, _decimal),
     (pa.types.is_timestamp, _timestamp),
+    (pa.types.is_time, _time),
     (pa.types.is_date, _date),
     (_is_text, as_text),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
-_PATIENCE = 5.0  # seconds that a reader who goes waits for what is being made
+_LONGEST_WAIT = 5.0  # seconds that a reader waits for the thread to end
+_running: dict[threading.Thread, Callable[[], None]] = {}  # how each thread is told to end
 
 
 class _End:
@@ -31,6 +34,12 @@ def prefetch(items: Iterator[T], depth: int = 1) -> Generator[T]:
     maker = threading.Thread(
         target=_make, args=(items, made, room, gone), name="airflow-workflow-prefetch", daemon=True
     )
+
+    def stop() -> None:
+        gone.set()
+        room.release()
+
+    _running[maker] = stop
     maker.start()
     try:
         while not isinstance(item := made.get(), _End):
@@ -40,13 +49,12 @@ def prefetch(items: Iterator[T], depth: int = 1) -> Generator[T]:
         if item.error is not None:
             raise item.error
     finally:
-        gone.set()
-        room.release()
+        stop()
         with suppress(Empty):
             while True:
                 made.get_nowait()
         # What is being made can hang on a slow server; the thread ends by itself when that answers.
-        maker.join(_PATIENCE)
+        maker.join(_LONGEST_WAIT)
 
 
 def _make(items: Iterator[Any], made: SimpleQueue[Any], room: threading.Semaphore, gone: threading.Event) -> None:
@@ -62,4 +70,16 @@ def _make(items: Iterator[Any], made: SimpleQueue[Any], room: threading.Semaphor
             items.close()
     except BaseException as error:  # noqa: BLE001 (as above)
         end = _End(end.error or error)
+    _running.pop(threading.current_thread(), None)
     made.put(end)
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the threads of readers that were left: one that comes back from native code later would abort the process."""
+    deadline = time.monotonic() + _LONGEST_WAIT
+    waiting = list(_running.items())
+    for _, stop in waiting:
+        stop()
+    for thread, _ in waiting:
+        thread.join(max(deadline - time.monotonic(), 0))

@@ -1,23 +1,28 @@
-"""Alteryx database files (.yxdb, the format of the original engine), read by the optional package `yxdb`."""
+"""Alteryx database files (.yxdb, the format of the original engine) as Arrow columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO
-from xml.etree import ElementTree as ET
 
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs import inference
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
+from airflow_workflow_provider.outputs.convert import converted
+from airflow_workflow_provider.outputs.csv_file import MOST_COLUMNS
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.types import UNIT
-from airflow_workflow_provider.protocol.effects import SAFE_DIGITS
+from airflow_workflow_provider.outputs.yxdb_format import BadFile, Field, YxdbFile
+from airflow_workflow_provider.outputs.yxdb_spatial import geojson
+from airflow_workflow_provider.protocol.documents import SAFE_DIGITS
 
-ROWS = 10_000  # a batch
+ROWS = 10_000  # a batch at most
+BATCH = 16 << 20  # bytes of a batch; one record more may come
+_DECIMAL128, _DECIMAL256 = 38, 76  # digits
 
 # https://help.alteryx.com/current/en/designer/data-types.html; spatial objects become GeoJSON text.
 _TYPES: dict[str, tuple[pa.DataType, Kind]] = {
@@ -30,138 +35,107 @@ _TYPES: dict[str, tuple[pa.DataType, Kind]] = {
     "Double": (pa.float64(), Kind.NUMBER),
     "Date": (pa.date32(), Kind.DATE),
     "DateTime": (pa.timestamp(UNIT), Kind.DATETIME),
+    "Time": (pa.time64(UNIT), Kind.TEXT),
     "Blob": (pa.binary(), Kind.BINARY),
 }
 
 
 def read_yxdb(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
     """Give the records as raw batches. Raises `OutputUnavailable` when it is no such file, or breaks off."""
-    reader = _reader(file, wanted.where)
-    types = dict(_fields(reader.meta_info_str))
-    names = list(types)
+    try:
+        source = YxdbFile(file)
+    except BadFile as error:
+        raise OutputUnavailable(f"{wanted.where}the file is no .yxdb of the original engine: {error}") from error
+    names = [field.name for field in source.fields]
+    _check_names(names, wanted.where)
     kept = wanted.of(names)
-    records = _records(reader, [names.index(name) for name in kept], wanted.where)
-    first = True
-    while (rows := list(islice(records, ROWS))) or first:
-        values = dict(zip(kept, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
-        arrays, seen = [], {}
-        for name in kept:
-            array, seen[name] = _column(values.get(name, []), *types[name])
-            arrays.append(array)
-        yield Raw(pa.RecordBatch.from_arrays(arrays, names=kept), seen, tuple(names))
-        first = False
+    fields = {name: source.fields[names.index(name)] for name in kept}
+    readers = [source.readers[names.index(name)] for name in kept]
+    records = _records(source, wanted.where)
+    first_row, is_first = 1, True
+    while (rows := _batch(records)) or is_first:
+        arrays, stats = [], {}
+        for name, read in zip(kept, readers, strict=True):
+            values = _values(rows, read, name, first_row, wanted.where)
+            arrays_of, stats[name] = _column(values, fields[name], first_row, wanted.where)
+            arrays.append(arrays_of)
+        yield Raw(pa.RecordBatch.from_arrays(arrays, names=kept), stats, tuple(names))
+        first_row, is_first = first_row + len(rows), False
 
 
-def _reader(file: BinaryIO, where: str) -> Any:
-    try:
-        from yxdb.yxdb_reader import YxdbReader
-    except ImportError as error:
-        raise WorkflowError(
-            f"{where}reading a .yxdb file needs one more package: pip install 'airflow-workflow-provider[yxdb]'"
-        ) from error
-    try:
-        reader = YxdbReader(stream=file)
-    except WorkflowError:
-        raise
-    except Exception as error:  # the package raises plain Exception
-        raise OutputUnavailable(f"{where}the file is no .yxdb of the original engine: {error}") from error
-    _keep_digits(reader)
-    return reader
+def _check_names(names: list[str], where: str) -> None:
+    if not names or len(names) > MOST_COLUMNS:
+        raise OutputUnavailable(f"{where}the .yxdb file has {len(names):,} fields; there may be 1 to {MOST_COLUMNS:,}")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise OutputUnavailable(f"{where}the .yxdb file has the field {twice!r} twice")
 
 
-# Bytes of a field in a record, its null mark included; what has no fixed length is a pointer of four bytes.
-_WIDTHS: dict[str, Callable[[int], int]] = {
-    "Bool": lambda size: 1,
-    "Byte": lambda size: 2,
-    "Int16": lambda size: 3,
-    "Int32": lambda size: 5,
-    "Int64": lambda size: 9,
-    "Float": lambda size: 5,
-    "Double": lambda size: 9,
-    "Date": lambda size: 11,
-    "DateTime": lambda size: 20,
-    "FixedDecimal": lambda size: size + 1,
-    "String": lambda size: size + 1,
-    "WString": lambda size: size * 2 + 1,
-}
+def _batch(records: Iterator[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Take some records, bounded in number and in size."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for record in islice(records, ROWS):
+        rows.append(record)
+        size += len(record[-1])
+        if size >= BATCH:
+            break
+    return rows
 
 
-def _keep_digits(reader: Any) -> None:
-    """Read a FixedDecimal as the text it is: the package makes a float of it, which loses digits."""
-    start = 0
-    for index, (kind, size) in enumerate(_layout(reader.meta_info_str)):
-        if kind == "FixedDecimal":
-            reader._record._extractors[index] = _text_at(start, size)  # noqa: SLF001 (there is no public way)
-        start += _WIDTHS[kind](size) if kind in _WIDTHS else 4
-
-
-def _text_at(start: int, size: int) -> Callable[[memoryview], Decimal | None]:
-    def extract(record: memoryview) -> Decimal | None:
-        if record[start + size] == 1:
-            return None
-        return Decimal(record[start : start + size].tobytes().split(b"\0")[0].decode("ascii").strip())
-
-    return extract
-
-
-def _elements(meta: str) -> list[ET.Element]:
-    return list(ET.fromstring(meta).iter("Field"))  # noqa: S314 (expat expands no external entity)
-
-
-def _layout(meta: str) -> Iterator[tuple[str, int]]:
-    for field in _elements(meta):
-        yield field.get("type", ""), int(field.get("size") or 0)
-
-
-def _fields(meta: str) -> Iterator[tuple[str, tuple[str, pa.DataType, Kind]]]:
-    for field in _elements(meta):
-        word = field.get("type", "")
-        if word == "FixedDecimal":
-            digits = min(int(field.get("size") or 19), 38)
-            kind: tuple[pa.DataType, Kind] = (pa.decimal128(digits, int(field.get("scale") or 0)), Kind.NUMBER)
-        else:
-            kind = _TYPES.get(word, (pa.string(), Kind.TEXT))
-        yield field.get("name", ""), (word, *kind)
-
-
-def _records(reader: Any, indices: list[int], where: str) -> Iterator[list[Any]]:
+def _records(source: YxdbFile, where: str) -> Iterator[tuple[Any, ...]]:
     row = 0
     try:
-        while reader.next():
+        for record in source.records():
             row += 1
-            yield [reader.read_index(index) for index in indices]
+            yield record
     except (WorkflowError, GeneratorExit):
         raise
-    except Exception as error:
+    except (BadFile, EOFError) as error:
         raise OutputUnavailable(f"{where}the .yxdb file breaks off or is damaged after row {row}: {error}") from error
 
 
-def _column(values: list[Any], word: str, kind: pa.DataType, what: Kind) -> tuple[pa.Array, ColumnStats]:
-    if word == "SpatialObj":
-        values = [_geojson(value) for value in values]
-    elif word == "Date":
-        values = [value and value.date() for value in values]
-    elif word == "Blob":
-        values = [None if value is None else bytes(value) for value in values]
-    array = pa.array(values, kind)
+def _values(rows: list[tuple[Any, ...]], read: Any, name: str, first_row: int, where: str) -> list[Any]:
+    made = []
+    for row, record in enumerate(rows, first_row):
+        try:
+            made.append(read(record))
+        except ValueError as error:
+            raise OutputUnavailable(f"{where}column {name!r}, row {row}: the value cannot be read: {error}") from error
+    return made
+
+
+def _type_of(field: Field) -> tuple[pa.DataType, Kind]:
+    if field.type != "FixedDecimal":
+        return _TYPES.get(field.type, (pa.string(), Kind.TEXT))
+    digits = max(field.size or 19, field.scale, 1)
+    if digits <= _DECIMAL128:
+        return pa.decimal128(digits, field.scale), Kind.NUMBER
+    return (pa.decimal256(digits, field.scale), Kind.NUMBER) if digits <= _DECIMAL256 else (pa.string(), Kind.TEXT)
+
+
+def _column(values: list[Any], field: Field, first_row: int, where: str) -> tuple[pa.Array, ColumnStats]:
+    kind, what = _type_of(field)
+    if field.type == "SpatialObj":
+        values = _values(values, geojson, field.name, first_row, where)
+    if field.type in ("Date", "DateTime", "Time", "FixedDecimal"):
+        texts = pa.array([value and value.strip() for value in values], pa.string())
+        array = converted(texts, kind, field.name, first_row=first_row, where=where)
+    else:
+        array = pa.array(values, kind)
     if array.null_count == len(array):
         return array, ColumnStats(fixed=kind)
-    return array, _seen(array.drop_null(), kind, what)
+    return array, _stats(array.drop_null(), kind, what)
 
 
-def _seen(values: pa.Array, kind: pa.DataType, what: Kind) -> ColumnStats:
+def _stats(values: pa.Array, kind: pa.DataType, what: Kind) -> ColumnStats:
     """Tell what is in a column whose type the file declares; it counts where files of other types are united."""
-    seen = TEXT if what is Kind.TEXT else ColumnStats(what)
+    stats = TEXT if what is Kind.TEXT else ColumnStats(what)
     if what is Kind.INT:
-        seen = inference.infer_int(values)
+        stats = inference.infer_int(values)
     elif pa.types.is_decimal(kind):
-        seen = ColumnStats(what, kind.precision - kind.scale, kind.scale, fits_float64=kind.precision <= SAFE_DIGITS)
+        fits = kind.precision <= SAFE_DIGITS
+        stats = ColumnStats(what, kind.precision - kind.scale, kind.scale, fits_float64=fits)
     elif what is Kind.NUMBER:
-        seen = inference.infer_decimal_text(values.cast(pa.string())) or ColumnStats(what, finite=False)
-    return seen.of_fixed(kind)
-
-
-def _geojson(value: Any) -> str | None:
-    from yxdb.spatial import to_geojson
-
-    return None if value is None else str(to_geojson(value))
+        stats = inference.infer_decimal_text(values.cast(pa.string())) or ColumnStats(what, finite=False)
+    return stats.of_fixed(kind)

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import builtins
 import struct
 from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
 
-from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import OutputUnavailable
 from tests.outputs.playing import file, table_of
-
-pytest.importorskip("yxdb", reason="the package yxdb is not installed")
 
 RAW_BLOCK = 0x8000_0000  # a block that is not compressed
 
@@ -107,17 +104,3 @@ def test_a_file_that_breaks_off_is_refused():
     content = yxdb([("i", "Int32", 4, 0)], *([k] for k in range(1000)))
     with pytest.raises(OutputUnavailable, match=r"breaks off or is damaged after row \d+"):
         table_of(file("yxdb", content[:-2000]))
-
-
-def test_without_the_package_the_extra_to_install_is_named(monkeypatch):
-    """The import fails as it does where the package is not there."""
-    real = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name.startswith("yxdb"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(WorkflowError, match=r"pip install 'airflow-workflow-provider\[yxdb\]'"):
-        table_of(file("yxdb", yxdb(FIELDS, ROW)))
