@@ -20,6 +20,7 @@ from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.types import ZONE
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "t": True, "f": False}
+_LONGEST = 76  # digits of a decimal256; a number beyond is spelled with an exponent
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 _WIDE = Context(prec=100)  # more digits than any decimal type has: a check must not round
 _MARK = "\udfff"  # no text holds it
@@ -227,7 +228,8 @@ def as_text(value: Any, target: pa.DataType | None = None) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Decimal):
-        return format(value, "f")
+        text = str(value)
+        return format(value, "f") if "E" in text and abs(value.adjusted()) <= _LONGEST else text
     if isinstance(value, datetime):
         return value.isoformat(sep=" ").replace("+00:00", "Z")
     if isinstance(value, (date, time)):

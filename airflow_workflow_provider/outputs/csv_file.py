@@ -268,23 +268,28 @@ class _CsvReader:
         if left:
             if not left.endswith(b"\n") and not self._is_sized:
                 raise _cut_off(left, self._where)
-            last = ended(left)
-            end = self._dialect.whole_rows(last)
-            if end < len(last):
-                raise self._refused(self._dialect.problem(last, len(self._names)) or Problem(0, 0, UNCLOSED))
-            yield last
+            left = ended(left)
+        while left:
+            end = self._dialect.whole_rows(left)
+            if not end and self._dialect.whole_rows(left + b"\n"):  # its line end is escaped, and part of the value
+                left += b"\n"
+                end = len(left)
+            if not end:
+                raise self._refused(self._dialect.problem(left, len(self._names)) or Problem(0, 0, UNCLOSED))
+            yield left[:end]
+            left = left[end:]
 
     def _read(self, size: int) -> bytes:
         """Give so many bytes; fewer only at the end."""
         parts = []
-        while size and (data := self._file.read(size)):
+        while size > 0 and (data := self._file.read(size)):
             parts.append(data)
             size -= len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _check_unfinished(self, left: bytes) -> None:
         problem = self._dialect.problem(left)
-        if problem is not None and problem.reason != UNCLOSED and problem.byte + 2 < len(left):
+        if problem is not None and not problem.reason.startswith(UNCLOSED) and problem.byte + 2 < len(left):
             raise self._refused(problem)
         if len(left) > LONGEST_ROW:
             raise self._error(

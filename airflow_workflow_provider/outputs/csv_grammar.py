@@ -122,7 +122,7 @@ class AnyRows(Block):
 def _field_of(delimiter: str, quote: str, escape: str) -> str:
     """Give the pattern of any field, for RE2 and for `re`."""
     d, q, e = re.escape(delimiter), re.escape(quote), re.escape(escape)
-    escaped = rf"|{e}(?:\r\n|[{d}{q}{e}\r\n])" if escape else ""
+    escaped = rf"|{e}[{d}{q}{e}\r\n]" if escape else ""
     bare = rf"(?:[^{d}{q}{e}\r\n\x00]{escaped})*"
     return rf"(?:{q}(?:[^{q}{e}]|{q}{q}{escaped})*{q}|{bare})" if quote else bare
 
@@ -224,7 +224,7 @@ class Dialect:
         elif is_quoted:
             reason = "there is text behind a closing quote"
         elif quote and following == quote:
-            reason = UNCLOSED
+            reason = f"{UNCLOSED}, or {reason}" if self.escape else UNCLOSED
         return reason
 
     @cached_property
@@ -234,7 +234,7 @@ class Dialect:
     @cached_property
     def _field(self) -> re.Pattern[bytes]:
         d, q, e = (re.escape(mark) for mark in (self.delimiter, self.quote, self.escape))
-        escaped = rf"{e}(?:\r\n|[{d}{q}{e}\r\n])" if e else "(?!)"
+        escaped = rf"{e}[{d}{q}{e}\r\n]" if e else "(?!)"
         inner = rf"[^{d}{e}\r\n\x00]*+"
         bare = rf"(?:(?!{q or '(?!)'})(?:{escaped}|[^{d}{e}\r\n\x00])(?:{inner}(?:{escaped}{inner})*+))?+"
         quoted = rf"{q}[^{q}{e}]*+(?:(?:{q}{q}|{escaped})[^{q}{e}]*+)*+{q}|" if q else ""

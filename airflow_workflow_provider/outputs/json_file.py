@@ -16,7 +16,7 @@ from airflow_workflow_provider.outputs.text_encoding import utf8
 from airflow_workflow_provider.protocol.effects import exact_number
 
 ROWS = 10_000  # a batch at most
-BATCH = 8 << 20  # characters of a batch; one row more may come
+BATCH = 2 << 20  # characters of a batch; one row more may come
 PIECE = 1 << 20  # bytes
 _BLANKS = " \t\r\n"
 

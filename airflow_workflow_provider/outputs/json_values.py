@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -73,6 +73,10 @@ def _any(values: list[Any], name: str, first_row: int, before: ColumnStats, wher
     types = set(map(type, values)) - {type(None)}
     if not types:
         return pa.nulls(len(values)), ColumnStats()
+    if str in types and len(types) > 1 and not any(values_of_text(values)):
+        # Empty text is no value beside numbers; the text stays in the batch, for the column may turn out to be text.
+        _, stats = _any([None if value == "" else value for value in values], name, first_row, before, where)
+        return _spelled_out(values, name, first_row, where), stats | ColumnStats(Kind.BLANK)
     if types == {bool}:
         return pa.array(values, pa.bool_()), ColumnStats(Kind.BOOL)
     if types <= _NUMBERS:
@@ -81,6 +85,11 @@ def _any(values: list[Any], name: str, first_row: int, before: ColumnStats, wher
         array = pa.array(values, pa.string()) if types == {str} else _spelled_out(values, name, first_row, where)
         return array, (TEXT if before.kind is Kind.TEXT else inference.infer_text(array, quoted_numbers=False))
     return _spelled_out(values, name, first_row, where), TEXT
+
+
+def values_of_text(values: list[Any]) -> Iterator[str]:
+    """Give the texts among these values."""
+    return (value for value in values if type(value) is str)
 
 
 def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, ColumnStats]:
@@ -98,7 +107,7 @@ def _numbers(values: list[Any], types: set[type]) -> tuple[pa.Array, ColumnStats
 
 
 def _digits(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value) if type(value) is int else as_text(value)
 
 
 def _string(

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 
 import pytest
@@ -104,3 +105,122 @@ def test_a_file_that_breaks_off_is_refused():
     content = yxdb([("i", "Int32", 4, 0)], *([k] for k in range(1000)))
     with pytest.raises(OutputUnavailable, match=r"breaks off or is damaged after row \d+"):
         table_of(file("yxdb", content[:-2000]))
+
+
+def packed(data: bytes) -> bytes:
+    """LZF with literal runs, and a reference for each run of one byte."""
+    made, at = b"", 0
+    while at < len(data):
+        run = 1
+        while at + run < len(data) and run < 8 and data[at + run] == data[at]:
+            run += 1
+        if run > 4:
+            made += bytes([0, data[at], (run - 3) << 5, 0])
+            at += run
+        else:
+            made += bytes([0, data[at]])
+            at += 1
+    return made
+
+
+def with_blocks(content: bytes, pack) -> bytes:
+    """The same file with its blocks packed."""
+    start = 512 + 2 * struct.unpack("<I", content[80:84])[0]
+    made, at = content[:start], start
+    while at < len(content):
+        size = struct.unpack("<I", content[at : at + 4])[0] & 0x7FFF_FFFF
+        block = pack(content[at + 4 : at + 4 + size])
+        made += struct.pack("<I", len(block)) + block
+        at += 4 + size
+    return made
+
+
+def test_compressed_blocks_are_read_and_checked():
+    rows = [[k, "aaaaaaaaaaaa" if k % 2 else "ab"] for k in range(500)]
+    content = with_blocks(yxdb([("i", "Int32", 4, 0), ("s", "String", 20, 0)], *rows), packed)
+    assert [list(row.values()) for row in table_of(file("yxdb", content)).to_pylist()] == rows
+    for cut in range(1, 400, 7):
+        with pytest.raises(OutputUnavailable, match=r"breaks off or is damaged after row \d+"):
+            table_of(file("yxdb", content[:-cut]))
+
+
+def test_a_file_whose_header_counts_too_few_records_is_refused():
+    content = bytearray(yxdb([("i", "Int32", 4, 0)], *([k] for k in range(50))))
+    content[104:108] = struct.pack("<I", 49)
+    with pytest.raises(OutputUnavailable, match="there is more behind the 49 records"):
+        table_of(file("yxdb", bytes(content)))
+
+
+def test_times_and_long_decimals_are_read():
+    WRITERS["Time"] = fixed(8)
+    fields = [("t", "Time", 8, 0), ("d", "FixedDecimal", 50, 10)]
+    digits = "1234567890123456789012345678901234567.0123456789"
+    given = table_of(file("yxdb", yxdb(fields, ["10:30:00", digits], [None, None])))
+    assert given.to_pylist() == [{"t": time(10, 30), "d": Decimal(digits)}, {"t": None, "d": None}]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        (("x", "Nonsense", 8, 0), "1", "the field 'x' has the type 'Nonsense', which is not known"),
+        (("d", "Date", 10, 0), "2024-02-30", "column 'd', row 1: '2024-02-30'"),
+        (("n", "FixedDecimal", 10, 2), "12a", "column 'n', row 1: '12a'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(field, value, said):
+    with pytest.raises(OutputUnavailable, match=said):
+        table_of(file("yxdb", yxdb([field], [value])))
+
+
+def spatial(*values: bytes) -> bytes:
+    """A file of spatial objects."""
+    content = bytearray(yxdb([("g", "SpatialObj", 0, 0)]))
+    content[104:108] = struct.pack("<I", len(values))
+    records = b""
+    for value in values:
+        pointer = struct.pack("<II", 8, 4 + len(value)) if value else struct.pack("<II", 0, 0)
+        records += pointer + (struct.pack("<I", len(value) * 2) + value if value else b"")
+    return bytes(content) + struct.pack("<I", len(records) | RAW_BLOCK) + records
+
+
+def shape(kind: int, *parts: list[tuple[float, float]]) -> bytes:
+    """Parts as an ESRI shape."""
+    points = [point for part in parts for point in part]
+    starts = [sum(map(len, parts[:index])) for index in range(len(parts))]
+    head = struct.pack("<I", kind) + bytes(32) + struct.pack("<II", len(parts), len(points))
+    return head + b"".join(struct.pack("<I", k) for k in starts) + b"".join(struct.pack("<dd", *p) for p in points)
+
+
+def square(x: float, size: float = 1.0) -> list[tuple[float, float]]:
+    """A ring that runs clockwise."""
+    return [(x, 0.0), (x, size), (x + size, size), (x + size, 0.0), (x, 0.0)]
+
+
+def hole(x: float, y: float) -> list[tuple[float, float]]:
+    """A small ring that runs the other way."""
+    return [(x, y), (x + 0.2, y), (x + 0.2, y + 0.2), (x, y + 0.2), (x, y)]
+
+
+def test_polygons_keep_their_parts_and_each_its_holes():
+    given = table_of(
+        file(
+            "yxdb",
+            spatial(
+                shape(5, square(0), square(5)),
+                shape(5, square(0), hole(0.4, 0.4), square(5), hole(5.4, 0.4), hole(5.1, 0.1)),
+                shape(3, [(0.0, 0.0), (1.0, 1.0)], [(2.0, 2.0), (3.0, 3.0)]),
+                b"",
+            ),
+        )
+    ).column("g")
+    two, with_holes, lines = (json.loads(text.as_py()) for text in list(given)[:3])
+    assert two["type"] == with_holes["type"] == "MultiPolygon"
+    assert [len(polygon) for polygon in two["coordinates"]] == [1, 1]
+    assert [len(polygon) for polygon in with_holes["coordinates"]] == [2, 3]
+    assert lines["type"] == "MultiLineString"
+    assert given[3].as_py() is None
+
+
+def test_a_spatial_object_that_is_cut_off_is_refused_by_name():
+    with pytest.raises(OutputUnavailable, match="column 'g', row 1: the value cannot be read"):
+        table_of(file("yxdb", spatial(shape(5, square(0))[:-8])))
