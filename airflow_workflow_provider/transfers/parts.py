@@ -87,6 +87,17 @@ def part_for(item: ResolvedOutput, add_columns: Mapping[str, Any], gone: list[Re
     return Part(read, part.where)
 
 
+def added_values(item: ResolvedOutput, add_columns: Mapping[str, Any]) -> dict[str, tuple[pa.DataType, Any]]:
+    """Give the type and the value of each added column of an output."""
+    found = {}
+    for name, value in add_columns.items():
+        made = _value(name, value, item)
+        array, stats = _column(made, 1)
+        kind = array.type if stats.kind in (Kind.NULL, Kind.TEXT, Kind.DATE, Kind.TIMESTAMP, Kind.BOOL) else stats.type
+        found[name] = (kind, made)
+    return found
+
+
 def _with_values(raw: Raw, values: Mapping[str, Any]) -> Raw:
     twice = next((name for name in values if name in raw.names), None)
     if twice is not None:

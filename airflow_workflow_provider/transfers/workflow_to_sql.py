@@ -43,6 +43,9 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     :param expect: checks within the transaction: ``min_rows``, ``max_rows`` of the load, ``max_shrink`` of the table
         (0.5: at most by half), ``columns`` that the output must have, ``not_null``, ``unique`` and ``sql`` for the
         table after the load. A violated check leaves the table as it was. (templated)
+    :param load_method: how rows get there: ``"auto"`` chooses, and says in the log what; ``"in_database"`` inserts from
+        the output where it is a table of the target's own database (PostgreSQL, DuckDB); ``"bulk"`` takes the
+        database's bulk path (PostgreSQL, DuckDB, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT. (templated)
     :param lock_timeout: seconds to wait for another load of the same table.
     """
 
@@ -59,6 +62,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         "on_new_column",
         "on_missing_column",
         "expect",
+        "load_method",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"run": "json", "where": "sql", "column_types": "json"}
     ui_color = "#e4f0e8"
@@ -77,6 +81,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         on_new_column: str = "fail",
         on_missing_column: str = "null",
         expect: Mapping[str, Any] | None = None,
+        load_method: str = "auto",
         lock_timeout: float | timedelta = 600,
         **kwargs: Any,
     ) -> None:
@@ -92,6 +97,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         self.on_new_column = on_new_column
         self.on_missing_column = on_missing_column
         self.expect = expect
+        self.load_method = load_method
         self.lock_timeout = lock_timeout
         check_sql_arguments(self)
 
@@ -124,8 +130,14 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             lock_timeout=checked_timeout(self.lock_timeout),
             add_columns=checked_columns(self.as_value("add_columns")),
             expect=Expect.of(self.as_value("expect")),
+            load_method=self.load_method,
         )
-        return self.handed_on(context, load.earlier() or load.run(self.resolve()))
+        result = load.earlier()
+        if result is None:
+            resolved = self.resolve()
+            load.uris = [uri for _, uri in self.sources]
+            result = load.run(resolved)
+        return self.handed_on(context, result)
 
     def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Name the tables as lineage knows them."""

@@ -10,6 +10,7 @@ from airflow_workflow_provider.protocol.model import Output
 from airflow_workflow_provider.protocol.results import FileSource, Page
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.sql.checks import Expect
 from airflow_workflow_provider.transfers.sql.load import SqlLoad
 from airflow_workflow_provider.transfers.sql.modes import Mode
 from airflow_workflow_provider.transfers.sql.session import sql_hook
@@ -63,6 +64,12 @@ def paged_outputs(*outputs: Sequence[Page]) -> list[ResolvedOutput]:
     ]
 
 
+def table_output(location: str, number: int = 0) -> ResolvedOutput:
+    """An output that is a table of a database, which no API serves."""
+    run = run_with(location, run_id=f"job-{number}")
+    return ResolvedOutput(run, Output(location, "table", location), number, pages(), Player())
+
+
 def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[SqlLoad, Log]:
     """A load as the operator makes it, and its log."""
     log = Log()
@@ -78,6 +85,9 @@ def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[Sq
         attempt=Attempt.of(context(task)),
         log=log,
         lock_timeout=options.get("lock_timeout", 600.0),
+        load_method=options.get("load_method", "auto"),
+        add_columns=options.get("add_columns", {}),
+        expect=Expect.of(options.get("expect")),
     )
     return load, log
 

@@ -96,6 +96,19 @@ def copy_text(batch: pa.RecordBatch, dialect: SqlDialect) -> Iterator[memoryview
         yield _lines([_texts(column, dialect) for column in batch.slice(start, ROWS).columns])
 
 
+def without_zones(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give moments as times in UTC, and booleans as numbers, for a database that has neither zones nor booleans."""
+    arrays = []
+    for column in batch.columns:
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            arrays.append(pc.cast(column, pa.timestamp(column.type.unit)))
+        elif pa.types.is_boolean(column.type):
+            arrays.append(pc.cast(column, pa.int8()))
+        else:
+            arrays.append(column)
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
 def _lines(columns: list[pa.Array]) -> memoryview:
     *others, last = columns
     last = _joined(last, "", separator="\n")  # a line end behind each

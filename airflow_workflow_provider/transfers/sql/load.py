@@ -14,21 +14,24 @@ from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.table import Columns, Part, chosen_columns, table
 from airflow_workflow_provider.outputs.types import parse_types
-from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
+from airflow_workflow_provider.transfers.arguments import LOAD_METHODS, PLACEHOLDER, check_choice
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.parts import is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.parts import added_values, is_gone, part_for, with_added
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.checks import Expect, count
 from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
 from airflow_workflow_provider.transfers.sql.dialects import dialect_of
+from airflow_workflow_provider.transfers.sql.in_database import KNOWN, TableRows, find_table, is_certain
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
 from airflow_workflow_provider.transfers.sql.modes import KEEPING, WAYS, Load, Mode, check_absent
 from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, check_apart, parse_table
 from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, Places, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
 
+# The bulk path of each database; the others have none here.
+BULK = {"PostgreSQL": "COPY", "DuckDB": "Arrow batches", "MySQL": "LOAD DATA LOCAL"}
 _UNFIT = r"\W"  # what cannot stand in a table's name without quotes
 _RESTARTS = 8
 
@@ -48,6 +51,8 @@ class SqlLoad:
     lock_timeout: float = LOCK_TIMEOUT
     add_columns: Mapping[str, Any] = field(default_factory=dict)
     expect: Expect = field(default_factory=Expect)
+    load_method: str = "auto"
+    uris: Sequence[str] = ()
     _logs: tuple[TableName, ...] | None = None
 
     def earlier(self) -> dict[str, Any] | None:
@@ -71,7 +76,11 @@ class SqlLoad:
                 self.log.info("Loading output %r of run %s into %s", item.output.name, item.run.run_id, name)
         with self._described():
             check_apart(groups, dialect_of(self.hook))
-        streams = Streams(groups, self.columns, self.column_types, may_stream=not self.add_columns)
+        method = self._method(resolved)
+        if method == "in_database":
+            return self._in_database(groups)
+        may_stream = not self.add_columns and method != "insert"
+        streams = Streams(groups, self.columns, self.column_types, may_stream=may_stream)
         for _ in range(_RESTARTS):
             try:
                 if streams.may_go(self.hook):
@@ -82,6 +91,66 @@ class SqlLoad:
                 streams.learn(restart)
         with self._described():
             raise WorkflowError("the columns of the table have changed at every attempt")
+
+    def _method(self, resolved: Sequence[ResolvedOutput]) -> str:
+        """Choose how the rows get there, and say why."""
+        dialect = dialect_of(self.hook).name
+        with self._described():
+            check_choice("load_method", self.load_method, LOAD_METHODS)
+            if self.load_method == "in_database" and dialect not in KNOWN:
+                raise InvalidArgument(
+                    f"load_method: 'in_database' works for {' and '.join(KNOWN)}, not for {dialect}; use 'auto'"
+                )
+            if self.load_method == "bulk" and dialect not in BULK:
+                raise InvalidArgument(f"load_method: 'bulk' works for {', '.join(BULK)}, not for {dialect}; use 'auto'")
+        if self.load_method != "auto":
+            self.log.info("load_method=%r, as the task was told", self.load_method)
+        elif dialect in KNOWN and len(self.uris) == len(resolved) and self._are_near(resolved):
+            self.log.info("load_method='in_database': each output is a table of the target's own database")
+            return "in_database"
+        else:
+            how = BULK.get(dialect, "INSERT in batches")
+            self.log.info(
+                "load_method='auto': %s; it is not certain that the outputs are tables of the target's own database",
+                how,
+            )
+        if self.load_method == "bulk" and dialect == "MySQL":
+            self.hook.local_infile = True
+        return self.load_method
+
+    def _are_near(self, resolved: Sequence[ResolvedOutput]) -> bool:
+        if not all(is_certain(uri, self.hook, self.conn_id) for uri in self.uris):
+            return False
+        try:
+            with self._session() as opened:
+                for item in resolved:
+                    find_table(opened, item)
+        except WorkflowError as error:
+            self.log.info("%s", error.summary)
+            return False
+        return True
+
+    def _in_database(self, groups: Mapping[str, Sequence[ResolvedOutput]]) -> dict[str, Any]:
+        """Insert by statements of the database: no row moves."""
+        with ExitStack() as open_until_committed:
+            with self._described():
+                opened = open_until_committed.enter_context(self._session())
+                targets = self._locked(opened, groups)
+                done = self._done_meanwhile(opened)
+                if done is not None:
+                    return done
+                rows: dict[str, Rows] = {name: self._table_rows(opened, group) for name, group in groups.items()}
+            return self._committed(opened, targets, rows, Progress(self.log, "Wrote"), 0.0)
+
+    def _table_rows(self, opened: SqlSession, group: Sequence[ResolvedOutput]) -> TableRows:
+        chosen = chosen_columns(with_added(self.columns, self.add_columns))
+        sources = {target: source for source, target in (chosen or {}).items()}
+        types = {
+            name if name in (chosen or {}) else sources.get(name, name): kind
+            for name, kind in parse_types(self.column_types).items()
+        }
+        added = [added_values(item, self.add_columns) for item in group]
+        return TableRows(opened, [find_table(opened, item) for item in group], chosen, types, added)
 
     def _streamed(self, streams: Streams) -> dict[str, Any]:
         """Lock the tables first, and write while the outputs are read."""
@@ -194,7 +263,12 @@ class SqlLoad:
         return self.expect.needs_before and target.is_there
 
     def _session(self) -> AbstractContextManager[SqlSession]:
-        return session(self.hook, lock_timeout=self.lock_timeout, application=f"airflow {self.attempt.task}")
+        return session(
+            self.hook,
+            lock_timeout=self.lock_timeout,
+            application=f"airflow {self.attempt.task}",
+            load_method=self.load_method,
+        )
 
     def _targets(self, opened: SqlSession, names: Iterable[str]) -> dict[str, Target]:
         """Describe the tables by their identities. Two names of one table are refused."""

@@ -75,7 +75,7 @@ class Load:
         hint = "; give it another with columns={…}"
         for name in self.rows.schema.names:
             check_length(name, dialect, "columns", hint)
-        self.types = {
+        self.types: dict[str, str] = getattr(self.rows, "declared", None) or {
             field.name: sql_type(field.type, dialect, is_key=field.name in self.mode.key_columns)
             for field in self.rows.schema
         }

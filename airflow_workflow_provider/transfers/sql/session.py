@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
 from airflow_workflow_provider.transfers.sql.catalog import Target, catalog_of
 from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
-from airflow_workflow_provider.transfers.sql.copying import can_copy, copy
+from airflow_workflow_provider.transfers.sql.copying import can_copy, copy, copy_text, without_zones
 from airflow_workflow_provider.transfers.sql.dialects import MARK, SqlDialect, dialect_of
 from airflow_workflow_provider.transfers.sql.names import TableName, quoted
 from airflow_workflow_provider.transfers.sql.types import python_rows
@@ -44,7 +45,13 @@ class SqlSession:
     """
 
     def __init__(
-        self, hook: Any, connection: Any, *, lock_timeout: float = LOCK_TIMEOUT, application: str = ""
+        self,
+        hook: Any,
+        connection: Any,
+        *,
+        lock_timeout: float = LOCK_TIMEOUT,
+        application: str = "",
+        load_method: str = "auto",
     ) -> None:
         self.dialect: SqlDialect = dialect_of(hook)
         self.catalog = catalog_of(self.dialect.name)
@@ -55,7 +62,8 @@ class SqlSession:
         self._unlocks: list[Callable[[], None]] = []
         self._restores: list[tuple[str, list[Any]]] = []
         self.created: list[TableName] = []
-        self.can_copy = self.dialect.copies and can_copy(connection, self._cursor)
+        self.can_copy = load_method != "insert" and self.dialect.copies and can_copy(connection, self._cursor)
+        self.loads_data = load_method == "bulk" and self.dialect.name == "MySQL"
         if hook.supports_autocommit:
             hook.set_autocommit(connection, False)
         if hasattr(connection, "set_character_set"):  # mysqlclient may speak Latin-1 otherwise
@@ -136,9 +144,9 @@ class SqlSession:
         else:
             self._cursor.execute(self._marked(statement), tuple(parameters))
 
-    def count(self, statement: str) -> int:
+    def count(self, statement: str, parameters: Sequence[Any] | None = None) -> int:
         """Run a statement that changes rows; give how many, or -1 where the driver does not count."""
-        self.run(statement)
+        self.run(statement, parameters)
         if self.dialect.takes_arrow:
             return int(self._cursor.fetchall()[0][0])
         return int(getattr(self._cursor, "rowcount", -1))
@@ -182,6 +190,8 @@ class SqlSession:
             counted = self.count(f"INSERT INTO {table.sql} ({columns}) SELECT * FROM airflow_batch")
             self._connection.unregister("airflow_batch")
             return counted
+        if self.loads_data and not any(pa.types.is_binary(kind) for kind in batch.schema.types):
+            return self._load_data(table, columns, batch)
         marks = ", ".join(MARK for _ in names)
         statement = self._marked(f"INSERT INTO {table.sql} ({columns}) VALUES ({marks})")
         counted = 0
@@ -190,6 +200,20 @@ class SqlSession:
             self._cursor.executemany(statement, rows)
             counts = getattr(self._cursor, "rowcount", -1) if self.dialect.counts_many else -1
             counted = -1 if counts is None or counts < 0 or counted < 0 else counted + counts
+        return counted
+
+    def _load_data(self, table: TableName, columns: str, batch: pa.RecordBatch) -> int:
+        """Load a batch by ``LOAD DATA LOCAL``; what the server only warns of is refused."""
+        with tempfile.NamedTemporaryFile(prefix="airflow-workflow-", suffix=".tsv") as file:
+            for piece in copy_text(without_zones(batch), self.dialect):
+                file.write(piece)
+            file.flush()
+            counted = self.count(
+                f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE {table.sql} CHARACTER SET utf8mb4 ({columns})"
+            )
+        warned = self.rows("SHOW WARNINGS LIMIT 1")
+        if warned:
+            raise WorkflowError(f"LOAD DATA: {_text(warned[0][2])}")
         return counted
 
     def insert_from(self, target: Target, staging: TableName, names: Sequence[str], condition: str = "") -> int:
@@ -349,11 +373,15 @@ _PACKAGES = {
 
 
 @contextmanager
-def session(hook: Any, *, lock_timeout: float = LOCK_TIMEOUT, application: str = "") -> Iterator[SqlSession]:
+def session(
+    hook: Any, *, lock_timeout: float = LOCK_TIMEOUT, application: str = "", load_method: str = "auto"
+) -> Iterator[SqlSession]:
     """Open a session and close it again; what was not committed is taken back."""
     connection = _connected(hook, lock_timeout)
     try:
-        opened = SqlSession(hook, connection, lock_timeout=lock_timeout, application=application)
+        opened = SqlSession(
+            hook, connection, lock_timeout=lock_timeout, application=application, load_method=load_method
+        )
     except BaseException:
         with suppress(Exception):
             connection.close()
