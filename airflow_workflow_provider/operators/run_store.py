@@ -190,9 +190,13 @@ class RunStore:
         return self.works
 
     def forget(self) -> None:
-        """Remove what was stored: nothing was started."""
-        if self._store is not None:
+        """Remove what was stored: nothing was started. What goes wrong is logged."""
+        if self._store is None:
+            return
+        try:
             self._store.delete(self._key(self._slot))
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing was started
+            log.warning("That no run was started could not be stored; the next try will look for one: %s", error)
 
     def holds(self, run: Run) -> bool:
         """True if the next try will know this run. It is stored now if that has failed before.

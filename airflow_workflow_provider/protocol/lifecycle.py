@@ -54,6 +54,7 @@ class Phase(str, Enum):
     TIMED_OUT = "timed out"
     KILLED = "killed"
     LEFT = "killed, the run goes on"
+    RETURNED = "returned without a wait"
     OVER = "over"
 
 
@@ -151,7 +152,7 @@ TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
     (P.UNKNOWN, E.UNCLEAR_FAIL): (A.FAIL_UNKNOWN, P.OVER),
     (P.UNKNOWN, E.UNCLEAR_RESTART): (A.START, P.STARTING),
     # The wait, and the end.
-    (P.GOING, E.NOT_AWAITED): (A.RETURN, P.OVER),
+    (P.GOING, E.NOT_AWAITED): (A.RETURN, P.RETURNED),
     (P.GOING, E.RUN_SUCCEEDED): (A.RETURN, P.SUCCEEDED),
     (P.GOING, E.RUN_FAILED): (A.FAIL, P.FAILED),
     (P.GOING, E.RUN_CANCELLED): (A.FAIL_CANCELLED, P.CANCELLED),
@@ -160,8 +161,8 @@ TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
     (P.GOING, E.TIME_UP): (A.TIME_OUT, P.TIMED_OUT),
     (P.GOING, E.TIME_UP_LEAVE): (A.TIME_OUT_LEAVE, P.TIMED_OUT),
     # A kill. The signal handler may come at any moment; what the flow learns afterwards is our own doing.
-    **{(phase, E.KILLED): (A.CANCEL, P.KILLED) for phase in (P.RECALLED, P.GOING)},
-    **{(phase, E.KILLED_LEAVE): (A.LEAVE, P.LEFT) for phase in (P.RECALLED, P.GOING)},
+    **{(phase, E.KILLED): (A.CANCEL, P.KILLED) for phase in (P.RECALLED, P.GOING, P.RETURNED)},
+    **{(phase, E.KILLED_LEAVE): (A.LEAVE, P.LEFT) for phase in (P.RECALLED, P.GOING, P.RETURNED)},
     **{(phase, E.KILLED): (A.NOTHING, P.KILLED) for phase in WITHOUT_RUN},
     **{(phase, E.KILLED_LEAVE): (A.NOTHING, P.LEFT) for phase in WITHOUT_RUN},
     **{(P.KILLED, event): (A.CANCEL if event in BRINGS_RUN else A.STOP, P.KILLED) for event in LEARNT},

@@ -17,7 +17,6 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
-from airflow_workflow_provider.protocol.lifecycle import Phase
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import (
     MODES,
@@ -288,13 +287,20 @@ def test_a_try_that_was_replaced_leaves_the_run_of_its_successor_alone(carto, ta
     old, first_context = task.make(), task.context()
     old.query_parameters, old.wait_for_completion = SLOW, False
     left = old.execute(first_context)
-    old._life.phase = Phase.GOING  # as if it still waited
     task.retried()
     new = task.make()
     new.wait_for_completion = False
     assert new.execute(task.context())["run_id"] == left["run_id"]
     old.on_kill()
     assert carto.states() == ["running"]
+
+
+def test_a_kill_right_after_a_start_that_is_not_awaited_cancels_the_run(carto, task):
+    operator = task.make()
+    operator.query_parameters, operator.wait_for_completion = SLOW, False
+    operator.execute(task.context())
+    operator.on_kill()
+    assert carto.states() == ["cancelled"]
 
 
 def test_a_try_that_was_not_replaced_cancels_its_run(carto, task):

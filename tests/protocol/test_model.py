@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import operator
+import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -11,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import InvalidArgument
-from airflow_workflow_provider.protocol.model import Output, Run, RunState, parse_run, parse_runs
+from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow, parse_run, parse_runs
 
 texts = st.text(max_size=20)
 names = st.text(min_size=1, max_size=20)
@@ -251,3 +255,57 @@ def test_a_run_object_with_one_wrong_value_is_a_run_or_refused(run, key, value):
     assert Run.from_json(json.loads(json.dumps(found.to_json()))) == found
     assert isinstance(found.system, str)
     assert isinstance(found.message, str)
+
+
+VALUES = (
+    Run("carto", "c", "w", "1", outputs=(Output("a", "table", "x", ("csv",)),), details={"n": [1]}),
+    Output("a", "file", "b", ("csv", "json")),
+    Workflow("1", "one", {"x": None}),
+)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_value_reads_as_the_json_object_that_it_stands_for(value):
+    """So that Airflow stores what a ``@task`` returns, whatever its version, without an allow list."""
+    document = value.to_json()
+    assert json.loads(json.dumps(value)) == json.loads(json.dumps(document))
+    assert json.loads(json.dumps([value], indent=1)) == json.loads(json.dumps([document]))
+    assert dict(value) == {**value} == value.copy() == document
+    assert list(value) == list(value.keys()) == list(document)
+    assert (len(value), bool(value), isinstance(value, dict)) == (len(document), True, True)
+    assert value["name" if "name" in value else "run_id"] == value.get("name", document.get("run_id"))
+    assert (value | {"more": 1})["more"] == ({"more": 1} | value)["more"] == 1
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_value_is_copied_and_pickled_as_what_it_is(value):
+    pickled = pickle.loads(pickle.dumps(value))  # noqa: S301  # our own value
+    for made in (pickled, copy.copy(value), copy.deepcopy(value), replace(value)):
+        assert type(made) is type(value)
+        assert made == value
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_value_cannot_be_changed_through_the_dict(value):
+    for change in (
+        lambda: value.update(a=1),
+        lambda: operator.setitem(value, "a", 1),
+        lambda: value.pop("name", None),
+        value.clear,
+        lambda: value.setdefault("a", 1),
+    ):
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change()
+
+
+def test_a_run_object_that_a_template_has_written_as_python_is_read():
+    """``run="{{ ti.xcom_pull('q') }}"`` renders to Python's text of a dict."""
+    run = VALUES[0]
+    assert parse_run(str(run.to_json())) == run
+    assert parse_runs(str([run.to_json(), run.to_json()])) == [run, run]
+
+
+@pytest.mark.parametrize("text", ["{'system': 'carto'}", "{'a': __import__('os')}", "{'" + "a" * 100, str(VALUES[0])])
+def test_text_that_is_no_run_object_says_how_to_write_it(text):
+    with pytest.raises(InvalidArgument, match=r"^run: .*\| tojson"):
+        parse_run(text, system="carto", conn_id="c")
