@@ -45,7 +45,7 @@ class Download(Stream):
     """The bytes of a file source. After a break it asks again, at most some times in a row and with pauses.
 
     It asks for the rest alone where the version of the file is known (a strong ETag, or a Last-Modified that is one).
-    Otherwise, and where the server sends the whole file again, what was handed out already is skipped and compared by
+    Otherwise, and where the server sends the whole file again, what was given already is skipped and compared by
     its checksum: another file raises `OutputUnavailable`. A file that stays away raises `ServerUnavailable`.
     """
 
@@ -156,7 +156,7 @@ class Download(Stream):
         return fits
 
     def _skip(self) -> None:
-        """Leave out what was handed out already; raises `OutputUnavailable` where it is not the same."""
+        """Leave out what was given already; raises `OutputUnavailable` where it is not the same."""
         left, checksum = self._at, 0
         while left and (data := self._body.read(min(left, PIECE))):
             left -= len(data)
@@ -178,7 +178,9 @@ class Download(Stream):
         if getattr(response.raw, "checks_length", False):
             self._is_sized = True
         if file.size is None and response.raw is not None and not chunked:
-            self._client.run(_note("The server does not tell how long the file is: nobody can see it break off"))
+            self._client.run(
+                _note("The server does not tell how long the file is, so a file that breaks off may not be noticed")
+            )
         return file
 
     def _same_encoding(self, file: _File) -> _File:
@@ -236,7 +238,7 @@ def _with_headers(flow: Flow[T], headers: Mapping[str, str]) -> Flow[T]:
 
 
 def _pause(seconds: float, at: int) -> Flow[None]:
-    yield Note(f"The download broke off after {at:,} bytes; it goes on from there", "warning")
+    yield Note(f"The download broke off after {at:,} bytes; it is resumed from there", "warning")
     yield Sleep(seconds)
 
 

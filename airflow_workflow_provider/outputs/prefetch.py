@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 _LONGEST_WAIT = 5.0  # seconds that a reader waits for the thread to end
-_running: dict[threading.Thread, Callable[[], None]] = {}  # how each thread is told to end
+_running: dict[threading.Thread, Callable[[], None]] = {}  # what ends each thread
 
 
 class _End:

@@ -1,13 +1,14 @@
-"""Outputs as one table: every value read once, the types found, then handed out batch by batch.
+"""Outputs as one table: every value read once, the types found, then given batch by batch.
 
-Types hold over all rows, so nothing is handed out before the last row was seen; what came before waits on disk (a
+Types hold over all rows, so nothing is given before the last row was seen; what came before waits on disk (a
 single page in memory). So a source that breaks off is noticed before a target is touched.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -130,7 +131,7 @@ def _gathered(
 def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single: bool) -> None:
     row = 1
     # Closed by hand: an error holds on to the reader, and it to a connection and a thread.
-    with closing(cast("Any", part.read(wanted))) as raws:
+    with _described(part), closing(cast("Any", part.read(wanted))) as raws:
         for number, raw in enumerate(raws):
             if single and not number:  # a misspelt column must not cost a whole download, where columns are known
                 _check_early(raw, wanted.columns, part)
@@ -142,6 +143,15 @@ def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single
                 into.places.append((part, row))
             row += raw.batch.num_rows
             watch(raw.batch.num_rows, raw.batch.nbytes)
+
+
+@contextmanager
+def _described(part: Part) -> Iterator[None]:
+    """Turn what a library says of an output's bytes into an error that names the output."""
+    try:
+        yield
+    except (pa.ArrowException, ArithmeticError, RecursionError, struct.error) as error:
+        raise OutputUnavailable(f"{part.where}the output cannot be read: {error}") from error
 
 
 def _check_early(raw: Raw, columns: frozenset[str] | None, part: Part) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from airflow_workflow_provider.transfers.arguments import checked_compression
 
 Watch = Callable[[int, int], None]
-_ROW_GROUP_ROWS, _ROW_GROUP_BYTES = 250_000, 64 << 20
+_ROW_GROUP_ROWS, _ROW_GROUP_BYTES = 250_000, 32 << 20  # the writer takes four times as much memory
 _SAMPLE, _MOSTLY_NEW = 20_000, 0.9  # values looked at, and the share of different ones
 
 

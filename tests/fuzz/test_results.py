@@ -1,0 +1,141 @@
+"""Random tables in random dialects come back as an independent reader reads them, in blocks of any size and any order.
+
+``FUZZ_CASES`` says how many cases are tried; ``make fuzz`` tries 10,000.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+from contextlib import suppress
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.outputs import csv_file, json_file
+from tests.outputs.playing import file, table_of
+from tests.outputs.test_yxdb_file import FIELDS, ROW, yxdb
+
+CASES = int(os.environ.get("FUZZ_CASES", "150"))
+PIECES = [
+    '"',
+    '""',
+    "\r\n",
+    "\n",
+    "\r",
+    ",",
+    ";",
+    "\t",
+    "\\",
+    "a",
+    "é",
+    "東",
+    "😀",
+    " ",
+    "\0",
+    "'",
+    "|",
+    "1",
+    "-",
+    ".",
+    "NaN",
+]
+NUMBERS = [
+    "0",
+    "-1",
+    "12.50",
+    "0.1",
+    "1e5",
+    "9007199254740993",
+    "1.7976931348623157e308",
+    "123456789012345678.9",
+    "1E-7",
+]
+WORDS = ["null", "true", "false", '"x"', '""', '"2024-01-01"', '"\\u00e9"', '"😀"', '{"a": 1.10}', "[1, 2.50]"]
+
+
+@pytest.fixture(autouse=True)
+def sizes():
+    """Block sizes as they were."""
+    usual = csv_file.BLOCK, json_file.ROWS, json_file.PIECE
+    yield
+    csv_file.BLOCK, json_file.ROWS, json_file.PIECE = usual
+
+
+def text_of(rnd: random.Random) -> str:
+    """Some text of hard characters."""
+    return "".join(rnd.choice(PIECES) for _ in range(rnd.randint(0, 5)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_csv_is_what_the_csv_module_reads(seed):
+    rnd = random.Random(seed)  # noqa: S311 (no secret)
+    for _ in range(CASES // 4):
+        names = [f"c{k}" for k in range(rnd.randint(1, 4))]
+        rows = [[text_of(rnd) for _ in names] for _ in range(rnd.randint(0, 12))]
+        delimiter, quote, escape = rnd.choice(",;\t|"), rnd.choice("\"'"), rnd.choice(["", "", "\\"])
+        form = {"delimiter": delimiter, "quotechar": quote, "doublequote": not escape, "escapechar": escape or None}
+        out = io.StringIO(newline="")
+        written = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator=rnd.choice(["\n", "\r\n"]), **form)
+        written.writerows([names, *rows])
+        expected = list(csv.reader(io.StringIO(out.getvalue(), newline=""), strict=True, **form))[1:]
+        codec = rnd.choice(["utf-8", "utf-8-sig", "utf-16"])
+        csv_file.BLOCK = rnd.choice([1, 2, 3, 7, 64, 4 << 20])
+        options = {"delimiter": delimiter, "quote": quote, "escape": escape or None}
+        given = table_of(
+            file("csv", out.getvalue().encode(codec)), csv_options=options, column_types=dict.fromkeys(names, "string")
+        )
+        assert [list(row.values()) for row in given.to_pylist()] == expected, (options, out.getvalue())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_json_is_what_the_json_module_reads(seed):
+    """Numbers are compared as exact decimals; a text column holds JSON from which each value can be read again."""
+    rnd = random.Random(seed)  # noqa: S311 (no secret)
+    for _ in range(CASES // 4):
+        pool = rnd.sample([*NUMBERS, *WORDS], rnd.randint(1, 4))
+        values = [rnd.choice(pool) for _ in range(rnd.randint(1, 10))]
+        rnd.shuffle(values)
+        text = "[" + ",".join('{"c":' + value + "}" for value in values) + "]"
+        json_file.ROWS, json_file.PIECE = rnd.choice([1, 2, 10_000]), rnd.choice([1, 5, 1 << 20])
+        given = table_of(file("json", text)).column("c")
+        for seen, value in zip(given.to_pylist(), values, strict=True):
+            assert same(seen, json.loads(value, parse_float=Decimal), given.type), (text, seen, value)
+
+
+def same(seen: object, value: object, kind: pa.DataType) -> bool:
+    """True if a cell is the value, in the type of its column."""
+    if value is None or (value == "" and seen is None and not pa.types.is_string(kind)):
+        return seen is None
+    if pa.types.is_string(kind):
+        if isinstance(value, str):
+            return seen == value
+        return bool(json.loads(str(seen), parse_float=Decimal) == value)
+    if isinstance(value, str):
+        return str(seen) == value
+    if isinstance(seen, float):
+        return Decimal(repr(seen)) == value
+    return bool(seen == value)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "yxdb"])
+def test_whatever_happens_to_a_file_it_is_a_table_or_a_clear_error(kind):
+    rnd = random.Random(kind)  # noqa: S311 (no secret)
+    good = {
+        "csv": b'a,b\r\n1,"x\r\ny"\r\n2,"say ""hi"""\r\n' * 3,
+        "json": b'[{"a": 1, "b": "x\\u00e9"}, {"a": 2.50, "b": {"c": [1, null]}}]',
+        "yxdb": yxdb(FIELDS, *([ROW] * 3), [None] * len(FIELDS)),
+    }[kind]
+    for _ in range(CASES):
+        data = bytearray(good)
+        for _ in range(rnd.choice([1, 1, 3, 20])):
+            data[rnd.randrange(len(data))] = rnd.randrange(256)
+        with suppress(OutputUnavailable):
+            assert (
+                table_of(file(kind, bytes(data[: rnd.choice([len(data), rnd.randrange(len(data) + 1)])]))).num_rows >= 0
+            )
