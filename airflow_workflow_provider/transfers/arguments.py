@@ -74,6 +74,7 @@ def checked_compression(name: str, compression: Any) -> str:
 
 def check_sql_arguments(operator: Any) -> None:
     """Check what is literal of the arguments of `WorkflowOutputToSqlOperator`."""
+    _check_csv_options(operator)
     if is_literal(operator.if_exists):
         check_choice("if_exists", operator.if_exists, IF_EXISTS)
         if is_literal(operator.key_columns):
@@ -96,8 +97,16 @@ def check_sql_arguments(operator: Any) -> None:
         parse_table(PLACEHOLDER.sub("x", operator.table), GENERIC)
 
 
+def _check_csv_options(operator: Any) -> None:
+    if is_literal(operator.csv_options):
+        from airflow_workflow_provider.outputs.csv_options import CsvOptions
+
+        CsvOptions.parse(operator.csv_options)
+
+
 def check_file_arguments(operator: Any) -> None:
     """Check what is literal of the arguments of `WorkflowOutputToObjectStorageOperator`."""
+    _check_csv_options(operator)
     if is_literal(operator.format):
         check_choice("format", operator.format, tuple(COMPRESSIONS))
         if is_literal(operator.compression):

@@ -13,7 +13,7 @@ from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
 class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
     """Writes outputs of one or more runs to any storage that `ObjectStoragePath` reaches.
 
-    A file is written under a temporary name and then moved, so that nobody sees half of it. Returns
+    A file is written under a temporary name and then moved, so that no reader sees half of it. Returns
     ``{"path", "format", "rows", "bytes", "sha256"}``, and pushes each of these as an XCom of its own; with several
     files ``path`` and ``sha256`` are lists. ``rows`` is None for raw files.
 
@@ -26,10 +26,12 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
     :param format: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"raw"`` for the bytes as they come. (templated)
     :param compression: for Parquet ``"snappy"`` (default), ``"gzip"``, ``"zstd"``, ``"lz4"``, ``"brotli"`` or
         ``"none"``; for the others ``"gzip"`` or ``"none"`` (default). (templated)
-    :param overwrite: replace a file that is there, or what a partition holds; otherwise it is an error.
+    :param overwrite: replace an existing file, or what a partition holds; otherwise it is an error.
     :param columns: the columns to keep, in this order, or a mapping from their names to new ones. (templated)
     :param column_types: column to Arrow type, such as ``int64`` or ``decimal128(12, 2)``; the others are found out
         from all values. (templated)
+    :param csv_options: how CSV files are written: ``encoding``, ``delimiter``, ``quote``, ``escape``, ``null_values``,
+        ``decimal``, ``date_format``, ``skip_rows``, ``has_header``. (templated)
     :param add_columns: columns to add to every row, as for
         :class:`~airflow_workflow_provider.transfers.workflow_to_sql.WorkflowOutputToSqlOperator`. (templated)
     :param partition_by: columns by which rows are kept apart; ``path`` is the folder of ``day=2026-01-01/…`` then, and
@@ -45,6 +47,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         "compression",
         "columns",
         "column_types",
+        "csv_options",
         "add_columns",
         "partition_by",
     )
@@ -60,6 +63,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         overwrite: bool = False,
         columns: Sequence[str] | Mapping[str, str] | None = None,
         column_types: Mapping[str, str] | None = None,
+        csv_options: Mapping[str, Any] | None = None,
         add_columns: Mapping[str, Any] | Sequence[str] | None = None,
         partition_by: Sequence[str] | None = None,
         **kwargs: Any,
@@ -72,6 +76,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         self.overwrite = overwrite
         self.columns = columns
         self.column_types = column_types
+        self.csv_options = csv_options
         self.add_columns = add_columns
         self.partition_by = partition_by
         check_file_arguments(self)
@@ -79,11 +84,12 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
     def execute(self, context: Any) -> dict[str, Any]:
         """Write the outputs, unless an earlier try of this task has done so."""
         # Imported late: a DAG file must not pay for pyarrow.
+        from airflow_workflow_provider.outputs.csv_options import CsvOptions
         from airflow_workflow_provider.transfers.attempt import Attempt
         from airflow_workflow_provider.transfers.files.formats import checked_format
         from airflow_workflow_provider.transfers.files.load import FileLoad
         from airflow_workflow_provider.transfers.files.partitions import checked_partitions
-        from airflow_workflow_provider.transfers.parts import checked_columns
+        from airflow_workflow_provider.transfers.source.parts import checked_columns
 
         chosen, compression = checked_format(self.format, self.compression)
         load = FileLoad(
@@ -100,6 +106,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
             column_types=self.as_value("column_types"),
             add_columns=checked_columns(self.as_value("add_columns")),
             partition_by=checked_partitions(self.as_value("partition_by")),
+            csv_options=CsvOptions.parse(self.as_value("csv_options")),
         )
         return self.handed_on(context, load.earlier() or load.run(self.resolve()))
 

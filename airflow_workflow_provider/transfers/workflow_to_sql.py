@@ -24,15 +24,17 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     :param sql_conn_id: Airflow connection to the database. (templated)
     :param table: the table, as ``table`` or ``schema.table``; odd names in double quotes. ``{run_id}``, ``{output}``
         and ``{index}`` give outputs tables of their own, else they go into one, united by column name. (templated)
-    :param if_exists: what becomes of a table that is there: ``"fail"``; ``"append"``; ``"replace"`` all rows;
+    :param if_exists: what to do with an existing table: ``"fail"``; ``"append"``; ``"replace"`` all rows;
         ``"truncate"`` replaces all rows and keeps the table's own columns; ``"upsert"`` by ``key_columns``;
-        ``"replace_where"`` deletes what ``where`` says and inserts. A table that is not there is made. (templated)
+        ``"replace_where"`` deletes what ``where`` says and inserts. A table that does not exist is made. (templated)
     :param key_columns: for upsert, the columns that make a row unique. (templated)
     :param where: for replace_where, a SQL condition, such as ``day = '{{ ds }}'``. (templated)
     :param columns: the columns to load, in this order, or a mapping from their names to the table's. (templated)
     :param column_types: column to Arrow type, such as ``int64``, ``string``, ``decimal128(12, 2)`` or
-        ``timestamp[us, UTC]``; the others are found out from all values, but for text: a column of text that is there
+        ``timestamp[us, UTC]``; the others are found out from all values, but for text: an existing column of text
         gets what the source spells. (templated)
+    :param csv_options: how CSV files are written: ``encoding``, ``delimiter``, ``quote``, ``escape``, ``null_values``,
+        ``decimal``, ``date_format``, ``skip_rows``, ``has_header``. (templated)
     :param add_columns: columns to add to every row, as a mapping from column to value. A value is text, a number, a
         date or a time; ``"{run_id}"``, ``"{state}"``, ``"{workflow}"``, ``"{started_at}"``, ``"{output}"``,
         ``"{parameters.<name>}"``, … are facts of the run, which a list names alone, such as ``["run_id"]``. (templated)
@@ -58,6 +60,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         "where",
         "columns",
         "column_types",
+        "csv_options",
         "add_columns",
         "on_new_column",
         "on_missing_column",
@@ -77,6 +80,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         where: str | None = None,
         columns: Sequence[str] | Mapping[str, str] | None = None,
         column_types: Mapping[str, str] | None = None,
+        csv_options: Mapping[str, Any] | None = None,
         add_columns: Mapping[str, Any] | Sequence[str] | None = None,
         on_new_column: str = "fail",
         on_missing_column: str = "null",
@@ -93,6 +97,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         self.where = where
         self.columns = columns
         self.column_types = column_types
+        self.csv_options = csv_options
         self.add_columns = add_columns
         self.on_new_column = on_new_column
         self.on_missing_column = on_missing_column
@@ -104,8 +109,9 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     def execute(self, context: Any) -> dict[str, Any]:
         """Load the outputs, unless an earlier try of this task has committed them."""
         # Imported late: a DAG file must not pay for pyarrow and common.sql.
+        from airflow_workflow_provider.outputs.csv_options import CsvOptions
         from airflow_workflow_provider.transfers.attempt import Attempt
-        from airflow_workflow_provider.transfers.parts import checked_columns
+        from airflow_workflow_provider.transfers.source.parts import checked_columns
         from airflow_workflow_provider.transfers.sql.checks import Expect
         from airflow_workflow_provider.transfers.sql.load import SqlLoad
         from airflow_workflow_provider.transfers.sql.modes import Mode
@@ -131,6 +137,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             add_columns=checked_columns(self.as_value("add_columns")),
             expect=Expect.of(self.as_value("expect")),
             load_method=self.load_method,
+            csv_options=CsvOptions.parse(self.as_value("csv_options")),
         )
         result = load.earlier()
         if result is None:

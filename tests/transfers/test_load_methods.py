@@ -93,7 +93,7 @@ def test_a_table_that_the_connection_does_not_reach_is_refused(near):
 def test_auto_stays_in_the_database_only_where_that_is_certain():
     """Host, port and database are the same; a socket, or another database, is not certain."""
     hook = type("Hook", (), {"get_connection": lambda self, conn_id: connection})()
-    connection = Connection(conn_type="postgres", host="db.example.com", schema="work")
+    connection = Connection(conn_id="x", conn_type="postgres", host="db.example.com", schema="work")
     assert is_certain("postgres://db.example.com:5432/work/public/t", hook, "x")
     assert not is_certain("postgres://db.example.com:5432/other/public/t", hook, "x")
     assert not is_certain("postgres://db.example.com:5433/work/public/t", hook, "x")

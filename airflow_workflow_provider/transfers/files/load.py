@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.table import Columns, table
 from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
 from airflow_workflow_provider.transfers.attempt import Attempt
@@ -17,9 +18,9 @@ from airflow_workflow_provider.transfers.files.copies import NotLines, copy, kee
 from airflow_workflow_provider.transfers.files.formats import Format
 from airflow_workflow_provider.transfers.files.partitions import MANIFESTS, Partitions, file_name, manifest
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
-from airflow_workflow_provider.transfers.parts import is_gone, part_for, with_added
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
+from airflow_workflow_provider.transfers.source.parts import is_gone, part_for, with_added
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +46,7 @@ class FileLoad:
     column_types: Mapping[str, Any] | None = None
     add_columns: Mapping[str, Any] = field(default_factory=dict)
     partition_by: tuple[str, ...] = ()
+    csv_options: CsvOptions = field(default_factory=CsvOptions)
 
     def earlier(self) -> dict[str, Any] | None:
         """Give what an earlier try of this series wrote, if it is all there; refuse a path that is taken."""
@@ -64,6 +66,11 @@ class FileLoad:
         if not PLACEHOLDER.search(self.path) and not self.partition_by:
             self._check_free(self._file(self.path))
         return None
+
+    @property
+    def _keeps(self) -> bool:
+        """True if the bytes of an output may be kept."""
+        return not self._shapes and (self.name != "csv" or self.csv_options.is_default)
 
     @property
     def _shapes(self) -> bool:
@@ -159,7 +166,7 @@ class FileLoad:
             )
         before = len(gone)
         try:
-            landed = self._copied(file, group[0], progress) if len(group) == 1 and not self._shapes else None
+            landed = self._copied(file, group[0], progress) if len(group) == 1 and self._keeps else None
         except OutputUnavailable as error:
             if not (group[0].skips_missing and is_gone(error)):
                 raise
@@ -198,7 +205,7 @@ class FileLoad:
 
     def _reader(self, group: Sequence[ResolvedOutput], gone: list[ResolvedOutput]) -> pa.RecordBatchReader:
         reading = Progress(self.log, "Read")
-        parts = [part_for(item, self.add_columns, gone) for item in group]
+        parts = [part_for(item, self.add_columns, gone, self.csv_options) for item in group]
         columns = with_added(self.columns, self.add_columns)
         return table(parts, columns=columns, column_types=self.column_types, watch=reading.add)
 
@@ -218,7 +225,7 @@ class FileLoad:
 
     def _check_free(self, file: StoredFile) -> None:
         _check_file(file)
-        # What a retry finds may be its own; that shows once the file is written anew.
+        # What a retry finds may be its own; a comparison shows it once the file is written again.
         if not self.overwrite and not self.attempt.is_retry and file.exists():
             raise _taken(file)
 

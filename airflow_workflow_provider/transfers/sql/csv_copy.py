@@ -3,7 +3,7 @@
 What makes a table from the first rows' types, or trusts a database to read a field as we would, has to be sure. Each
 block of rows is matched with a pattern that accepts what is certain (`outputs.csv_grammar`). A block that it does not
 accept is parsed and looked at as every value would be otherwise; where that changes a type, or the file is no plain
-CSV, `RestartLoad` says to begin anew.
+CSV, `RestartLoad` starts the load again.
 """
 
 from __future__ import annotations

@@ -6,19 +6,20 @@ import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.table import Columns, Part, chosen_columns, table
 from airflow_workflow_provider.outputs.types import parse_types
 from airflow_workflow_provider.transfers.arguments import LOAD_METHODS, PLACEHOLDER, check_choice
 from airflow_workflow_provider.transfers.attempt import Attempt
-from airflow_workflow_provider.transfers.parts import added_values, is_gone, part_for, with_added
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
+from airflow_workflow_provider.transfers.source.parts import added_values, is_gone, part_for, with_added
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.checks import Expect, count
 from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
@@ -30,6 +31,7 @@ from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns
 from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, Places, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
 
+_SPELLED_ALIKE = ("text", "enum", "uuid", "own", "bool")
 # The bulk path of each database; the others have none here.
 BULK = {"PostgreSQL": "COPY", "DuckDB": "Arrow batches", "MySQL": "LOAD DATA LOCAL"}
 _UNFIT = r"\W"  # what cannot stand in a table's name without quotes
@@ -51,6 +53,7 @@ class SqlLoad:
     lock_timeout: float = LOCK_TIMEOUT
     add_columns: Mapping[str, Any] = field(default_factory=dict)
     expect: Expect = field(default_factory=Expect)
+    csv_options: CsvOptions = field(default_factory=CsvOptions)
     load_method: str = "auto"
     uris: Sequence[str] = ()
     _logs: tuple[TableName, ...] | None = None
@@ -79,7 +82,7 @@ class SqlLoad:
         method = self._method(resolved)
         if method == "in_database":
             return self._in_database(groups)
-        may_stream = not self.add_columns and method != "insert"
+        may_stream = not self.add_columns and method != "insert" and self.csv_options.is_default
         streams = Streams(groups, self.columns, self.column_types, may_stream=may_stream)
         for _ in range(_RESTARTS):
             try:
@@ -293,14 +296,20 @@ class SqlLoad:
         """Tell which columns of an output are read as the source spells them, to be compared with the table's types."""
         if self.mode.if_exists not in KEEPING or target.columns is None:
             return frozenset()
-        texts = [name for name, column in target.columns.items() if column.is_read_as_text]
+        # Where the file spells numbers or times otherwise, only its reader knows what they mean.
+        plain = self.csv_options.decimal == "." and self.csv_options.date_format is None
+        texts = [
+            name
+            for name, column in target.columns.items()
+            if column.is_read_as_text and (plain or column.type.kind in _SPELLED_ALIKE)
+        ]
         return TextColumns(list(target.columns), texts, chosen_columns(with_added(self.columns, self.add_columns)))
 
     def _arrow_rows(
         self, group: Sequence[ResolvedOutput], texts: Container[str], progress: Progress, gone: list[ResolvedOutput]
     ) -> ArrowRows:
         places = Places()
-        parts = [counted_part(part_for(item, self.add_columns, gone), places) for item in group]
+        parts = [counted_part(part_for(item, self.add_columns, gone, self.csv_options), places) for item in group]
         columns = with_added(self.columns, self.add_columns)
         reader = table(parts, columns=columns, column_types=self.column_types, texts=texts, watch=progress.add)
         return ArrowRows(reader, places)
@@ -344,7 +353,7 @@ def counted_part(part: Part, places: Places) -> Part:
             places.add(part.where, raw.batch.num_rows)
             yield raw
 
-    return Part(read, part.where)
+    return replace(part, read=read)
 
 
 _ATTEMPTS = 3  # at types that the first rows suggest; then everything is read before anything is written
@@ -405,7 +414,7 @@ class Streams:
             raise
 
     def _rows(self, name: str, group: Sequence[ResolvedOutput], texts: Container[str]) -> CsvRows | PagedRows:
-        if is_csv(group):  # a table that is there reads the fields by itself
+        if is_csv(group):  # an existing table reads the fields by itself
             return CsvRows(group, self._chosen, self._types, self._seen[name])
         return PagedRows(group, self._chosen, self._types, self._seen[name], texts)
 

@@ -25,7 +25,7 @@ from airflow_workflow_provider.transfers.sql.rows import Rows
 from airflow_workflow_provider.transfers.sql.session import SqlSession, same_type
 from airflow_workflow_provider.transfers.sql.types import sql_type
 
-# Ways that write into a table that is there, whatever its types.
+# Ways that write into an existing table, whatever its types.
 KEEPING = ("append", "upsert", "replace_where", "truncate")
 
 
@@ -81,7 +81,7 @@ class Load:
         }
 
     def insert(self, table: TableName, columns: Mapping[str, TargetColumn]) -> None:
-        """Insert all rows into a table; ``columns`` gives its column for each of ours."""
+        """Insert all rows into a table; ``columns`` gives its column for each of the output."""
         typed = self.made or self.mode.if_exists == "replace"
         self.rows.into(self.session, table, columns, self.progress, typed=typed)
 
@@ -121,11 +121,11 @@ class Load:
         return {name: found.get(name, TargetColumn(name)) for name in self.types}
 
     def ready(self) -> dict[str, TargetColumn]:
-        """Make the target if it is not there; give its columns for ours."""
+        """Make the target if it does not exist; give its columns for those of the output."""
         return self.matched() if self.target.is_there else self.create(self.target.name)
 
     def matched(self) -> dict[str, TargetColumn]:
-        """Give the target's columns for ours: of the same name, else the only one that differs in case alone."""
+        """Give the target's columns by the output's: of the same name, else the only one that differs in case."""
         existing = self.target.columns or {}
         found = {name: own_names(name, existing) for name in self.types}
         unknown = [name for name, names in found.items() if len(names) != 1]
@@ -212,7 +212,7 @@ def _fail(load: Load) -> Steps:
 
 
 def check_absent(session: SqlSession, load_log: LoadLog, target: Target) -> None:
-    """Refuse a table that is there, but for an empty one that a try made which was killed before it filled it."""
+    """Refuse an existing table, except an empty one that a killed try of this load has made."""
     if not target.is_there:
         return
     if load_log.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.name.sql}")[0][0]:
@@ -227,7 +227,7 @@ def _append(load: Load) -> Steps:
 
 
 def _replace(load: Load) -> Steps:
-    """Empty a table of the same shape, which keeps all that belongs to it; make one of another shape anew."""
+    """Empty a table of the same shape, which keeps all that belongs to it; replace one of another shape."""
     if not load.target.is_there or _same_shape(load):
         columns = load.ready()
         yield
@@ -301,7 +301,7 @@ def _swap(load: Load) -> Steps:
 
 
 def _truncate(load: Load) -> Steps:
-    """Empty the table that is there, whatever its types, and fill it; all that belongs to it stays."""
+    """Empty the existing table, whatever its types, and fill it; all that belongs to it stays."""
     columns = load.ready()
     yield
     if load.target.is_there:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.reading import part_of
@@ -62,12 +64,17 @@ def with_added(columns: Columns, add_columns: Mapping[str, Any]) -> Columns:
     return [*columns, *(name for name in add_columns if name not in columns)]
 
 
-def part_for(item: ResolvedOutput, add_columns: Mapping[str, Any], gone: list[ResolvedOutput]) -> Part:
+def part_for(
+    item: ResolvedOutput,
+    add_columns: Mapping[str, Any],
+    gone: list[ResolvedOutput],
+    csv_options: CsvOptions | None = None,
+) -> Part:
     """Give an output as a part of a table, the added columns behind its own.
 
     An output that does not exist any more has no rows where ``on_missing_output="skip"``; it is added to ``gone``.
     """
-    part = part_of(item.source, item.client, item.where)
+    part = part_of(item.source, item.client, item.where, csv_options)
     values = {name: _value(name, value, item) for name, value in add_columns.items()}
 
     def read(wanted: Wanted) -> Iterator[Raw]:
@@ -84,7 +91,7 @@ def part_for(item: ResolvedOutput, add_columns: Mapping[str, Any], gone: list[Re
             first = None  # it must not stay while the next one is made
             first = next(raws, None)
 
-    return Part(read, part.where)
+    return replace(part, read=read)
 
 
 def added_values(item: ResolvedOutput, add_columns: Mapping[str, Any]) -> dict[str, tuple[pa.DataType, Any]]:
