@@ -43,6 +43,7 @@ LONGEST = 600.0  # seconds between two requests for a log that cannot be read
 REQUEST_TIMEOUT = 10.0  # seconds that a request for a log may take: the wait for the run pauses meanwhile
 REFUSALS = 5  # requests in a row that are refused, after which the log is not asked for any more
 BATCH = 100  # lines that are written at once; an event loop does other work between two batches
+STORED_AFTER = 500  # lines of one page after which the state is stored although the page goes on
 LINES_A_MINUTE = 20_000
 CHARACTERS_A_MINUTE = 4_000_000
 SETTLING = 5  # times that a log is read again after the end of its run, a second apart
@@ -91,10 +92,15 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class WriteLog:
-    """Effect: write these lines to the task's log, then store the state that holds from then on."""
+    """Effect: write these lines to the task's log and then, where ``stores``, store the state that holds from then on.
+
+    To store takes many times as long as to write, and a process that is killed in between repeats what it has written.
+    So the state is stored when a page is written, and within a long one now and then.
+    """
 
     lines: Sequence[LogLine]
     state: LogState
+    stores: bool = True
 
 
 Store = Callable[[LogState], None]
@@ -321,14 +327,16 @@ class LogFollower:
         lines = iter(page)
         skipped = sum(1 for _ in islice(lines, self.state.skip))
         base = self.state.skip if skipped == self.state.skip else 0
-        left_out = written = 0
+        left_out = written = stored = 0
         while batch := list(islice(lines, BATCH)):
             kept = [line for line in batch if minute.takes(line)]
             left_out += len(batch) - len(kept)
             written += len(batch)
             if kept:
                 self.state = replace(self.state, skip=base + written, lines=self.state.lines + len(batch))
-                yield WriteLog([part for line in kept for part in tidy(line, self._secrets)], self.state)
+                stores = written - stored >= STORED_AFTER
+                stored = written if stores else stored
+                yield WriteLog([part for line in kept for part in tidy(line, self._secrets)], self.state, stores)
             else:
                 self.state = replace(self.state, lines=self.state.lines + len(batch))
             yield Sleep(0)
@@ -405,7 +413,8 @@ def writing(flow: Flow[T], write: Callable[[Sequence[LogLine]], None], store: St
             return None
         if isinstance(effect, WriteLog):
             write(effect.lines)
-            store(effect.state)
+            if effect.stores:
+                store(effect.state)
             return None
         return (yield effect)
 

@@ -1,8 +1,8 @@
 """The log of a run in the log of a deferred task: turns for reading, and an XCom that survives the triggerer.
 
 A triggerer that starts again knows only a trigger's keywords. So the state of the log is kept in an XCom of the task
-instance: it is written after each batch of lines, a few milliseconds later. A triggerer that is killed within these
-milliseconds repeats that batch.
+instance: it is written when the new lines of the log are written, some milliseconds later. A triggerer that is killed
+within these milliseconds repeats these lines.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary(
 class TaskLog:
     """Writes the log of a run into the log of one deferred task, as `FollowsLog` has it."""
 
-    __slots__ = ("_saving", "_ti", "_unsaved", "_write", "follower")
+    __slots__ = ("_ti", "_write", "follower")
 
     def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run) -> None:
         interval = given.get("interval")
@@ -68,8 +68,6 @@ class TaskLog:
         )
         self._write = to_log(trigger.log)
         self._ti = getattr(trigger, "task_instance", None)
-        self._unsaved: LogState | None = None
-        self._saving: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> dict[str, Any]:
@@ -97,7 +95,8 @@ class TaskLog:
             return (yield Call(self.recalled))
         if kind is WriteLog:
             self._write(effect.lines)
-            self._save(effect.state)
+            if effect.stores and self._ti is not None:
+                yield Call(lambda: self._saved(effect.state))
             return None
         return (yield effect)
 
@@ -105,17 +104,8 @@ class TaskLog:
         """Give what an earlier process has saved."""
         return await _quietly(lambda: get_xcom(self._ti), "read") if self._ti is not None else None
 
-    def _save(self, state: LogState) -> None:
-        self._unsaved = state
-        if self._ti is not None and (self._saving is None or self._saving.done()):
-            # A task of its own: the wait for the run goes on, and what comes meanwhile is saved at once.
-            self._saving = asyncio.get_running_loop().create_task(self._saved())
-
-    async def _saved(self) -> None:
-        while (state := self._unsaved) is not None:
-            self._unsaved = None
-            value = state.to_json()
-            await _quietly(lambda value=value: set_xcom(self._ti, value), "written")  # type: ignore[misc]  # as ruff has it
+    async def _saved(self, state: LogState) -> None:
+        await _quietly(lambda: set_xcom(self._ti, state.to_json()), "written")
 
 
 async def _quietly(call: Callable[[], Any], what: str) -> Any:

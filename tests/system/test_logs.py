@@ -26,7 +26,7 @@ NUMBER = re.compile(r"line (\d+) of")
 STORIES: dict[str, dict[str, Any]] = {
     "on_a_worker": {"deferrable": False, "seconds": 20},
     "deferred": {"deferrable": True, "seconds": 25},
-    "triggerer_killed": {"deferrable": True, "seconds": 100},
+    "triggerer_killed": {"deferrable": True, "seconds": 120, "interval": 10},
     "cleared": {"deferrable": True, "seconds": 40},
     "retried": {"deferrable": False, "seconds": 40, "retries": 1},
 }
@@ -74,6 +74,12 @@ class Stage:
             found += [(moment(line), int(number[1])) for line in lines if (number := NUMBER.search(line))]
         found.sort(key=lambda pair: pair[0])
         return [number for _, number in found]
+
+    def settled(self, dag_id: str, run_id: str) -> None:
+        """Wait until a reading of the log is written and a moment has passed: the place is stored by then."""
+        seen = -1
+        while seen != (seen := len(self.numbers(dag_id, run_id))):
+            time.sleep(1.5)
 
     def kill_triggerer(self) -> None:
         """End the triggerer with all its processes, as a machine does that loses its power, and start it again."""
@@ -142,6 +148,7 @@ def test_the_triggerer_is_killed_three_times(stage):
         before = len(stage.numbers(dag_id, run_id))
         stage.until(lambda: stage.state(dag_id, run_id) == "deferred", "deferred")
         stage.until(lambda: len(stage.numbers(dag_id, run_id)) > before + 200, "lines of this triggerer")  # noqa: B023  # used here
+        stage.settled(dag_id, run_id)
         stage.kill_triggerer()
     assert stage.airflow.wait(dag_id, run_id, timeout=240) == "success"
     figures = told(stage.numbers(dag_id, run_id))
