@@ -157,7 +157,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def failure_text(error: BaseException, timeout: float | None = None) -> str:
-    """Tell a network failure in words of ours or of the operating system, never in those of a server.
+    """Describe a network failure in fixed words or those of the operating system, never in those of a server.
 
     An error of a library can hold an address with a credential, or what a server sent.
     """

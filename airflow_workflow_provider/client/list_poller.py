@@ -1,9 +1,10 @@
-"""Many who wait for runs that one list call shows: one of them asks for all.
+"""Polls a list of runs once an interval, for all who wait for runs that the list shows.
 
-The rules, in short. Fewer than `LEAST` waiters ask alone. Above that one list call an interval answers for all; a run
-that it shows as going stays asleep, one that it shows as over is woken and looks for itself, and so is one that it
-does not show: the second time for good. A server that refuses the list is not asked for it again, one that fails to
-answer is forgiven. However a list call ends, nobody is forgotten: who is not known to go on looks for itself.
+Fewer than `LEAST` waiting runs are polled one by one. From that number on one list call an interval answers for all: a
+run that the list shows as going stays asleep, and a run that it shows as over is woken and polled by itself. A run that
+the list does not show is polled by itself, too, and from the second time on for good. A list that the server refuses is
+not asked for again; one that fails is tried again. However a list call ends, every run that is not known to be going is
+polled by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LEAST = 3  # waiters from which on a list call is worth it
 ROWS = 20  # rows that cost as much as one request; a list longer than this for each waiter is not worth it
 GATHER = 0.05  # seconds in which those who come together are gathered for their first list call
 EARLY = 0.25  # of an interval: how soon after a list call newcomers may have another
-MOST = 1000  # list pollers that are remembered although nobody waits in them
+MOST = 1000  # list pollers that are kept although no run waits in them
 MISSES = 2  # lists in a row that do not show a run, after which it is asked for alone
 FAILURES = 2  # list calls in a row that fail, after which everybody looks alone
 STRIKES = 3  # times that this happened although looking alone went well; then the list is given up
@@ -51,7 +52,7 @@ class Meter:
 
 
 class ListPoller:
-    """Those of one client who wait for runs that one list call shows; ``watchers`` counts them, wherever they wait."""
+    """The waits of one client for runs that one list call shows; ``watchers`` counts them all."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class ListPoller:
 
     @property
     def is_idle(self) -> bool:
-        """True when nobody waits here."""
+        """True when no run waits here."""
         return not (self._parked or self._asking)
 
     def takes(self, rest: Rest) -> bool:
@@ -86,7 +87,7 @@ class ListPoller:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        # Forgotten at once: who comes before the task has noticed must be able to ask anew.
+        # Forgotten at once: a run that comes before the task has noticed must be able to ask again.
         asking, self._asking = self._asking, None
         if asking:
             asking.cancel()
@@ -134,7 +135,7 @@ class ListPoller:
             self._asking = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
-        """Ask for the list once, and wake whom it does not show as going."""
+        """Ask for the list once, and wake the runs that it does not show as going."""
         loop = asyncio.get_running_loop()
         wanted = set(self._parked)
         self._asked_at = loop.time()
@@ -144,7 +145,7 @@ class ListPoller:
             shown = await self._drive(self._run_list.ask(wanted))
         except WorkflowError as error:
             wait = self._failed(error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must not be lost
+        except Exception as error:  # noqa: BLE001  # whatever it is, the runs that wait must not be lost
             self._give_up(f"{type(error).__name__}: {error}")
         else:
             self._take(wanted, shown)
@@ -176,7 +177,7 @@ class ListPoller:
         if isinstance(error, REFUSED) or error.status == NO_SUCH_CALL:
             self._give_up(str(error))
         elif isinstance(error, (AuthenticationFailed, InvalidConnection)):
-            self._release(list(self._parked))  # each has its own patience with refused credentials
+            self._release(list(self._parked))  # each wait counts refused credentials by itself
         elif error.status is not None or asked_for is None:  # else nothing was sent: the server has asked for a pause
             self._failures += 1
             if self._failures >= FAILURES:
@@ -190,7 +191,7 @@ class ListPoller:
     def _give_up(self, reason: str) -> None:
         if not self.is_refused:
             self.is_refused = True
-            self._note(f"Runs are looked at one by one from now on, since their list cannot be used: {reason}")
+            self._note(f"Runs are polled one by one from now on, because their list cannot be used: {reason}")
         self._release(list(self._parked))
 
     def _release(self, run_ids: list[str]) -> None:
@@ -214,7 +215,7 @@ class ListPollers:
 
     @property
     def is_idle(self) -> bool:
-        """True when nobody watches a run, and no list is being asked for."""
+        """True when no run is watched, and no list is being asked for."""
         return not self._watchers and all(poller.is_idle for poller in self._pollers.values())
 
     def join(self, workflow: str) -> None:

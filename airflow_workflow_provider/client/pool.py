@@ -11,7 +11,7 @@ from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 Load = Callable[[], Awaitable[tuple[WorkflowSystem, TriggererClient]]]
-MAX_AGE = 900.0  # seconds after which a new user reads the connection anew: it may have been changed
+MAX_AGE = 900.0  # seconds after which a new user reads the connection again: it may have been changed
 
 
 @dataclass(frozen=True)

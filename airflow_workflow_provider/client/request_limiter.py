@@ -1,4 +1,4 @@
-"""How many requests are sent to one server at a time, by whom, and when it is left alone.
+"""Limits the requests to one server: how many at a time for each connection, and none while it is down.
 
 Connections of several teams may lead to the same server, one of them through a proxy that hangs. Each connection has
 places of its own, a server has places for all of them, and who waits is served in turn, connection by connection.
@@ -84,7 +84,7 @@ class Lane:
         return bool(self._waiting)
 
     def entered(self) -> bool:
-        """Take a place if one is free and nobody of this connection waits."""
+        """Take a place if one is free and no request of this connection waits."""
         if self._waiting or not self.has_place:
             return False
         self._take()

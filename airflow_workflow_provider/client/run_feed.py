@@ -53,7 +53,7 @@ class FailureLog(Protocol):
 class Page:
     """What one list call has shown; ``whole`` if no older run was left out. The ``number`` counts them.
 
-    ``kept`` gathers what is to be done when Airflow has stored all events of this page; None if nobody tells.
+    ``kept`` gathers what is to be done when Airflow has stored all events of this page; None where it never says so.
     """
 
     runs: list[Run]
@@ -120,7 +120,7 @@ class Feed:
         return await asyncio.shield(known)
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        """Pass on what no poll should end in, so that Airflow starts the watchers anew instead of them waiting."""
+        """Pass an unexpected end on, so that Airflow starts the watchers again."""
         if not self._next.done():
             self._next.set_exception(RuntimeError(f"the list calls for {self.source} have ended: {task!r}"))
 
@@ -143,7 +143,7 @@ class Feed:
                     self._publish(await self._page(member, workflow))
                     await pause(self.source.interval)
             finally:
-                self._member = None  # before the client is closed: nobody may begin a look with it then
+                self._member = None  # before the client is closed: no poll may begin with it then
 
     async def _page(self, member: Member, workflow: str) -> Page:
         since = None if self._all or self.behind else self._floor()

@@ -1,4 +1,4 @@
-"""Whom to trust: TLS contexts are built once for each state of a CA file, since loading one costs some 20 ms."""
+"""Trusted authorities: TLS contexts are built once for each state of a CA file, since loading one costs some 20 ms."""
 
 from __future__ import annotations
 

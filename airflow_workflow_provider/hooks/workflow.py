@@ -104,7 +104,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         """Start a run and give it at once, still going.
 
         ``options`` are the system's own, such as ``carto_connection``. The start is repeated only when it
-        certainly was not taken; `UnknownStart` says that nobody knows.
+        certainly was not taken; `UnknownStart` says that it is not known.
         """
         wanted = _name_of(workflow)
         kept = {name: value for name, value in {**self.start_defaults, **options}.items() if value is not None}

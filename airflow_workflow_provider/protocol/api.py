@@ -37,7 +37,7 @@ _MISTAKEN_SCHEME = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "record laye
 
 _CLIMBS = frozenset({".", ".."})
 _SLASH = pattern(r"[/\\]")
-_CONTROL = pattern("[\x00-\x1f\x7f]")
+_CONTROL = pattern("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def path(template: str, **values: str) -> str:
@@ -190,7 +190,7 @@ class Api:
             failure: WorkflowError = self._unreachable(request, doing, error)
         except NoAnswer as error:
             failure = self._unanswered(request, doing, error)
-        raise failure  # here and not above: what the network library raised is told already
+        raise failure  # here and not above: the message holds what the network library raised
 
     def _send(self, request: Request) -> Flow[Response]:
         """Send with credentials, and once more with new ones after a 401."""
@@ -246,7 +246,7 @@ class Api:
         return UnknownStart(self._message(request, doing, text), status=status)
 
     def _message(self, request: Request, doing: str, what: str) -> str:
-        # What the server said is redacted already; the ids of ours must stay readable.
+        # What the server said is redacted already; ids must stay readable.
         secrets = (*self.secrets, *self.auth.minted)
         first, task = without_whole(one_line(what), secrets), without_whole(one_line(doing), secrets)
         return f"{first}\n  while: {task}\n  request: {request}"

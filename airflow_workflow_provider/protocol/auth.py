@@ -73,7 +73,7 @@ class HeaderAuth:
 
 @dataclass(frozen=True)
 class SignAuth:
-    """A signature over the finished request, made anew for every attempt.
+    """A signature over the finished request, made for every attempt.
 
     ``make`` gives a `requests` auth object; it is called late, since importing the signing library costs.
     """

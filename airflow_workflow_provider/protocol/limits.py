@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_workflow_provider.protocol.model import MOST_FORMATS, OUTPUT_LONGEST, Output, Run
-from airflow_workflow_provider.protocol.text import cut_text
+from airflow_workflow_provider.protocol.text import clean_value, cut_text
 
 MAX_MESSAGE = 10_000  # characters
 MAX_OUTPUTS = 2_000
@@ -20,10 +20,11 @@ LEFT_OUT = "details_left_out"  # among the details: what was too large
 
 
 def fitting(run: Run) -> Run:
-    """Give the run as it goes into an event, an XCom or a store; its message says what was cut.
+    """Give the run as it goes into an event, an XCom or a store; its message says what was cut, its texts are clean.
 
     Outputs that are not listed can be read all the same: the system is asked for them again, see `is_cut`.
     """
+    run = _clean(run)
     message, details = run.message, run.details
     outputs = _fitting_outputs(run)
     if len(outputs) < len(run.outputs):
@@ -43,6 +44,17 @@ def is_cut(run: Run) -> bool:
     """True if the run has more outputs than it lists."""
     total = run.details.get(TOTAL)
     return isinstance(total, int) and total > len(run.outputs)
+
+
+def _clean(run: Run) -> Run:
+    """Clean what a run object from outside may hold; what servers say is clean already."""
+    document = run.to_json()
+    cleaned = clean_value(document)
+    if cleaned == document:
+        return run
+    texts = {name: cleaned[name] for name in ("system", "conn_id", "workflow", "run_id", "message", "url", "details")}
+    outputs = (Output(**{**one, "formats": tuple(one["formats"])}) for one in cleaned["outputs"])
+    return replace(run, **texts, outputs=tuple(outputs))
 
 
 def _fitting_outputs(run: Run) -> tuple[Output, ...]:
@@ -78,5 +90,5 @@ def _fitting_details(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_line(message: str, line: str) -> str:
-    """Put a line of ours first, where it is not cut."""
+    """Put a line first, where it is not cut."""
     return f"{line}\n{message}" if message else line

@@ -1,6 +1,6 @@
 """OAuth 1.0a signatures, one-legged, with HMAC-SHA1 (RFC 5849 section 3.4).
 
-A waiting run is signed anew at every poll, and this is a fifth of what oauthlib costs. It covers what the systems send:
+Every poll of a waiting run is signed, and this is a fifth of what oauthlib costs. It covers what the systems send:
 requests without a body, or with a JSON body, which is not signed. Tests compare it with requests_oauthlib, which signs
 everything else: a form that somebody posts through the hook's own session.
 """

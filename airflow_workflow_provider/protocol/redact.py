@@ -54,7 +54,7 @@ def redacted_value(value: Any, secrets: tuple[str, ...]) -> Any:
 
 
 def without_whole(text: str, secrets: Iterable[str]) -> str:
-    """Remove whole credentials only: for texts of ours, whose ids must stay readable."""
+    """Remove whole credentials only: for texts of this package, whose ids must stay readable."""
     wholes, _ = _forms(tuple(secret for secret in secrets if len(secret) >= LEAST))
     for whole in wholes:
         text = text.replace(whole, HIDDEN) if whole in text else text
@@ -77,7 +77,7 @@ def _forms(secrets: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Give the forms of some secrets, longest first, and the pieces of the long ones."""
     forms = {form for secret in secrets for form in _spellings(secret)}
     wholes = sorted((form for form in forms if len(form) >= LEAST), key=len, reverse=True)
-    # A UUID shares its dashes and zeros with harmless ones, and nobody cuts it.
+    # A UUID shares its dashes and zeros with harmless ones, and servers do not cut it.
     long = [form for form in wholes if len(form) >= LONG and not _UUID(form)]
     return tuple(wholes), frozenset(form[at : at + PIECE] for form in long for at in range(len(form) - PIECE + 1))
 

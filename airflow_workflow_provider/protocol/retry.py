@@ -104,7 +104,7 @@ def _is_unreachable(error: WorkflowError) -> bool:
 
 
 def understood(flow: Flow[T]) -> Flow[T]:
-    """Turn what reading an answer of a shape that nobody expects raises into `ProtocolError`."""
+    """Turn what reading an answer of an unexpected shape raises into `ProtocolError`."""
     try:
         return (yield from flow)
     except (WorkflowError, TransportError):

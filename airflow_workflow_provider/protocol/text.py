@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -28,7 +29,7 @@ def clean_text(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Clean a text and put it on one line: in a log, a second line could pass for one of ours."""
+    """Clean a text and put it on one line: in a log, a second line could look like a line of its own."""
     return _WHITE_SPACE.sub(" ", clean_text(text)).strip()
 
 
@@ -41,11 +42,13 @@ def cut_text(text: str, limit: int) -> str:
 
 
 def clean_value(value: Any) -> Any:
-    """Clean every text of a JSON value, keys included."""
+    """Clean every text of a JSON value, keys included; a number that JSON does not have becomes None."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
         return {clean_text(key) if isinstance(key, str) else key: clean_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [clean_value(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
     return value

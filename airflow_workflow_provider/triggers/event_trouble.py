@@ -12,9 +12,10 @@ from airflow_workflow_provider.exceptions import (
     WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.retry import Retry
+from airflow_workflow_provider.protocol.text import one_line
 
 log = logging.getLogger(__name__)
-# A server that is down is asked ever more seldom; one that refuses us more seldom still, since some lock an account.
+# The waits grow while a server is down. They are longer where it refuses the credentials: some lock an account.
 DOWN, REFUSED_PACE = Retry(base=1.0, cap=60.0), Retry(base=15.0, cap=300.0)
 REFUSED = (AuthenticationFailed, InvalidConnection, RequestRejected, WorkflowNotFound)
 
@@ -31,9 +32,11 @@ class Troubles:
         self._failures += 1
         if self._said != type(error).__name__:
             self._said = type(error).__name__
-            text = "Watching %s fails for now, it is tried again less and less often; until then no event fires: %s"
-            log.warning(text, self.what, error, exc_info=None if isinstance(error, WorkflowError) else error)
-        # What nobody has thought of does not pass by itself either.
+            text = "Watching %s failed, it is tried again with growing waits; no event fires meanwhile: %s"
+            log.warning(
+                text, self.what, one_line(str(error)), exc_info=None if isinstance(error, WorkflowError) else error
+            )
+        # An unexpected error does not pass by itself either.
         pace = REFUSED_PACE if isinstance(error, REFUSED) or not isinstance(error, WorkflowError) else DOWN
         asked = getattr(error, "retry_after", None)
         delay = pace.delay(self._failures, None if asked is None else min(asked, pace.longest))
@@ -42,5 +45,5 @@ class Troubles:
     def over(self) -> None:
         """Take down that it works again."""
         if self._failures:
-            log.info("Watching %s goes on after %d failures", self.what, self._failures)
+            log.info("Watching %s works again after %d failures", self.what, self._failures)
         self._failures, self._said = 0, ""

@@ -83,7 +83,7 @@ class Watch:
         A run counts as dealt with when the next one is asked for; `kept` is for the caller to write then.
         """
         if self._first and not page.whole:
-            page.feed.ask_for_all()  # what ended while nobody watched may have started long ago
+            page.feed.ask_for_all()  # what ended in the meantime may have started long ago
             return
         self._first = False
         await self._catch_up()

@@ -73,7 +73,7 @@ class WorkflowRunEventTrigger(BaseEventTrigger):
         self.since = _moment(since)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and keywords, which are for ever; the same watcher always gives the same ones."""
+        """Give class path and keywords, which never change; the same watcher always gives the same ones."""
         return (
             "airflow_workflow_provider.triggers.events.WorkflowRunEventTrigger",
             {
@@ -111,7 +111,7 @@ class WorkflowRunEventTrigger(BaseEventTrigger):
         watch = await self._watch()
         write = None
         async for page in shared_stream:
-            if write:  # nobody tells that the last page's events are stored, but an interval has gone by
+            if write:  # Airflow does not say that the last page's events are stored, but an interval has passed
                 await write()
             async for run in watch.runs(page):
                 yield TriggerEvent(run.to_json())

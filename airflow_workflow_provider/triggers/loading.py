@@ -25,6 +25,7 @@ HEAVY = (
     "airflow_workflow_provider.client.run_feed",
     "airflow_workflow_provider.hooks.connections",
     "airflow_workflow_provider.protocol.poll",
+    "airflow_workflow_provider.triggers.task_log",
 )
 _loadings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 

@@ -52,3 +52,10 @@ def test_long_texts_and_details_are_cut():
     assert "characters in all" in small.message
     assert small.details["id"] == "7"
     assert "log" in small.message.partition("\nm")[0]
+
+
+def test_a_run_object_from_outside_is_clean_when_it_is_stored():
+    """It may hold what no database takes."""
+    odd = run(message="a\0b", details={"n": float("nan"), "t": "\ud800"}, outputs=(Output("\x1b[31m"),))
+    small = fitting(odd)
+    assert (small.message, dict(small.details), small.outputs[0].name) == ("a�b", {"n": None, "t": "�"}, "�[31m")

@@ -30,8 +30,8 @@ def test_what_no_database_or_terminal_takes_is_replaced(text, clean):
 
 def test_all_texts_of_a_json_value_are_cleaned():
     """Keys, values and items of lists are cleaned; numbers, booleans and null stay as they are."""
-    value = {"a\x00": ["b\x07", 1, 2.5, None, True, {"c": "\ud800"}]}
-    assert clean_value(value) == {"a�": ["b�", 1, 2.5, None, True, {"c": "�"}]}
+    value = {"a\x00": ["b\x07", 1, 2.5, None, True, {"c": "\ud800"}, float("nan"), -float("inf")]}
+    assert clean_value(value) == {"a�": ["b�", 1, 2.5, None, True, {"c": "�"}, None, None]}
 
 
 def test_a_text_for_a_log_line_has_one_line():

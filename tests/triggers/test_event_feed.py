@@ -10,6 +10,7 @@ from airflow_workflow_provider.client.run_feed import Feed, Page
 from airflow_workflow_provider.triggers import event_feed
 from airflow_workflow_provider.triggers.event_feed import Source, pages
 from airflow_workflow_provider.triggers.event_trouble import Troubles
+from airflow_workflow_provider.triggers.loading import loaded
 
 SOURCE = Source("stevesie", "c", "wf", 10.0)
 
@@ -22,6 +23,7 @@ async def nothing():
 @pytest.fixture
 async def feed():
     """A feed that publishes when the test says so."""
+    await loaded()
     made = Feed(SOURCE, nothing, Troubles(SOURCE, 10.0))
     made.users = 1
     event_feed._feeds.setdefault(asyncio.get_running_loop(), {})[SOURCE] = made

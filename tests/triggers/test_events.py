@@ -226,10 +226,10 @@ async def test_a_passing_trouble_ends_nothing(elsewhere, caplog, monkeypatch, fa
     async with watching() as watch:
         await elsewhere.listed()
         elsewhere.sandbox.fault(system="stevesie", times=3, **fault)
-        await until(lambda: "goes on after 3 failures" in caplog.text)
+        await until(lambda: "works again after 3 failures" in caplog.text)
         run = elsewhere.start()
         assert await watch.has(1) == [run]
-    assert caplog.text.count("fails for now") == 1
+    assert caplog.text.count("failed, it is tried again") == 1
 
 
 async def test_refused_credentials_are_logged_once_and_tried_again(elsewhere, caplog, monkeypatch):
@@ -241,21 +241,21 @@ async def test_refused_credentials_are_logged_once_and_tried_again(elsewhere, ca
         await elsewhere.listed(2)
         run = elsewhere.start()
         assert await watch.has(1) == [run]
-    assert caplog.text.count("fails for now") == 1
+    assert caplog.text.count("failed, it is tried again") == 1
     assert "Check the field 'password' of connection" in caplog.text
 
 
 async def test_an_unknown_workflow_is_named_in_the_log(elsewhere, caplog):
     async with watching(workflow="nobody") as watch:
         await elsewhere.listed(1)
-        await until(lambda: "fails for now" in caplog.text)
+        await until(lambda: "failed, it is tried again" in caplog.text)
         assert not watch.task.done()
     assert "workflow 'nobody' of connection 'stevesie_default'" in caplog.text
 
 
 async def test_a_missing_connection_is_named_in_the_log(elsewhere, caplog):
     async with watching(conn_id="nobody_defined") as watch:
-        await until(lambda: "fails for now" in caplog.text)
+        await until(lambda: "failed, it is tried again" in caplog.text)
         assert not watch.task.done()
     assert "'nobody_defined' is not defined" in caplog.text
 
