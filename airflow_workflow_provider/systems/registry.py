@@ -8,6 +8,7 @@ harms no other.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -23,6 +24,8 @@ SDK_VERSION = (1, 0)
 """Version of the contract: the second number grows with additions, the first one with what breaks a system."""
 
 _loaded: dict[tuple[str, str], type[WorkflowSystem]] = {}
+_failed: dict[tuple[str, str], str] = {}
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @lru_cache(maxsize=1)
@@ -60,12 +63,18 @@ def load(key: str) -> type[WorkflowSystem] | None:
     place = (key, point.value)
     if place not in _loaded:
         origin = f"of {distribution_of(point)}"
+        if place in _failed:  # importing it again would cost its time again
+            raise InvalidArgument(_failed[place])
         try:
             found = point.load()
-        except Exception as error:
+            check(found, key, f"{point.value} {origin}")
+        except InvalidArgument as error:
+            _failed[place] = str(error)
+            raise
+        except (Exception, SystemExit) as error:
             text = f"{type(error).__name__}: {error}"
-            raise InvalidArgument(f"system: {key!r} {origin} cannot be loaded from {point.value}. {text}") from error
-        check(found, key, f"{point.value} {origin}")
+            _failed[place] = f"system: {key!r} {origin} cannot be loaded from {point.value}. {text}"
+            raise InvalidArgument(_failed[place]) from error
         _loaded[place] = found
     return _loaded[place]
 
@@ -93,6 +102,8 @@ def _mistakes(found: Any, key: str) -> Iterator[str]:
         value = getattr(found, name, None)
         if not isinstance(value, kind) or not value:
             yield f"its field {name!r} is missing, empty, or no {kind.__name__}."
+    if not _KEY.fullmatch(found.key):
+        yield f"its field 'key' is {found.key!r}; a key has lower case letters, digits and underscores."
     if found.key != key:
         yield f"its field 'key' is {found.key!r}, and the entry point is called {key!r}."
     yield from wrong_states(found.states)

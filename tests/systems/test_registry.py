@@ -36,6 +36,7 @@ def installed(tmp_path, monkeypatch):
     yield install
     registry.registered.cache_clear()
     registry._loaded.clear()
+    registry._failed.clear()
     for name in [name for name in sys.modules if name.startswith("plug_")]:
         del sys.modules[name]
 
@@ -58,6 +59,7 @@ def test_a_registered_key_is_a_system_like_any_other(installed):
             "cannot be loaded from plug_bad:AcmeSystem. RuntimeError: no licence",
         ),
         ("import a_module_that_is_not_there", None, "ModuleNotFoundError: No module named"),
+        ("raise SystemExit('bye')", None, "SystemExit: bye"),
         ("x = 1", None, "has no attribute 'AcmeSystem'"),
         ("AcmeSystem = 5", None, "it is no subclass of WorkflowSystem, but 5"),
         ("class AcmeSystem: pass", None, "it is no subclass of WorkflowSystem"),
@@ -81,6 +83,25 @@ def test_what_cannot_be_used_names_the_distribution_and_harms_no_other(installed
     assert says in str(caught.value)
     assert system_class("carto").key == "carto"
     assert "acme" in known_keys()
+    with pytest.raises(InvalidArgument) as again:
+        system_class("acme")
+    assert str(again.value) == str(caught.value)
+
+
+def test_a_module_that_fails_is_imported_once(installed, tmp_path):
+    count = "from pathlib import Path\np = Path(__file__ + '.log')\n"
+    count += "p.write_text((p.read_text() if p.exists() else '') + 'x')\n"
+    installed("bad", "acme", f"{count}raise RuntimeError('no')")
+    for _ in range(3):
+        with pytest.raises(InvalidArgument):
+            system_class("acme")
+    assert (tmp_path / "plug_bad.py.log").read_text() == "x"
+
+
+def test_a_key_is_a_word(installed):
+    installed("odd", "Acme-1", f"{GOOD}class Other(AcmeSystem): key = 'Acme-1'", "Other")
+    with pytest.raises(InvalidArgument, match="its field 'key' is 'Acme-1'; a key has lower case letters"):
+        system_class("Acme-1")
 
 
 def test_a_key_that_two_distributions_register_is_refused(installed):
