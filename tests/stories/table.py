@@ -46,7 +46,7 @@ CARTO = Case(
     quick={"pending_seconds": 0.0, "running_seconds": 0.03},
     slower="running_seconds",
     unknown_workflow=Refusal(RunFailed, "Not found: Procedure", started=1),
-    unknown_parameter=Refusal(RunFailed, "Number of arguments does not match for procedure", started=1),
+    unknown_parameter=Refusal(InvalidArgument, "has no parameter 'nonsense'; it has: "),
     wrong_secret=REFUSED,
     login="/oauth/token",
     renewing_conn_id="carto_oauth",

@@ -95,7 +95,7 @@ def test_what_a_start_is_asked_for_arrives(current):
         "Text": "Zürich",
         "Number": "7",
         "Date": "2026-11-22",
-        "Check Box (5)": "true",
+        "Check Box (5)": "True",
         "priority": "High",
         "workerTag": "gpu",
         "credentialId": REPORTING,
@@ -187,7 +187,7 @@ def test_a_name_that_none_or_several_have_starts_nothing(staged, name):
     """A part of a name is no name; of two that share one, both ids are told."""
     story = staged(name)
     for unfit in (NAMES[name][:5], NAMES[name].lower(), "No such name"):
-        with pytest.raises(WorkflowNotFound, match=f"connection '{story.case.conn_id}': no workflow has the name"):
+        with pytest.raises(WorkflowNotFound, match=f"no workflow has the name .* on connection '{story.case.conn_id}'"):
             story.told(workflow=f"name:{unfit}")
     if name == "stevesie":
         twin = story.sandbox.app.systems["stevesie"].api.workflows

@@ -200,7 +200,7 @@ class CartoSystem(WorkflowSystem):
             and set(map(str.lower, known)) == set(map(str.lower, map(str, parameters)))
         ):
             return known
-        query, reason = sql.signature_query(workflow), "it lists no parameters"
+        query, reason = sql.signature_query(workflow), "it lists no parameters of this procedure; is its name right?"
         try:
             found = sql.signature_of((yield from self._query(connection, query, "the procedure's parameters"))["rows"])
         except (PermissionDenied, RequestRejected, OutputUnavailable, ProtocolError) as error:
