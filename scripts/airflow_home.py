@@ -1,4 +1,4 @@
-"""An ``AIRFLOW_HOME`` of our own: quiet, quick, on SQLite, and readable with the ordinary ``airflow`` command.
+"""A separate ``AIRFLOW_HOME``: quiet, quick, on SQLite, and readable with the ordinary ``airflow`` command.
 
 Works for Airflow 2.11 and 3.x; which one it is depends on the interpreter that runs this.
 """
@@ -74,16 +74,16 @@ class AirflowHome:
             **ours,
             "PATH": search,
             "AIRFLOW_HOME": str(self.path),
-            # SQLite in WAL mode and with patience carries a handful of tasks; 2.11 would insist on one at a time.
+            # SQLite in WAL mode and with a long timeout is enough for some tasks; 2.11 would allow one at a time.
             "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
             "PYTHONUNBUFFERED": "1",
-            # Airflow's own deprecations are none of our business in a log that a person reads.
+            # A person reads the log; Airflow's own deprecations do not belong there.
             "PYTHONWARNINGS": "ignore",
             **self.variables,
         }
 
     def prepare(self) -> None:
-        """Write the configuration and put a migrated database in place, keeping one that is there."""
+        """Write the configuration and put a migrated database in place; an existing one stays."""
         self.path.mkdir(parents=True, exist_ok=True)
         config = RawConfigParser()
         config.read_dict(_merged(self._defaults(), self.settings))

@@ -106,7 +106,7 @@ class CeleryCluster(AirflowCluster):
         variables: Mapping[str, str] | None = None,
         settings: Settings | None = None,
         concurrency: int = 8,
-        patience: float = 15,
+        grace: float = 15,
     ) -> None:
         program = shutil.which("redis-server")
         if program is None:
@@ -140,7 +140,7 @@ class CeleryCluster(AirflowCluster):
             settings=_with(SOON, {"celery": {"broker_url": f"redis://127.0.0.1:{port}/0"}}, settings or {}),
             variables=dict(variables or {}),
         )
-        super().__init__(home, NAMES, patience)
+        super().__init__(home, NAMES, grace)
 
     def start(self) -> None:
         """Start the servers, bring the metadata database up to date, and start every part at once."""
@@ -157,7 +157,7 @@ class CeleryCluster(AirflowCluster):
         try:
             super().stop()
         finally:
-            stop_all([self.redis], self.patience)
+            stop_all([self.redis])
             self.postgres.stop()
 
     def __enter__(self) -> Self:

@@ -42,7 +42,7 @@ class Background:
         return self._popen.pid
 
     def start(self) -> None:
-        """Start the program; a second call starts it anew and appends to the same log."""
+        """Start the program; a second call starts it again and appends to the same log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._popen = subprocess.Popen(

@@ -42,7 +42,7 @@ if HAS_POLICIES:
             (RunFailed("bad SQL"), DEFAULT),
             (OutputUnavailable("not yet"), DEFAULT),
             (RuntimeError("not ours"), DEFAULT),
-            (UnknownStart("nobody knows"), FAIL),
+            (UnknownStart("the answer was lost"), FAIL),
         ],
         ids=str,
     )
@@ -52,7 +52,7 @@ if HAS_POLICIES:
 
     def test_a_lost_start_is_retried_on_demand():
         """Where two runs do no harm, retries go on."""
-        assert decided(UnknownStart("nobody knows"), retry_unknown_start=True) == DEFAULT
+        assert decided(UnknownStart("the answer was lost"), retry_unknown_start=True) == DEFAULT
 
     def test_it_survives_the_serialized_dag():
         """Its arguments are all that it is."""

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-PATIENCE = 30_000  # milliseconds; two cores have other things to do as well
+TIMEOUT = 30_000  # milliseconds; a real Airflow is busy on two cores
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def browsing() -> Iterator[Browser]:
 def a_page(browser: Browser) -> Iterator[Page]:
     """Open a page of its own, tall enough for the longest form."""
     page = browser.new_page(viewport={"width": 860, "height": 2400})
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     try:
         yield page
     finally:

@@ -19,7 +19,7 @@ from tests.lineage.client import checked, events_in
 
 STORIES = Path(__file__).parent / "dags" / "asset_stories.py"
 PRODUCER, CONSUMER = "asset_producer", "asset_consumer"
-RUN_ID, PATIENCE = "story", 120  # seconds
+RUN_ID, LIMIT = "story", 120  # seconds
 pytestmark = pytest.mark.system
 
 
@@ -53,7 +53,7 @@ def told(tmp_path_factory, start_airflow, sandbox_server: RunningSandbox) -> Tol
         airflow.trigger(PRODUCER, run_id=RUN_ID)
         going = until(lambda: [found for found in [links(airflow, "slow")] if found.get("Open run")])[0]
         assert airflow.run_state(PRODUCER, RUN_ID) == "running"
-        airflow.wait(PRODUCER, RUN_ID, timeout=PATIENCE)
+        airflow.wait(PRODUCER, RUN_ID, timeout=LIMIT)
         tasks = airflow.tasks(PRODUCER, RUN_ID)
         for task in tasks:
             if task.state != "success":
@@ -76,7 +76,7 @@ def told(tmp_path_factory, start_airflow, sandbox_server: RunningSandbox) -> Tol
 
 def until(look: Any) -> Any:
     """Look again and again until there is something to see."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LIMIT
     while not (found := look()):
         assert time.monotonic() < deadline, "it does not happen"
         time.sleep(0.5)

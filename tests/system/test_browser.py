@@ -136,9 +136,9 @@ def test_open_run_leads_to_the_run_while_its_task_still_runs(airflow, sandbox_se
     airflow.mark("browsed", run_id, "never_ending", "failed")
 
 
-def started_run(airflow, run_id, patience=90):
+def started_run(airflow, run_id, timeout=90):
     """The address of the run that the task has started."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             return airflow.xcom("browsed", run_id, "never_ending", "run_url")
@@ -148,7 +148,7 @@ def started_run(airflow, run_id, patience=90):
 
 
 def secrets_of(key, given):
-    """The values of a connection that nobody may see."""
+    """The values of a connection that no page may show."""
     extras = SYSTEMS[key].form.extras
     return [str(value) for name, value in given["extra"].items() if extras[name].secret]
 

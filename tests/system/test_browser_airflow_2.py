@@ -67,7 +67,7 @@ def test_a_connection_is_filled_in_tested_and_saved(airflow, sandbox_server, pag
 
 
 def test_an_object_is_edited_as_json(airflow, page):
-    """Not as Python writes it, which nobody could read again."""
+    """Not as Python writes it, which no JSON reader takes."""
     extra = {"proxies": {"https": "http://proxy:3128"}}
     body = {"connection_id": "with_object", "conn_type": "alteryx", "host": "x", "extra": json.dumps(extra)}
     airflow.api("POST", "connections", body)

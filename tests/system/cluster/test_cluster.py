@@ -65,12 +65,8 @@ class Stage:
             time.sleep(0.3)
 
     def deferred(self, runs: int) -> None:
-        """Wait until the triggerers wait for every run."""
+        """Wait until every task is deferred."""
         self.until(lambda: self.states()["deferred"] == runs, f"{runs} deferred tasks")
-
-    def on_a_worker(self, name: str) -> list[psutil.Process]:
-        """The processes of a worker that run tasks."""
-        return [one for one in self.cluster.family(name) if "supervisor" in " ".join(one.cmdline()) or one.children()]
 
     def judge(self, story: str, *, runs: int, cancelled: int = 0) -> None:
         """Wait for the end of the DAG run and count."""
@@ -141,7 +137,7 @@ def test_both_triggerers_are_killed(stage):
 
 
 def test_a_triggerer_exits_cleanly(stage):
-    """A triggerer that is told to stop hands its runs over and cancels none."""
+    """A triggerer that is asked to stop leaves its runs to the other one and cancels none."""
     stage.begin("deferred", runs=12, seconds=30)
     stage.deferred(12)
     stage.cluster.send("triggerer-1", signal.SIGTERM)
