@@ -269,6 +269,7 @@ class LogFollower:
             if is_last and not is_whole:
                 yield from self._say(f"The rest of the log of run {run.run_id} is left out: it is too long", "warning")
         except TaskStopped:
+            yield WriteLog([], self.state)  # what is written already, for the next try
             raise
         except NotSupported as error:
             yield from self._end(f"Run {run.run_id} has no log to follow: {error}", "info")

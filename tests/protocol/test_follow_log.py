@@ -283,6 +283,21 @@ def test_a_task_that_is_stopped_stops():
         Task().play(follower(Server(error=TaskStopped("killed"))).step(RUN))
 
 
+def test_a_task_that_is_stopped_within_a_page_has_stored_what_it_has_written():
+    class Stopping(Task):
+        def perform(self, effect):
+            if isinstance(effect, Sleep) and len(self.written) >= 200:
+                raise TaskStopped("killed")
+            return super().perform(effect)
+
+    server, task = Server(log=list(range(450))), Stopping()
+    with pytest.raises(TaskStopped):
+        task.play(follower(server).step(RUN))
+    again = Task()
+    again.play(follower(server, task.stored).step(RUN))
+    assert task.written + again.written == [str(number) for number in range(450)]
+
+
 def test_a_server_that_forgot_the_cursor_is_read_from_its_beginning_and_no_line_is_repeated():
     server, task = Server(log=[1, 2, 3]), Task()
     following = follower(server)
