@@ -1,3 +1,3 @@
-"""Run, await and harvest the workflows of CARTO, Alteryx, Stevesie, TIBCO Chorus and InVision from Apache Airflow."""
+"""Start, await, cancel and collect runs of external workflow systems from Apache Airflow."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
-"""From a CARTO workflow to a table that the next task reads.
+"""Run two CARTO workflows, and load their results into a table and a Parquet file.
 
-Two CARTO workflows run with query parameters. The first is started and awaited by one task, which frees its worker
-slot while it waits; its result table is loaded into a SQL database. The second is started by one task and awaited by
-another; its result table becomes a Parquet file. A last task reads what has landed.
+The first workflow is started and awaited by one task, which frees its worker slot while it waits. Its result table is
+loaded into a SQL database. The second workflow is started by one task and awaited by another. Its result table becomes a
+Parquet file. The last task reads both.
 
 ``make demo`` runs this against the sandbox. To run it yourself: start the sandbox with
 ``python -m airflow_workflow_provider.sandbox``, copy the connections that it prints, and add a connection
@@ -95,7 +95,7 @@ with DAG(
 
     @task
     def read_landed(table: str, path: str) -> int:
-        """Read the landed rows, as any task after this could, and return how many states there are."""
+        """Read the loaded rows, as any later task can, and return the number of states."""
         rows = BaseHook.get_hook("warehouse").get_records(f"SELECT state, airports FROM {table} ORDER BY airports DESC")
         for state, airports in rows:
             log.info("%s has %s airports", state, airports)

@@ -1,17 +1,17 @@
-"""From a file that lands to the DAG that reads what a workflow made of it, and a run elsewhere that triggers a DAG.
+"""Event-driven DAGs: a file starts a workflow, the workflow's table starts a load, and a finished run starts a DAG.
 
-Nothing here runs at a time of day: each DAG is triggered by what the one before it has brought about.
+No DAG here has a time schedule. Each one is started by an asset event.
 
-* ``example_events_file`` stands for whatever lands a file: it updates the asset ``state.txt`` and says in the event's
-  extra which state the file is about.
-* ``example_events_workflow`` is triggered by that. Its CARTO workflow gets the state as a query parameter, and its
-  result table becomes an asset.
-* ``example_events_table`` is triggered by that table, and loads it.
-* ``example_events_elsewhere`` is triggered by every run of a Stevesie workflow that succeeds, whoever started it
-  (Airflow 3.0+).
+* ``example_events_file`` writes a file. It updates the asset ``state.txt``, and the event's extra names the state in the
+  file.
+* ``example_events_workflow`` starts then. Its CARTO workflow gets the state as a query parameter, and its result table
+  becomes an asset.
+* ``example_events_table`` starts when the table is updated, and loads it.
+* ``example_events_elsewhere`` starts for every run of a Stevesie workflow that succeeds, whoever started it (Airflow 3.0
+  and newer).
 
 To try them: start the sandbox with ``python -m airflow_workflow_provider.sandbox``, copy the connections that it
-prints, add a connection ``warehouse`` to any SQL database, and start ``example_events_file``. For
+prints, add a connection ``warehouse`` to any SQL database, and trigger ``example_events_file``. For
 ``example_events_elsewhere`` start the Stevesie workflow as its API page shows it, with ``curl``.
 """
 
@@ -48,7 +48,7 @@ with DAG(
     dag_id="example_events_file",
     schedule=None,
     params={
-        "state": Param("TX", type="string", description="What the file says"),
+        "state": Param("TX", type="string", description="The state in the file"),
         "landing_zone": Param((Path(tempfile.gettempdir()) / "landing").as_uri(), type="string"),
     },
     **COMMON,
@@ -56,7 +56,7 @@ with DAG(
 
     @task(outlets=[state_file])
     def land_file(params: dict[str, Any], outlet_events: Any) -> None:
-        """Write the file, and tell whoever waits for it what it is about."""
+        """Write the file, and put the state into the extra of the asset event."""
         folder = Path(unquote(urlsplit(params["landing_zone"]).path))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "state.txt").write_text(params["state"])
@@ -89,7 +89,7 @@ with DAG(dag_id="example_events_table", schedule=[AssetAlias(TABLES)], **COMMON)
     # [START howto_triggering_runs]
     @task
     def runs(**context: Any) -> list[dict[str, Any]]:
-        """Give every run behind this DAG run: several tables may have come since the last one."""
+        """Return every run behind this DAG run: several tables can have been updated since the last one."""
         return triggering_runs(context)
 
     WorkflowOutputToSqlOperator.partial(
@@ -107,7 +107,7 @@ if AssetWatcher:
         name="stock_prices",
         watchers=[
             AssetWatcher(
-                name="stock_prices_are_there",
+                name="stock_prices_runs",
                 trigger=WorkflowRunEventTrigger("stevesie", "stevesie_default", STOCK_PRICES, poll_interval=5),
             )
         ],
@@ -117,7 +117,7 @@ if AssetWatcher:
 
         @task
         def runs_elsewhere(**context: Any) -> list[dict[str, Any]]:
-            """Give the runs that ended since this DAG ran for the last time."""
+            """Return the runs that ended since this DAG ran for the last time."""
             return triggering_runs(context, stock_prices)
 
         WorkflowOutputToSqlOperator.partial(
