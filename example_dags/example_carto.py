@@ -1,8 +1,8 @@
 """Run two CARTO workflows, and load their results into a table and a Parquet file.
 
 The first workflow is started and awaited by one task, which frees its worker slot while it waits. Its result table is
-loaded into a SQL database. The second workflow is started by one task and awaited by another. Its result table becomes a
-Parquet file. The last task reads both.
+loaded into a SQL database. The second workflow is started by one task and awaited by another. Its result table becomes
+a Parquet file. The last task reads both.
 
 ``make demo`` runs this against the sandbox. To run it yourself: start the sandbox with
 ``python -m airflow_workflow_provider.sandbox``, copy the connections that it prints, and add a connection

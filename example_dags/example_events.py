@@ -2,13 +2,13 @@
 
 No DAG here has a time schedule. Each one is started by an asset event.
 
-* ``example_events_file`` writes a file. It updates the asset ``state.txt``, and the event's extra names the state in the
-  file.
+* ``example_events_file`` writes a file. It updates the asset ``state.txt``, and the event's extra names the state in
+  the file.
 * ``example_events_workflow`` starts then. Its CARTO workflow gets the state as a query parameter, and its result table
   becomes an asset.
 * ``example_events_table`` starts when the table is updated, and loads it.
-* ``example_events_elsewhere`` starts for every run of a Stevesie workflow that succeeds, whoever started it (Airflow 3.0
-  and newer).
+* ``example_events_elsewhere`` starts for every run of a Stevesie workflow that succeeds, whoever started it (Airflow
+  3.0 and newer).
 
 To try them: start the sandbox with ``python -m airflow_workflow_provider.sandbox``, copy the connections that it
 prints, add a connection ``warehouse`` to any SQL database, and trigger ``example_events_file``. For
