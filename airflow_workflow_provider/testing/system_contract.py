@@ -213,7 +213,10 @@ class SystemContract:
         played = _Played(503, b"", 300)
         with pytest.raises((UnknownStart, ServerUnavailable)):
             played.play(self.alone().start("a-workflow", dict(self.parameters), dict(self.options)))
-        assert len([request for request in played.sent if request.starts]) <= 2
+        starts = [request for request in played.sent if request.starts]
+        assert len({json.dumps(request.json, sort_keys=True) for request in starts}) <= 1
+        if not getattr(getattr(self.system, "start_call", None), "is_idempotent", False):
+            assert len(starts) <= 1, "a start whose answer was lost was sent again"
 
     def flows_of(self, made: WorkflowSystem, run: Run) -> list[Any]:
         """The flows that a run object reaches."""
