@@ -353,7 +353,8 @@ class _CsvReader:
         return f"row {self._row + row:,}, {name}"
 
     def _refused(self, problem: Problem) -> OutputUnavailable:
-        return self._error(f"{self._place(problem.row, problem.field)}: {problem.reason}; {self._hint()}")
+        row = f" in {problem.text!r}" if problem.text else ""
+        return self._error(f"{self._place(problem.row, problem.field)}: {problem.reason}{row}; {self._hint()}")
 
     def _hint(self, also: str = "") -> str:
         also = f"{also}; " if also else ""

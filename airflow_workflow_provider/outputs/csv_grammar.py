@@ -129,16 +129,27 @@ def _field_of(delimiter: str, quote: str, escape: str) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """The first place of a block that breaks the grammar; ``row``, ``field`` and ``byte`` count from 0."""
+    """The first place of a block that breaks the grammar.
+
+    ``row``, ``field`` and ``byte`` count from 0; ``text`` is the beginning of the row.
+    """
 
     row: int
     field: int
     reason: str
     byte: int = 0
+    text: str = ""
 
 
+_EXCERPT = 120  # bytes of a row that a message shows
 UNCLOSED = "a quote is opened and never closed"
 _SPARSE = 64  # bytes for each quote; `re` is faster than RE2 where there are fewer
+
+
+def _excerpt(block: bytes, start: int) -> str:
+    """Give the beginning of a row as one line."""
+    text = block[start : start + _EXCERPT].partition(b"\n")[0].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text.strip())
 
 
 @dataclass(frozen=True)
@@ -177,7 +188,7 @@ class Dialect:
 
     def problem(self, block: bytes, fields: int = 0) -> Problem | None:
         """Find what is wrong with a block: its grammar, or a row that has another number of ``fields`` (0: any)."""
-        at, row, field = 0, 0, 0
+        at, row, field, start = 0, 0, 0, 0
         while at < len(block):
             found = self._field.match(block, at)
             assert found is not None, "an empty field matches"
@@ -188,11 +199,13 @@ class Dialect:
                 continue
             is_end = following in (b"\n", b"") or block[end : end + 2] == b"\r\n"
             if not is_end:
-                return Problem(row, field, self._reason(block, at, end), end)
+                return Problem(row, field, self._reason(block, at, end), end, _excerpt(block, start))
             is_blank = not field and end == at and fields > 1
             if fields and field + 1 != fields and not is_blank:
-                return Problem(row, field, f"Expected {fields} columns, got {field + 1}", at)
+                reason = f"Expected {fields} columns, got {field + 1}"
+                return Problem(row, field, reason, at, _excerpt(block, start))
             at, field = end + (2 if following == b"\r" else 1), 0
+            start = at
             row += not is_blank
         return None
 

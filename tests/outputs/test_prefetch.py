@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from airflow_workflow_provider.exceptions import ProtocolError
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.protocol.effects import Chunk, Request
 from tests.outputs.serving import client, serving
@@ -119,6 +120,6 @@ def test_what_goes_wrong_in_a_part_reaches_the_reader():
 
         parts = worker.stream(flow())
         assert next(parts) == 1
-        with pytest.raises(KeyError, match="after the request"):
+        with pytest.raises(ProtocolError, match="KeyError"):
             next(parts)
         worker.close()
