@@ -44,7 +44,9 @@ def seed(runs: list[dict[str, Any]], poll_interval: float, until: float | None =
             if until:
                 trigger = DateTimeTrigger(datetime.fromtimestamp(until, UTC))
             else:
-                trigger = WorkflowRunTrigger(run["system"], f"{run['system']}_default", run, poll_interval)
+                trigger = WorkflowRunTrigger(
+                    run["system"], f"{run['system']}_default", run, poll_interval, run_log={"interval": 30.0}
+                )
             row = Trigger(*trigger.serialize())
             session.add(row)
             session.flush()

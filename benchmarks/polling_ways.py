@@ -81,7 +81,9 @@ async def ours(system: str, workflow: str, place: Place, interval: float, count:
 
     def wait(run: str) -> Awaitable[Any]:
         document = Run(system, f"bench_{system}", workflow or f"wf{run}", run, RunState.RUNNING).to_json()
-        return _of_trigger(WorkflowRunTrigger(system, f"bench_{system}", document, interval))
+        return _of_trigger(
+            WorkflowRunTrigger(system, f"bench_{system}", document, interval, run_log={"interval": 30.0})
+        )
 
     yield wait
 
