@@ -10,8 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.protocol.model import RunArgument
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
-from airflow_workflow_provider.systems.chorus.engine import OVER_SINCE
-from airflow_workflow_provider.systems.chorus.workfiles import IDLE_SINCE
+from airflow_workflow_provider.systems.chorus.settling import IDLE_SINCE, OVER_SINCE
 
 
 class ChorusWorkflowRunSensor(WorkflowRunSensor):

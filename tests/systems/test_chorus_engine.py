@@ -70,7 +70,7 @@ def test_a_process_that_is_seen_again_has_its_whole_grace_again():
 
 def test_an_expired_licence_is_nothing_to_wait_for():
     player = Player([answer(503, {"errors": {"service": "LICENSE_EXPIRED"}})])
-    with pytest.raises(PermissionDenied, match="nobody can log in until the licence is renewed"):
+    with pytest.raises(PermissionDenied, match="no user can log in until the licence is renewed"):
         player.play(chorus().get_run(Run("chorus", "c", "43", "p")))
 
 

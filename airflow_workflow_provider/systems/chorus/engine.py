@@ -22,6 +22,7 @@ from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem, existing, seconds_in
 from airflow_workflow_provider.protocol.times import time_or_none
 from airflow_workflow_provider.systems.chorus import answers, log
+from airflow_workflow_provider.systems.chorus.settling import OVER_SINCE
 
 RUN = "/workflows/{workflow}/run"
 QUERY = "/processes/{process}/query"
@@ -29,7 +30,6 @@ STOP = "/processes/{process}/stop"
 RESULTS = "/workflows/{workflow}/results/{process}"  # not in TIBCO's pages; the vendor's client reads it
 GRACE = 30.0  # seconds that stored results may lag behind the end; the vendor's client waits one
 SAID = 500  # characters of the engine's text that a message shows
-OVER_SINCE = "over_since"  # among a run's details, while it is over and its stored results may still come
 _OVER = ("already stopped", "invalid processid")  # spelled processId or processID, by version
 _TAKEN = ("request accepted", "flow stopped")
 

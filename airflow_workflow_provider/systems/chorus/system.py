@@ -162,8 +162,8 @@ class ChorusSystem(WorkflowSystem):
         except ServerUnavailable as error:
             if LICENSE_EXPIRED not in str(error):
                 raise
-            hint = "No user can log in until the licence is renewed."
-            raise error.become(PermissionDenied).hinted(hint) from error
+            cause = "The licence of Team Studio has expired; no user can log in until the licence is renewed. "
+            raise error.become(PermissionDenied, cause) from error
         session = body.get("session_id")
         if not isinstance(session, str) or not session:
             raise api.unreadable(request, Response(201), "logging in", "the answer has no session_id")

@@ -21,12 +21,12 @@ from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.systems.chorus import answers
 from airflow_workflow_provider.systems.chorus.engine import Engine
 from airflow_workflow_provider.systems.chorus.jobs import ACTIVITIES
+from airflow_workflow_provider.systems.chorus.settling import IDLE_SINCE
 
 WORKFILE = "/workfiles/{workfile}"
 RUN = "/workfiles/{workfile}/run"
 STOP = "/workfiles/{workfile}/stop"
 GRACE = 60.0  # seconds in which a run must have shown itself, and its result after it
-IDLE_SINCE = "idle_since"  # among a run's details, while its result may still come
 
 
 class Workfiles:

@@ -1,0 +1,8 @@
+"""Details of a run that is over and whose result may still come. A DAG file imports them, so this imports nothing."""
+
+from __future__ import annotations
+
+OVER_SINCE = "over_since"
+"""Since when an engine process is over while its stored results may still come: seconds since 1970."""
+IDLE_SINCE = "idle_since"
+"""Since when a workfile is idle while its result may still come: seconds since 1970."""
