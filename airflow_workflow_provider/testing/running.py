@@ -64,7 +64,7 @@ def run_task(
 
     The helper renders the template fields, executes the task, runs its trigger if the task defers, and resumes it.
 
-    :param operator: the task, such as ``dag.get_task("run")``; the helper works on a copy
+    :param operator: the task, such as ``dag.get_task("run")``, or its output; the helper works on a copy
     :param mode: ``"sync"`` or ``"deferrable"``; None keeps what the task says
     :param xcoms: what earlier tasks returned, by task id, for ``run=start.output`` and ``xcom_pull``
     :param params: values for ``{{ params.… }}``, over those of the task and its DAG
@@ -78,6 +78,9 @@ def run_task(
     from airflow.exceptions import AirflowRescheduleException
     from airflow.providers.common.compat.sdk import TaskDeferred
 
+    operator = getattr(operator, "operator", operator)
+    if hasattr(operator, "partial_kwargs"):
+        raise TypeError(f"task {operator.task_id!r} is mapped; run_task runs one task instance, run_dag a mapped task")
     made = _with_mode(copy.copy(operator), mode, poll_interval)
     ti = _TaskInstance(made, try_number, dict(xcoms or {}))
     whole = _context(made, ti, params, state, context)
