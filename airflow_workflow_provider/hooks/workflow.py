@@ -33,7 +33,7 @@ from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.limits import is_cut
 from airflow_workflow_provider.protocol.model import Output, Run, RunLike, RunState, Workflow, parse_run
 from airflow_workflow_provider.protocol.pace import Pace
-from airflow_workflow_provider.protocol.poll import CredentialsRefused, Watch, first_polls, poll_enduringly
+from airflow_workflow_provider.protocol.poll import CredentialsRefused, Watch, poll_before_deferral, poll_enduringly
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.retry import guarded_start, persist
 from airflow_workflow_provider.protocol.run_log import LogPage, read_page
@@ -154,9 +154,9 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
                 if log:
                     log.follower.system = self.system
 
-    def poll_before_deferral(self, run: Run, poll_interval: float) -> Run:
-        """Poll a run that has just started once or twice, and give it as it is then; errors are for the later wait."""
-        return self.client.run(first_polls(self._look, run, poll_interval=poll_interval))
+    def poll_before_deferral(self, run: Run) -> Run:
+        """Poll a run that has just started once, and give it as it is then; errors are for the later wait."""
+        return self.client.run(poll_before_deferral(self._look, run))
 
     def poll_enduringly(self, run: Run) -> Run:
         """Poll a run that may be going until one poll is answered; five refusals in a row raise."""

@@ -63,8 +63,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         (templated)
     :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param wait_for_completion: False returns the run object right after the start.
-    :param deferrable: wait in the triggerer instead of a worker slot. A run that ends within seconds is awaited on the
-        worker all the same.
+    :param deferrable: wait in the triggerer instead of a worker slot. A run that ends at once does not defer.
     :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
         the run, up to four times; default per system. (templated)
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
@@ -338,7 +337,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         from airflow_workflow_provider.protocol.lifecycle import deadline_of
 
         interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
-        seen = self.hook.poll_before_deferral(run, interval) if self.deferrable else run
+        seen = self.hook.poll_before_deferral(run) if self.deferrable else run
         logs = self._run_log(context)
         if seen.state.is_terminal:
             logs.finish(seen)

@@ -38,7 +38,6 @@ from airflow_workflow_provider.protocol.retry import Retry, persist, understood,
 WATCH = Retry(base=1.0, cap=60.0)
 REFUSALS = 5
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between the polls of `poll_enduringly`
-LONGEST_FIRST = 2.0  # seconds between the first polls, on a worker
 REFUSED = (AuthenticationFailed, WorkflowNotFound, RequestRejected, InvalidConnection)
 
 
@@ -266,24 +265,18 @@ def _sleep(seconds: float, log: FollowsLog | None, run: Run) -> Flow[None]:
     yield Sleep(seconds)
 
 
-def first_polls(get_run: Callable[[Run], Flow[Run]], run: Run, *, poll_interval: float, times: int = 2) -> Flow[Run]:
-    """Poll a run a few times before its task defers: a short run ends here.
+def poll_before_deferral(get_run: Callable[[Run], Flow[Run]], run: Run) -> Flow[Run]:
+    """Poll a run once before its task defers: a run that ends at once ends here.
 
-    A deferral takes Airflow seconds, and a trigger that fires within them can fail its task (apache/airflow#71580).
-    What goes wrong here is for the wait that follows.
+    A deferral takes Airflow seconds, and a trigger that fires within them can fail its task (apache/airflow#71580), so
+    the trigger also waits some seconds before its first poll. What goes wrong here is for that wait.
     """
-    for index in range(times):
-        if index:
-            yield Sleep(min(poll_interval, LONGEST_FIRST))
-        try:
-            run = yield from understood(get_run(run))
-        except InvalidArgument:
-            raise
-        except (ServerUnavailable, ProtocolError, *REFUSED):
-            continue
-        if run.state.is_terminal:
-            break
-    return run
+    try:
+        return (yield from understood(get_run(run)))
+    except InvalidArgument:
+        raise
+    except (ServerUnavailable, ProtocolError, *REFUSED):
+        return run
 
 
 def poll_enduringly(
