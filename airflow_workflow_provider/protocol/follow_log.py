@@ -23,6 +23,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Sleep, T, intercept
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.run_log import (
+    LINE,
     MOST_PAGES,
     Cursor,
     CursorLost,
@@ -154,7 +155,7 @@ class _Minute:
         if self.lines >= LINES_A_MINUTE or self.characters >= CHARACTERS_A_MINUTE:
             return False
         self.lines += 1
-        self.characters += len(line.text)
+        self.characters += min(len(line.text), LINE)
         return True
 
 

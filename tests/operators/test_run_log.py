@@ -151,8 +151,8 @@ def test_no_line_holds_a_secret(flow, said, mode):
 
 
 def test_the_event_says_how_far_the_log_is_written_and_the_resumed_task_writes_the_rest(flow, said):
-    flow.settings("invision", log_lines=2000, log_seconds=2, log_late_seconds=0.5)
-    there = said.deferred(lambda: operator("deferrable"), context_of())
+    flow.settings("invision", log_lines=2000, log_seconds=4, log_late_seconds=0.5)
+    there = said.deferred(lambda: operator("deferrable", seconds=4), context_of())
     event = said.event(there)
     in_trigger = said.numbers
     assert 0 < event["log"]["lines"] < 2001
@@ -202,8 +202,8 @@ def test_what_a_failed_trigger_had_written_is_kept_for_the_next_try(flow, said):
 
 def test_with_remote_logging_the_resumed_task_writes_the_last_lines_again_and_says_so(flow, said, monkeypatch):
     monkeypatch.setenv("AIRFLOW__LOGGING__REMOTE_LOGGING", "True")
-    flow.settings("invision", log_lines=1000, log_seconds=1)
-    there = said.deferred(lambda: operator("deferrable"), context_of())
+    flow.settings("invision", log_lines=1000, log_seconds=2)
+    there = said.deferred(lambda: operator("deferrable", seconds=4), context_of())
     event = said.event(there)
     in_trigger = said.numbers
     there.resumed(event)

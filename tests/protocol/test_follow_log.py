@@ -329,6 +329,13 @@ def test_too_many_lines_a_minute_are_left_out_and_counted():
     assert task.written[-1] == "later"
 
 
+def test_long_lines_are_cut_and_not_left_out():
+    task = Task()
+    task.play(follower(Server(log=["x" * 1_000_000] * 20)).step(RUN))
+    assert len(task.written) == 20
+    assert all("cut: 1000000 characters" in line for line in task.written)
+
+
 def test_lines_are_written_in_small_parts_so_that_others_are_served_in_between():
     class Watching(Task):
         sizes: list

@@ -26,7 +26,7 @@ NUMBER = re.compile(r"line (\d+) of")
 STORIES: dict[str, dict[str, Any]] = {
     "on_a_worker": {"deferrable": False, "seconds": 20},
     "deferred": {"deferrable": True, "seconds": 25},
-    "triggerer_killed": {"deferrable": True, "seconds": 120, "interval": 10},
+    "triggerer_killed": {"deferrable": True, "seconds": 210, "interval": 10},
     "cleared": {"deferrable": True, "seconds": 40},
     "retried": {"deferrable": False, "seconds": 40, "retries": 1},
 }
@@ -149,6 +149,7 @@ def test_the_triggerer_is_killed_three_times(stage):
         stage.until(lambda: stage.state(dag_id, run_id) == "deferred", "deferred")
         stage.until(lambda: len(stage.numbers(dag_id, run_id)) > before + 200, "lines of this triggerer")  # noqa: B023  # used here
         stage.settled(dag_id, run_id)
+        print("killed after", len(stage.numbers(dag_id, run_id)), "lines, in the state", stage.state(dag_id, run_id))
         stage.kill_triggerer()
     assert stage.airflow.wait(dag_id, run_id, timeout=240) == "success"
     figures = told(stage.numbers(dag_id, run_id))
