@@ -89,12 +89,22 @@ def _all_match(values: pa.Array, pattern: str) -> bool:
 def _infer_int(values: pa.Array) -> ColumnStats | None:
     numbers = cast_or_none(values, pa.int64())
     if numbers is not None:
-        same = pc.all(pc.equal(pc.cast(numbers, pa.string()), values)).as_py()
-        return infer_int(numbers) if same else None
+        return infer_int(numbers) if _print_as_themselves(values) else None
     if not _all_match(values, _INTEGER):
         return None
     digits = pc.max(pc.utf8_length(pc.utf8_ltrim(values, "-"))).as_py()
     return ColumnStats(Kind.INT, digits=digits, fits_int64=False, fits_float64=False)
+
+
+def _print_as_themselves(values: pa.Array) -> bool:
+    """True if whole numbers, which can be cast, have no plus, no zero in front and no other base."""
+    least, most = pc.min_max(bytes_of(values)).as_py().values()
+    if not ord("-") <= least <= most <= ord("9"):
+        return False
+    if least == ord("-") and pc.any(pc.starts_with(values, "-0")).as_py():
+        return False
+    zeros = pc.starts_with(values, "0")
+    return not (pc.any(zeros).as_py() and pc.max(pc.binary_length(values.filter(zeros))).as_py() > 1)
 
 
 def _infer_number(values: pa.Array) -> ColumnStats | None:
