@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_workflow_provider.sandbox.invision import catalog
 from tests.system.faults.story import story
 
 DEFERRED = {"deferrable": True}
@@ -40,8 +41,19 @@ def chorus_marked_failed_while_deferred(stage):
     yield from stage.ended()
 
 
-@story("invision", seconds=5, arguments=DEFERRED, name="invision_deferred")
-@story("invision", seconds=5, name="invision_polled")
+KEYS = (catalog.EXECUTION_KEY, catalog.MONITORING_KEY, catalog.DATA_KEY, catalog.FLOW_KEY)
+TALKATIVE = {"log_lines": 20, "log_text": f"x-api-key: {' '.join(KEYS)}"}
+
+
+@story("invision", seconds=5, arguments=DEFERRED, settings=TALKATIVE, name="invision_deferred")
+@story("invision", seconds=5, settings=TALKATIVE, name="invision_polled")
+def secrets_in_the_log_of_a_run(stage):
+    """A run writes the keys of its connection into its log: the lines reach the log of the task, the keys do not."""
+    stage.begin()
+    yield from stage.ended()
+    stage.expect("line 20 of 20 x-api-key: ***", stage.log())
+
+
 @story("chorus", seconds=5, name="chorus_polled")
 def seen_to_its_end(stage):
     """A run that nothing happens to ends well, and all that it leaves is searched for its credentials."""
