@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.protocol.model import Output
 from airflow_workflow_provider.protocol.results import FileSource, Page
 from airflow_workflow_provider.transfers.attempt import Attempt
@@ -86,6 +87,7 @@ def loading(database: Any, task: Task | None = None, **options: Any) -> tuple[Sq
         log=log,
         lock_timeout=options.get("lock_timeout", 600.0),
         load_method=options.get("load_method", "auto"),
+        csv_options=options.get("csv_options") or CsvOptions(),
         add_columns=options.get("add_columns", {}),
         expect=Expect.of(options.get("expect")),
     )

@@ -431,6 +431,11 @@ class SqliteCatalog(Catalog):
     def resolve(self, ask: Asks, name: TableName) -> TableName:
         """Resolve the table by the catalog."""
         schema = name.schema or "main"
+        known = [str(row[1]) for row in ask.rows("PRAGMA database_list")]
+        if schema.lower() not in map(str.lower, known):
+            raise InvalidArgument(
+                f"table: there is no schema {schema!r} in this database; there are {', '.join(known)}"
+            )
         found = ask.rows(
             f"SELECT name FROM {TableName((schema, 'sqlite_master'), name.dialect).sql} "
             f"WHERE type IN ('table', 'view') AND lower(name) = lower({MARK})",

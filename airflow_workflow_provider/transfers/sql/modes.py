@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -185,7 +186,13 @@ class Load:
         if self.mode.if_exists == "truncate" and not target.keeps_from_truncate and self.session.can_copy:
             self.session.run(f"TRUNCATE {'ONLY ' if target.alone else ''}{target.name.sql}")
             return
-        self.session.run(f"DELETE FROM {target.rows_sql}" + (f" WHERE {where}" if where else ""))
+        try:
+            self.session.run(f"DELETE FROM {target.rows_sql}" + (f" WHERE {where}" if where else ""))
+        except Exception as error:
+            if not where:
+                raise
+            said = re.sub(r"\s+", " ", str(error)).strip()
+            raise WorkflowError(f"where: {type(error).__name__}: {said}") from error
         if target.triggers:
             left = self.session.rows(f"SELECT COUNT(*) FROM {target.rows_sql}" + (f" WHERE {where}" if where else ""))[
                 0
