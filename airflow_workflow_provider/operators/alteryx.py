@@ -106,4 +106,4 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
         self._check_own_literals()
 
     def _check_own_literals(self) -> None:
-        check_choice("priority", self.priority, PRIORITIES)
+        check_choice("priority", self.priority, PRIORITIES, also=("0", "1", "2", "3"))  # V1's own numbers

@@ -26,10 +26,15 @@ def check_seconds(**arguments: Any) -> None:
             seconds_of(name, value)
 
 
-def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    """Refuse a literal that is none of the choices; None is no choice and passes. Raises `InvalidArgument`."""
-    if is_literal(value) and value not in choices:
-        raise InvalidArgument(f"{name}: expected {' or '.join(map(repr, choices))}, not {value!r}")
+def check_choice(name: str, value: Any, choices: Collection[str], *, also: Collection[str] = ()) -> None:
+    """Refuse a literal that is none of the choices; None is no choice and passes. Raises `InvalidArgument`.
+
+    ``also`` are spellings that a system takes besides and that the message does not list; with them, case is ignored.
+    """
+    text = str(value).strip()
+    known = {choice.lower() for choice in (*choices, *also)} if also else set(choices)
+    if is_literal(value) and (text.lower() if also else text) not in known:
+        raise InvalidArgument(f"{name}: expected one of {', '.join(choices)}, not {value!r}")
 
 
 def check_text(name: str, value: Any) -> None:

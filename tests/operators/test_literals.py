@@ -62,6 +62,11 @@ def test_what_may_be_right_is_left_to_the_task(arguments):
     CartoRunWorkflowOperator(**{**RUN, **arguments})
 
 
+@pytest.mark.parametrize("priority", ["low", " Medium ", 2, "3", "{{ params.priority }}", None])
+def test_a_priority_has_several_spellings(priority):
+    AlteryxRunWorkflowOperator(**RUN, priority=priority)
+
+
 @pytest.mark.parametrize("arguments", [{}, {"run": "x", "run_id": "y"}])
 def test_a_sensor_takes_one_of_run_and_run_id(arguments):
     with pytest.raises(InvalidArgument, match="give one of the two"):
