@@ -101,8 +101,11 @@ def foreign(scope: Scope, hosts: frozenset[str] | None) -> str:
 
 
 def is_address(name: str) -> bool:
-    """True for an IP address and for the names of this machine itself: a page cannot make these its own."""
-    if name == "localhost" or name.endswith(".localhost"):
+    """True for an IP address, the names of this machine, and a name without a dot: a page cannot make these its own.
+
+    A name without a dot is one of the local network, such as that of a container.
+    """
+    if name.endswith(".localhost") or (name.isascii() and name.replace("-", "").isalnum()):
         return True
     try:
         ipaddress.ip_address(name)

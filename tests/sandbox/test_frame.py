@@ -36,7 +36,9 @@ def test_a_foreign_host_is_refused(sandbox, name):
         assert "carto_default" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LocalHost", "[::1]", "10.0.0.7", "here.localhost"])
+@pytest.mark.parametrize(
+    "name", ["127.0.0.1", "localhost", "LocalHost", "[::1]", "10.0.0.7", "here.localhost", "sandbox", "my-box"]
+)
 def test_addresses_and_names_of_this_machine_are_served(sandbox, name):
     answer = requests.get(f"{sandbox.url}/_sandbox", headers={"Host": f"{name}:{port_of(sandbox)}"}, timeout=5)
     assert answer.status_code == 200
