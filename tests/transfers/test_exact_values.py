@@ -134,6 +134,7 @@ def test_values_that_have_a_type_are_compared_as_well(kind, values, is_held):
         ("mariadb", "tinyint(1)", ["true", "1", "-128", "127"], ["128", "1.0", "yes"]),
         ("mariadb", "tinyint(3) unsigned", ["255"], ["256", "-1"]),
         ("mariadb", "decimal(10,2)", ["1.50"], ["1.505"]),
+        ("mariadb", "float", ["0.1", "123456", "1.5e10"], ["8388608", "16777217"]),
         ("mariadb", "double(10,2)", ["1.50"], ["1.505"]),
         ("mariadb", "datetime", ["2024-01-02 03:04:05"], ["2024-01-02 03:04:05.5"]),
         ("mariadb", "year(4)", ["1999"], ["99", "24", "1900"]),

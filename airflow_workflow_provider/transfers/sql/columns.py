@@ -59,8 +59,9 @@ class ColumnType:
     numeric affinity), or ``closed`` (a type that no text can be compared with).
 
     ``low`` and ``high`` bound whole numbers; ``takes_bool`` means that 1 and 0 are also true and false. ``precision``
-    (None: unbounded) and ``scale`` are those of a decimal, ``bits`` those of a float. ``length`` is the most
-    characters, or bytes where ``in_bytes`` says so; ``padded`` means that blanks at the end are no part of a value.
+    (None: unbounded) and ``scale`` are those of a decimal, ``bits`` and ``precision`` those of a float. ``length`` is
+    the most characters, or bytes where ``in_bytes`` says so; ``padded`` means that blanks at the end are no part of a
+    value.
     ``digits`` are those of a second. ``labels`` are those of an enum.
     ``element`` is the type of an array's elements.
     """
@@ -224,6 +225,9 @@ def _exact_float(text: str, kind: ColumnType) -> str:
     if text.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
         return text
     if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    digits = Decimal(text).normalize().as_tuple().digits
+    if kind.precision is not None and len(digits) > kind.precision:
         raise ValueError(text)
     kept = float(text)
     if kind.bits == 32:
@@ -632,7 +636,7 @@ _MYSQL: Mapping[str, Callable[[str], ColumnType]] = {
     "bigint": lambda a: INT64,
     "decimal": lambda a: _decimal(a, (10, 0)),
     "numeric": lambda a: _decimal(a, (10, 0)),
-    "float": lambda a: _decimal(a, (7, 0)) if a else ColumnType("float", bits=32),
+    "float": lambda a: _decimal(a, (7, 0)) if a else ColumnType("float", precision=6, bits=32),  # shows six digits
     "double": lambda a: _decimal(a, (15, 0)) if a else ColumnType("float"),
     "char": lambda a: _text(a or "1", padded=True),
     "varchar": _text,
