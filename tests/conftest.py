@@ -55,20 +55,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if inside and inside[0] in (*WITHOUT_AIRFLOW, *FILES_WITHOUT_AIRFLOW) else None
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spread the tests over the processes of ``-n 2 --dist loadgroup``.
 
     Tests that start a real Airflow run one after the other in one process, and begin first, for they take longest.
-    The other tests stay with those of their file, which share what is expensive to make.
+    The other tests go to whichever process is free.
     """
     if unstable := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(
             f"a test's id holds an address, so that processes cannot share the tests: {unstable[:3]}"
         )
     for item in items:
-        group = "real Airflow" if item.get_closest_marker("system") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.xdist_group("real Airflow"))
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 
