@@ -38,6 +38,7 @@ from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.retry import guarded_start, persist
 from airflow_workflow_provider.protocol.run_log import LogPage, read_page
 from airflow_workflow_provider.protocol.system import WorkflowSystem, choose
+from airflow_workflow_provider.protocol.text import indented
 from airflow_workflow_provider.protocol.times import as_utc
 
 if TYPE_CHECKING:
@@ -359,7 +360,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         """Look at a run that was still going when it was handed over; only a success has outputs."""
         seen = run if run.state.is_terminal else self.get_run(run)
         if seen.state is not RunState.SUCCEEDED:
-            reason = f": {seen.message}" if seen.message else ""
+            reason = f": {indented(seen.message)}" if seen.message else ""
             raise OutputUnavailable(f"run {seen.run_id} is {seen.state}, so there is no output to read{reason}")
         return seen
 

@@ -31,7 +31,7 @@ from airflow_workflow_provider.protocol.effects import Flow, Note
 from airflow_workflow_provider.protocol.limits import MAX_MESSAGE, fitting
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
-from airflow_workflow_provider.protocol.text import cut_text
+from airflow_workflow_provider.protocol.text import cut_text, indented
 
 # What a trigger's event says beside the words of `RunState`.
 TIMEOUT, UNAVAILABLE, NOT_FOUND = "timeout", "unavailable", "not_found"
@@ -715,8 +715,10 @@ def succeeded(run: Run) -> Run:
         raise ProtocolError(f"run {run.run_id} was taken for ended, but is {run.state}")
     name, place = run.workflow or run.system, f"\n  run: {run.run_id} {run.url}" if run.url else ""
     if run.state is RunState.CANCELLED:
-        raise RunCancelled(f"run {run.run_id} of {name} was cancelled: {run.message or NO_REASON}{place}", run=run)
-    raise RunFailed(f"run {run.run_id} of {name} failed: {run.message or NO_REASON}{place}", run=run)
+        raise RunCancelled(
+            f"run {run.run_id} of {name} was cancelled: {indented(run.message) or NO_REASON}{place}", run=run
+        )
+    raise RunFailed(f"run {run.run_id} of {name} failed: {indented(run.message) or NO_REASON}{place}", run=run)
 
 
 def event_of(run: Run, error: WorkflowError | None = None, *, log: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -33,6 +33,11 @@ def one_line(text: str) -> str:
     return _WHITE_SPACE.sub(" ", clean_text(text)).strip()
 
 
+def indented(text: str) -> str:
+    """Clean a text and indent every line but the first: no line of a server's message begins where ours begin."""
+    return clean_text(text).replace("\n", "\n    ")
+
+
 def cut_text(text: str, limit: int) -> str:
     """Cut a text to ``limit`` characters; a note at the end says how many there were."""
     if len(text) <= limit:

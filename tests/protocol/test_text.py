@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_workflow_provider.protocol.text import clean_text, clean_value, cut_text, one_line
+from airflow_workflow_provider.protocol.text import clean_text, clean_value, cut_text, indented, one_line
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,10 @@ def test_a_text_that_is_cut_says_so():
     cut = cut_text("x" * 5000, 100)
     assert len(cut) == 100
     assert cut.endswith("… (cut: 5000 characters in all)")
+
+
+def test_a_message_of_several_lines_cannot_look_like_log_lines():
+    """Its lines are indented; an error of ours shows them."""
+    assert indented("failed\r\n[2026-01-01] INFO - all is well\nend") == (
+        "failed\n    [2026-01-01] INFO - all is well\n    end"
+    )
