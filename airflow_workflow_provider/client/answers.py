@@ -77,6 +77,11 @@ class AnswerBody:
             raise NoAnswer("the connection broke off before the end of the answer")
         return self._buffer.getvalue()
 
+    def taken(self) -> bytes:
+        """As `value`, and hold the body no longer."""
+        body, self._buffer = self.value(), BytesIO()
+        return body
+
     def _add(self, data: bytes) -> None:
         self._count(len(data))
         self._buffer.write(data)

@@ -6,8 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
@@ -18,7 +17,7 @@ from yarl import URL
 from airflow_workflow_provider.client.answers import BROKEN, AnswerBody, failure_text, without_proxy_secrets
 from airflow_workflow_provider.client.list_poller import ListPollers, Meter
 from airflow_workflow_provider.client.request_builder import Maker, check_peer
-from airflow_workflow_provider.client.request_limiter import MAX_IN_FLIGHT, Server
+from airflow_workflow_provider.client.request_limiter import MAX_IN_FLIGHT, RequestLimiter, Server
 from airflow_workflow_provider.client.start_throttle import pause
 from airflow_workflow_provider.client.tls import bundle_of, state_of, tls_context
 from airflow_workflow_provider.client.worker import WHOLE, shown
@@ -48,6 +47,7 @@ from airflow_workflow_provider.protocol.times import from_epoch
 log = logging.getLogger(__name__)
 MAX_SOCKETS = MAX_IN_FLIGHT  # to one host, however many runs wait
 LARGE = 256 * 1024  # bytes of an answer that are parsed in a thread
+LARGE_SECONDS, LARGE_WAIT = 15.0, 60.0  # for the rest of a large answer, and until it may be read
 AUTHORITIES = 5.0  # seconds after which the CA file is looked at again
 KEEP_ALIVE = 330.0  # seconds; above any poll interval, or every poll would open a connection
 _DNS_TTL = 300  # seconds
@@ -80,7 +80,6 @@ class TriggererClient:
         self._ssl: Any = True
         self._authorities: Any = None
         self._checked_at = 0.0
-        self._large = 0  # bytes of large answers that are held
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -277,45 +276,33 @@ class TriggererClient:
         if length.isdecimal() and len(length) < 6 and "Content-Encoding" not in headers:
             body = await answer.read()  # most answers are small and say so
         else:
-            body, held = await self._collected(answer)
-            if held:
-                bodies = [body]
-                del body  # only the thread that parses it holds it
-                response = await opened(answer.status, headers, bodies, exact=request.exact)
-                if answer.status >= 400:
-                    response = replace(response, body=without_proxy_secrets(response.body, self._transport))
-                weakref.finalize(response, self._release, held)  # what was made of it counts until the flow is done
-                return response
+            content = AnswerBody(headers, self._transport.max_answer)
+            rest = await _collect(answer, content, iter(()), LARGE)
+            if rest is not None:
+                return await self._large_answer(request, answer, content, rest)
+            body = content.value()
         if answer.status >= 400:
             body = without_proxy_secrets(body, self._transport)
         return Response(answer.status, headers, body, native=False)
 
-    async def _collected(self, answer: aiohttp.ClientResponse) -> tuple[bytes, int]:
-        """Read an answer within its limit; all large answers of a client together are within it, too.
-
-        Gives the bytes that a large one counts for beside the body.
-        """
-        content, held = AnswerBody(answer.headers, self._transport.max_answer), 0
+    async def _large_answer(
+        self, request: Request, answer: aiohttp.ClientResponse, content: AnswerBody, rest: Iterator[int]
+    ) -> Response:
+        """Read and parse the rest of a large answer: one at a time in this process, the connections in turn."""
+        lane = _large_answers().lane(self._transport.conn_id)
+        async with asyncio.timeout(LARGE_WAIT):
+            if not lane.entered():
+                await lane.enter()
         try:
-            async for chunk in answer.content.iter_any():
-                for size in content.feed(chunk):
-                    if size > LARGE:
-                        held = self._hold(size, held)
-                        await asyncio.sleep(0)
-            return content.value(), held
-        except BaseException:
-            self._release(held)
-            raise
-
-    def _hold(self, size: int, held: int) -> int:
-        """Count a large answer that has grown to ``size`` bytes, of which ``held`` count already; gives ``size``."""
-        if self._large + size - held > self._transport.max_answer:
-            raise NoAnswer("too many large answers came at the same time")
-        self._large += size - held
-        return size
-
-    def _release(self, held: int) -> None:
-        self._large -= held
+            async with asyncio.timeout(LARGE_SECONDS):
+                await _collect(answer, content, rest, None)
+            bodies = [content.taken()]  # only the thread that parses it holds it
+            response = await opened(answer.status, answer.headers, bodies, exact=request.exact)
+        finally:
+            lane.leave()
+        if answer.status >= 400:
+            response = replace(response, body=without_proxy_secrets(response.body, self._transport))
+        return response
 
     async def _check_peers(self, url: str) -> None:
         """Resolve the host of a result before anything is sent to it."""
@@ -348,6 +335,32 @@ class TriggererClient:
         origin = "/".join(url.split("/", 3)[:3])
         found = self._servers.get(origin)
         return found or self._servers.setdefault(origin, Server.of(url, origin, self._transport))
+
+
+async def _collect(
+    answer: aiohttp.ClientResponse, content: AnswerBody, pieces: Iterator[int], limit: int | None
+) -> Iterator[int] | None:
+    """Collect an answer to its end, or until it has more than ``limit`` bytes; then give what is still to be taken."""
+    while True:
+        for size in pieces:
+            if limit is not None and size > limit:
+                return pieces
+            if size > LARGE:
+                await asyncio.sleep(0)
+        chunk = await answer.content.readany()
+        if not chunk:
+            return None
+        pieces = content.feed(chunk)
+
+
+_large: WeakKeyDictionary[asyncio.AbstractEventLoop, RequestLimiter] = WeakKeyDictionary()
+
+
+def _large_answers() -> RequestLimiter:
+    """Give the one place for a large answer in the running loop."""
+    loop = asyncio.get_running_loop()
+    found = _large.get(loop)
+    return found or _large.setdefault(loop, RequestLimiter(total=1, each=1, certain=0))
 
 
 _parsing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
 import time
@@ -11,6 +12,7 @@ import zlib
 
 import pytest
 
+from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.exceptions import ProtocolError, ServerUnavailable, UnknownStart, WorkflowError
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth
@@ -232,3 +234,25 @@ def test_a_proxy_that_refuses_its_credentials_has_sent_nothing(mode, server, pro
         assert "dTpwYXNz" not in str(drive.error)
     else:
         assert drive.value.status == 407
+
+
+async def test_large_answers_are_read_one_at_a_time_and_the_connections_take_turns(server):
+    """A connection that is sent many large answers does not keep another one from its own."""
+    server.page(gzip.compress(b'"' + b"a" * LIMIT * 2 + b'"'), "Content-Encoding: gzip")
+    transports = [Transport(name, timeout=20.0) for name in ("many", "one")]
+    order = []
+
+    async def ask(client, name):
+        def flow():
+            return (yield Request("GET", server.url))
+
+        response = await client.run(flow())
+        order.append(name)
+        return len(response.json())
+
+    async with TriggererClient(transports[0]) as many, TriggererClient(transports[1]) as one:
+        tasks = [asyncio.create_task(ask(many, "many")) for _ in range(8)]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(ask(one, "one")))
+        assert set(await asyncio.gather(*tasks)) == {LIMIT * 2}
+    assert "one" in order[:6]
