@@ -79,7 +79,7 @@ class TaskRunLog:
         if not self.is_wanted:
             return
         state = event.get("log") if isinstance(event, Mapping) else None
-        self._quietly(lambda: self._resume(run, state or self.stored(run)))
+        self._quietly(lambda: self._resume(run, self._furthest(run, state)))
 
     def keep(self, run: Run) -> None:
         """Keep, for the next try, what a trigger that has failed has written."""
@@ -96,13 +96,20 @@ class TaskRunLog:
             self._write_tail(written, run)
         self._finish(run, written)
 
+    def _furthest(self, run: Run, state: Any) -> Any:
+        """Give the furthest of what the event, a trigger's XCom and the store of the tries say."""
+        known = [LogState.from_json(one, run.run_id) for one in (state, self._xcom(), self.stored(run))]
+        return max(known, key=lambda one: (one.lines, one.is_over)).to_json()
+
+    def _xcom(self) -> Any:
+        ti = self._context["ti"]
+        return self._quietly(lambda: ti.xcom_pull(task_ids=ti.task_id, key=XCOM_KEY, map_indexes=ti.map_index))
+
     def _finish(self, run: Run, written: WrittenLog) -> None:
         self._run(written, written.finish(run))
 
     def _keep(self, run: Run) -> None:
-        ti = self._context["ti"]
-        value = ti.xcom_pull(task_ids=ti.task_id, key=XCOM_KEY, map_indexes=ti.map_index)
-        state = LogState.from_json(value, run.run_id)
+        state = LogState.from_json(self._xcom(), run.run_id)
         if state.lines:
             self._save(run, state)
 

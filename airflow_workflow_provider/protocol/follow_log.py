@@ -109,7 +109,10 @@ Store = Callable[[LogState], None]
 
 @dataclass(frozen=True, slots=True)
 class RecallLog:
-    """Effect: give the `LogState` as JSON that another process of the same try has stored last, or None."""
+    """Effect: give the `LogState` as JSON that another process of the same try has stored last, or None.
+
+    Raises a `WorkflowError` where it cannot be found out.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class LogFollower:
         if now < self.due:
             return
         yield from self._read(run)
-        if self._is_free:
+        if self._is_free and self.is_recalled:
             return
         self.due = yield LogTurn((yield Now()) + self._pause())
 
@@ -258,14 +261,11 @@ class LogFollower:
         return min(self.interval * 2.0 ** min(self.failures, 16), max(LONGEST, self.interval))
 
     def _read(self, run: Run, *, is_last: bool = False) -> Flow[None]:
-        if not self.is_recalled:
-            self.is_recalled = True
-            stored = LogState.from_json((yield RecallLog()), self.state.run_id)
-            if stored != LogState(self.state.run_id) and stored.lines >= self.state.lines:
-                self.state = stored
+        try:
+            if not self.is_recalled:
+                yield from self._recall()
             if self.is_over:
                 return
-        try:
             is_whole = yield from self._pages(run)
             if is_last and not is_whole:
                 yield from self._say(f"The rest of the log of run {run.run_id} is left out: it is too long", "warning")
@@ -278,6 +278,13 @@ class LogFollower:
             yield from self._failed(run, error, is_last=is_last)
         else:
             self.failures = self.refusals = 0
+
+    def _recall(self) -> Flow[None]:
+        """Take up what another process of the try has stored. Where that is not known, nothing must be written yet."""
+        stored = LogState.from_json((yield RecallLog()), self.state.run_id)
+        self.is_recalled = True
+        if stored != LogState(self.state.run_id) and stored.lines >= self.state.lines:
+            self.state = stored
 
     def _failed(self, run: Run, error: Exception, *, is_last: bool) -> Flow[None]:
         self.failures += 1

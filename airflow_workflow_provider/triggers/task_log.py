@@ -15,6 +15,7 @@ from math import floor
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.protocol.effects import Call, Flow, intercept
 from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, to_log
 from airflow_workflow_provider.protocol.model import Run
@@ -22,7 +23,7 @@ from airflow_workflow_provider.protocol.pace import Pace
 
 KEY = "_workflow_log"
 TURNS = 10  # logs that a triggerer reads within a second
-PATIENCE = 10.0  # seconds that Airflow may take to read or write an XCom
+PATIENCE = 20.0  # seconds that Airflow may take to read or write an XCom
 REMEMBERED = 50_000  # turns that are remembered, most of them long over
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,9 @@ class TaskLog:
         self._ti = getattr(trigger, "task_instance", None)
 
     @property
-    def state(self) -> dict[str, Any]:
-        """How far the log is written, for the event of the trigger."""
-        return self.follower.state.to_json()
+    def state(self) -> dict[str, Any] | None:
+        """How far the log is written, for the event of the trigger; None where this trigger does not know it."""
+        return self.follower.state.to_json() if self.follower.is_recalled else None
 
     def is_due(self, run: Run, now: float) -> bool:
         """Say whether a step would read the log now."""
@@ -101,8 +102,14 @@ class TaskLog:
         return (yield effect)
 
     async def recalled(self) -> Any:
-        """Give what an earlier process has saved."""
-        return await _quietly(lambda: get_xcom(self._ti), "read") if self._ti is not None else None
+        """Give what an earlier process has saved. A new triggerer may take many seconds to answer at first."""
+        if self._ti is None:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await get_xcom(self._ti)
+        except Exception as error:
+            raise ServerUnavailable(f"Airflow does not say how far it is written: {error!r}") from error
 
     async def _saved(self, state: LogState) -> None:
         await _quietly(lambda: set_xcom(self._ti, state.to_json()), "written")

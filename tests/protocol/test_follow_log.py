@@ -209,6 +209,24 @@ def test_what_another_process_of_the_try_has_stored_counts_if_it_is_further():
     assert later.written == []
 
 
+def test_nothing_is_written_before_it_is_known_what_another_process_has_written():
+    class Cold(Task):
+        def perform(self, effect):
+            if isinstance(effect, RecallLog) and self.recalls < 2:
+                self.recalls += 1
+                raise ServerUnavailable("a cold triggerer")
+            return super().perform(effect)
+
+    server, task = Server(log=[1, 2, 3]), Cold()
+    task.stored_elsewhere = LogState("7", 2, 0, 2).to_json()
+    following = follower(server)
+    for _ in range(3):
+        task.play(following.step(RUN))
+        task.now += 600
+    assert task.written[1:] == ["3"]
+    assert "a cold triggerer" in task.written[0]
+
+
 @pytest.mark.parametrize(
     "state", [None, {}, "x", {"run_id": "another", "cursor": 1}, {"run_id": "7", "skip": "x", "lines": -1}]
 )
