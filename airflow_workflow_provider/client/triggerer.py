@@ -7,7 +7,9 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
 
@@ -366,13 +368,20 @@ def _large_answers() -> RequestLimiter:
 _parsing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
+@cache
+def _parser() -> ThreadPoolExecutor:
+    """Give the one thread that parses: what each of several threads frees, the process would keep for it."""
+    return ThreadPoolExecutor(1, "airflow-workflow-parser")
+
+
 async def opened(status: int, headers: Mapping[str, str], bodies: list[bytes], *, exact: bool = False) -> Response:
     """Parse a large body in a thread, one at a time, so that the loop goes on meanwhile."""
     lock = _parsing.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     beginning = bodies[0][:BEGINNING]
     async with lock:
         try:
-            body, document = await asyncio.to_thread(large_document, bodies, exact=exact)
+            parse = partial(large_document, bodies, exact=exact)
+            body, document = await asyncio.get_running_loop().run_in_executor(_parser(), parse)
         except ValueError as error:
             return Response(status, headers, beginning, unreadable=str(error)[:200] or "not JSON", native=False)
     return Response(status, headers, body, parsed=(document,), native=False)
