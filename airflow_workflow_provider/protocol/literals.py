@@ -34,7 +34,8 @@ def check_choice(name: str, value: Any, choices: Collection[str], *, also: Colle
     text = str(value).strip()
     known = {choice.lower() for choice in (*choices, *also)} if also else set(choices)
     if is_literal(value) and (text.lower() if also else text) not in known:
-        raise InvalidArgument(f"{name}: expected one of {', '.join(choices)}, not {value!r}")
+        listed = " or ".join(map(repr, choices)) if len(choices) == 2 else f"one of {', '.join(choices)}"
+        raise InvalidArgument(f"{name}: expected {listed}, not {value!r}")
 
 
 def check_text(name: str, value: Any) -> None:
