@@ -20,7 +20,7 @@ def test_a_value_that_does_not_fit_names_row_and_column(postgres, if_exists):
             land(postgres, csv_outputs(f"id,day\n{rows}x,2024-01-01\n"), **options)
         with pytest.raises(OutputUnavailable, match=r"(?s)column 'id', row 11: 'x' is not of type int64.*nothing was"):
             land(postgres, csv_outputs(f"id,day\n{rows}x,2024-01-01\n"), column_types={"id": "int64"}, **options)
-    with pytest.raises(OutputUnavailable, match=r"'out0': .*CSV parse error: Expected 2 columns, got 1: 3"):
+    with pytest.raises(OutputUnavailable, match=r"'out0': .*row 11, column 'id': Expected 2 columns, got 1 in '3'"):
         land(postgres, csv_outputs(f"id,day\n{rows}3\n"), **options)
     assert postgres.rows("SELECT id FROM target") == [(7,)]
 

@@ -12,7 +12,9 @@ from airflow_workflow_provider.transfers.sql.dialects import SqlDialect
 _QUOTED = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`'
 _BARE = r"[\w$#@][\w $#@%-]*"
 _PART = re.compile(rf"({_QUOTED})|({_BARE})")
-_STATEMENT = re.compile(r"(?i)(?:select|insert|update|delete|with|drop|create|alter|merge|call|truncate|table)\s")
+_STATEMENT = re.compile(
+    r"(?i)(?:(?:select|insert|update|delete|drop|create|alter|merge|call|truncate|table)\s|with\s+[\w$]+\s+as\b)"
+)
 _PLAIN = re.compile(r"\w+")
 
 
