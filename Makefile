@@ -16,7 +16,7 @@ MATRIX ?=
 FUZZ_SECONDS ?= 120
 FUZZ_CASES ?= 10000
 # One process for each core; tests that start a real Airflow share one process.
-SPREAD = -n logical --maxprocesses 4 --dist loadgroup
+SPREAD = -n logical --maxprocesses 4 --dist loadscope
 
 .PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-cluster \
 	cluster coverage fuzz bench-polling bench-transfer docs environments pins wheel clean

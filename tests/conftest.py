@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -55,21 +56,35 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if inside and inside[0] in (*WITHOUT_AIRFLOW, *FILES_WITHOUT_AIRFLOW) else None
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the tests over the processes of ``-n 2 --dist loadgroup``.
-
-    Tests that start a real Airflow run one after the other in one process, and begin first, for they take longest.
-    The other tests go to whichever process is free.
-    """
+    """Let the tests that start a real Airflow begin first, for they take longest."""
     if unstable := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(
             f"a test's id holds an address, so that processes cannot share the tests: {unstable[:3]}"
         )
-    for item in items:
-        if item.get_closest_marker("system"):
-            item.add_marker(pytest.mark.xdist_group("real Airflow"))
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread the tests over processes: one at a time of those that start a real Airflow, the others as they come.
+
+    The marker ``xdist_group`` of pytest-xdist 3.8 has no effect with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "real Airflow" if _starts_airflow(path) else nodeid
+
+    return Scheduling(config, log)
+
+
+@functools.cache
+def _starts_airflow(path: str) -> bool:
+    """Whether a file has tests that are marked ``system``; they stay with the others of their file."""
+    return "mark.system" in (TESTS.parent / path).read_text()
 
 
 @pytest.fixture(scope="session")

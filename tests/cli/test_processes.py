@@ -62,7 +62,8 @@ def test_start_wait_runs_status_and_output(quick, tmp_path):
     )
     assert started.code == 0
     run_id = started.run["run_id"]
-    assert started.stderr.splitlines()[-1] == f"run {run_id} has succeeded"
+    states = [line for line in started.stderr.splitlines() if line.startswith("run ")]  # the others are of its log
+    assert states[-1] == f"run {run_id} has succeeded"
 
     listed = ran("runs", "alteryx_default", STOCKS, "-o", "plain")
     assert listed.without(run_id) == "run_id state started_at ended_at message\n… succeeded TIME - -"
