@@ -40,7 +40,8 @@ def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal,
 
         def look(known: Run) -> Flow[Run]:
             seen = yield from hook.system.look(known)
-            change(_said(seen))
+            if not (log and seen.state.is_terminal):  # the end is the last line, after those of the log
+                change(_said(seen))
             return seen
 
         if not log:
@@ -54,6 +55,7 @@ def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal,
         log_of_run = WrittenLog(follower, write)
         ended = hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline, log=log_of_run))
         hook.client.run(log_of_run.finish(ended))
+        change(_said(ended))
         return ended
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,16 +28,14 @@ def test_every_error_has_a_treatment_that_airflow_shares(error):
 
 
 def test_the_documentation_has_the_table():
-    """One row for each class of the policy."""
+    """One row for each class of the policy, in its order; the words are those of docs/tables.py."""
     text = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     table = text.partition("<!-- table: policy -->")[2].partition("<!-- end of table -->")[0]
-    cells = [
-        (f"`{kind.__name__}`", "yes" if one.is_retried else "no", f"is endured {one.endured.value}", one.ends.value)
-        for kind, one in POLICY.items()
-        if kind is not WorkflowError
+    rows = [re.match(r"\| `(\w+)` \| (yes|no) \|", line) for line in table.strip().splitlines()[2:]]
+    shown = [(row[1], row[2]) for row in rows if row]
+    assert shown == [
+        (kind.__name__, "yes" if one.is_retried else "no") for kind, one in POLICY.items() if kind is not WorkflowError
     ]
-    rows = [f"| {' | '.join(row)} |" for row in cells]
-    assert table.strip().splitlines()[2:] == rows
 
 
 @pytest.mark.parametrize("asked", Asked)
