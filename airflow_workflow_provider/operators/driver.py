@@ -30,11 +30,11 @@ BRIEF = 2.0  # seconds; Airflow 3 kills a task's process 5 seconds after it aske
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a task asks its system for. ``parameters`` makes the query parameters, which may raise."""
+    """What a task asks its system for. ``parameters`` and ``start_options`` are made when needed and may raise."""
 
     workflow: str
     parameters: Callable[[], Any]
-    start_options: Mapping[str, Any]
+    start_options: Callable[[], Mapping[str, Any]]
     watch_options: Mapping[str, Any]
 
 
@@ -137,7 +137,7 @@ class TaskDriver:
         return ""
 
     def _start(self) -> Run:
-        run = self._hook.start_run(self._request.workflow, self._request.parameters(), **self._request.start_options)
+        run = self._hook.start_run(self._request.workflow, self._request.parameters(), **self._request.start_options())
         return self._hook.system.with_options(run, self._request.watch_options)
 
     def _find(self, wanted: life.FindRuns) -> life.Found:
@@ -149,7 +149,7 @@ class TaskDriver:
             self._request.workflow,
             wanted.sent or self._request.parameters(),
             since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
-            **self._request.start_options,
+            **self._request.start_options(),
         )
         found = [run for run in listed if run.run_id not in self._known]
         if found:  # that there is none says enough

@@ -255,12 +255,18 @@ class RunStore:
             return False
         return bool(record and record.run and record.run.run_id == run.run_id and record.cancelled)
 
-    def going(self) -> list[Run]:
-        """Give the runs that this task may leave behind: stored by this series, not known to have ended."""
+    def going(self, *, also_cleared: bool = False) -> list[Run]:
+        """Give the runs that this task may leave behind: stored by this series, not known to have ended.
+
+        :param also_cleared: those that were stored before the task was cleared as well.
+        """
         return [
             record.run
             for _, record in self._records()
-            if record.run and not record.run.state.is_terminal and self._is_same_series(record) and not record.cancelled
+            if record.run
+            and not record.run.state.is_terminal
+            and (also_cleared or self._is_same_series(record))
+            and not record.cancelled
         ]
 
     # The records of all calls

@@ -9,7 +9,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    BaseOperator,
+    conf,
+)
 
 from airflow_workflow_provider.assets.emission import with_alias
 from airflow_workflow_provider.exceptions import (
@@ -233,8 +239,6 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         from airflow_workflow_provider.operators.run_store import Request, RunStore
         from airflow_workflow_provider.protocol.lifecycle import LifeCycle
 
-        for name in ("poll_interval", "timeout", "expected_duration"):
-            seconds_of(name, getattr(self, name))
         self._sent = None  # a subclass may execute again with other parameters
         asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
         life = LifeCycle(self._policy())
@@ -303,7 +307,6 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         # Imported late: a DAG file must not pay for what only a running task needs.
         from airflow_workflow_provider.operators.driver import RunRequest, TaskDriver
 
-        own = self.options(self.start_option_names)
         return TaskDriver(
             hook=self.hook,
             context=context,
@@ -311,13 +314,20 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             log=self.log,
             request=RunRequest(
                 str(self.workflow) if isinstance(self.workflow, int) else self.workflow,
-                lambda: self.sent(context),
-                {**(self._start_options()), **own},
+                lambda: self._checked(context),
+                lambda: {**self._start_options(), **self.options(self.start_option_names)},
                 self.options(self.watch_option_names),
             ),
             publish=lambda run, is_end: self._publish(context, run, is_end=is_end),
             wait=lambda run: self._wait(context, run),
         )
+
+    def _checked(self, context: Context) -> Any:
+        """Give the parameters, and refuse wrong arguments. The life cycle asks when it knows the run to look after."""
+        for name in ("poll_interval", "timeout", "expected_duration"):
+            seconds_of(name, getattr(self, name))
+        self._start_options()
+        return self.sent(context)
 
     def _start_options(self) -> dict[str, Any]:
         options = given.checked(self.start_options, "start_options")
@@ -400,8 +410,12 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         """A template or `pre_execute` failed: look after what earlier tries have left. Nothing here hides the error."""
         from airflow_workflow_provider.operators.run_store import RunStore
 
+        ti = context["ti"]
+        is_last = ti.try_number > ti.max_tries or isinstance(error, AirflowFailException)
         try:
-            self._abandon(context, RunStore(context, self.retries or 0).going(), error)
+            # What was there before a clear is cancelled by the next try, if one follows.
+            runs = RunStore(context, self.retries or 0).going(also_cleared=is_last and self.cancel_on_kill)
+            self._abandon(context, runs, error)
         except Exception as failure:  # noqa: BLE001  # the task's own error matters more
             self.log.warning("Whether an earlier try has left a run cannot be found out: %s", failure)
 

@@ -116,7 +116,8 @@ class Action(str, Enum):
 
 
 P, E, A = Phase, Event, Action
-WITHOUT_RUN = (P.NEW, P.REPLACING, P.SEARCHING, P.STARTING, P.UNKNOWN)
+WITHOUT_RUN = (P.NEW, P.SEARCHING, P.STARTING, P.UNKNOWN)
+WITH_RUN = (P.REPLACING, P.RECALLED, P.GOING, P.RETURNED)
 BRINGS_RUN = (E.RUN_STORED, E.START_TAKEN, E.FOUND_ONE)
 TO_THE_TRY = (E.KILLED, E.KILLED_LEAVE, E.TRY_ENDED, E.TASK_ENDED, E.TASK_ENDED_LEAVE)
 LEARNT = tuple(event for event in E if event not in TO_THE_TRY)  # what a flow can still learn after a kill
@@ -161,8 +162,8 @@ TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
     (P.GOING, E.TIME_UP): (A.TIME_OUT, P.TIMED_OUT),
     (P.GOING, E.TIME_UP_LEAVE): (A.TIME_OUT_LEAVE, P.TIMED_OUT),
     # A kill. The signal handler may come at any moment; what the flow learns afterwards is our own doing.
-    **{(phase, E.KILLED): (A.CANCEL, P.KILLED) for phase in (P.RECALLED, P.GOING, P.RETURNED)},
-    **{(phase, E.KILLED_LEAVE): (A.LEAVE, P.LEFT) for phase in (P.RECALLED, P.GOING, P.RETURNED)},
+    **{(phase, E.KILLED): (A.CANCEL, P.KILLED) for phase in WITH_RUN},
+    **{(phase, E.KILLED_LEAVE): (A.LEAVE, P.LEFT) for phase in WITH_RUN},
     **{(phase, E.KILLED): (A.NOTHING, P.KILLED) for phase in WITHOUT_RUN},
     **{(phase, E.KILLED_LEAVE): (A.NOTHING, P.LEFT) for phase in WITHOUT_RUN},
     **{(P.KILLED, event): (A.CANCEL if event in BRINGS_RUN else A.STOP, P.KILLED) for event in LEARNT},
@@ -442,11 +443,12 @@ class LifeCycle:
         event = self.policy.killed()
         if (self.phase, event) not in TABLE or self.is_killed:
             return
+        is_old = self.phase is Phase.REPLACING
         action, run = self._on(event), self.run
         if run is None or run.state.is_terminal:
             return
         if action is Action.CANCEL:
-            yield from self._cancel(run, "the task was killed", briefly=True)
+            yield from self._cancel(run, "the task was killed", briefly=True, is_old=is_old)
         elif action is Action.LEAVE:
             yield Note(f"The task was killed; run {run.run_id} goes on, as cancel_on_kill=False asks")
 
@@ -563,6 +565,9 @@ class LifeCycle:
             is_going = not (yield PollOnce(run)).state.is_terminal
         except WorkflowNotFound:
             is_going = True  # one answer does not prove that it is gone
+        if self.is_killed and not self._cancel_is_pending:
+            is_going = False  # the signal handler has looked after it
+        self._cancel_is_pending = False
         if is_going and self.policy.cancel_on_kill:
             cancelled: Cancelled = yield CancelRun(run)
             yield Note(*cancelled.sentence(run, why))
@@ -693,13 +698,17 @@ class LifeCycle:
         else:
             yield from self._cancel(run, why)
 
-    def _cancel(self, run: Run, why: str, *, briefly: bool = False) -> Flow[None]:
-        """Cancel a run that is this try's to cancel, and log what became of the request."""
+    def _cancel(self, run: Run, why: str, *, briefly: bool = False, is_old: bool = False) -> Flow[None]:
+        """Cancel a run that is this try's to cancel, and log what became of the request.
+
+        That an old run is cancelled is not stored: that would make it a run of the new request.
+        """
         self._cancel_is_pending = False
         if (yield OwnsRun(run, briefly)) is False:
             yield Note(f"Run {run.run_id}: {why}; a newer try of this task has taken the run over, it is left alone")
             return
-        yield StoreCancel(run, why, briefly)
+        if not is_old:
+            yield StoreCancel(run, why, briefly)
         cancelled: Cancelled = yield CancelRun(run, briefly)
         if cancelled.outcome is CancelOutcome.NOT_SENT:
             self._cancel_is_pending = True

@@ -72,6 +72,46 @@ def test_a_last_try_whose_parameters_are_wrong_cancels_the_run(carto, task, more
     assert carto.states() == ["cancelled"]
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"), [("poll_interval", "abc"), ("timeout", "-1"), ("start_options", "{{ not rendered")]
+)
+def test_a_last_try_whose_rendered_arguments_are_wrong_cancels_the_run(carto, task, argument, value):
+    operator = task.make()
+    setattr(operator, argument, value)  # as a template has rendered it
+    with pytest.raises(InvalidArgument, match=argument):
+        operator.execute(task.context())
+    assert carto.states() == ["cancelled"]
+
+
+def test_start_options_whose_template_fails_on_the_last_try_do_not_keep_the_run_from_its_cancel(carto, task):
+    operator = task.make(start_options="{{ not_defined.at_all }}")
+    with pytest.raises(Exception, match="not_defined"):
+        operator.render_template_fields(task.context())
+    assert carto.states() == ["cancelled"]
+
+
+@pytest.mark.parametrize("is_forbidden", [False, True])
+def test_a_template_that_fails_on_the_last_try_after_a_clear_cancels_the_old_run(carto, task, is_forbidden):
+    operator = task.make(query_parameters={"seconds": "{{ 1 / 0 }}"}, retries=0, cancel_on_kill=not is_forbidden)
+    task.ti.max_tries, task.ti.try_number = 2, 3
+    with pytest.raises(ZeroDivisionError):
+        operator.render_template_fields(task.context())
+    assert carto.states() == ["running" if is_forbidden else "cancelled"]
+
+
+@pytest.mark.parametrize("is_forbidden", [False, True])
+def test_a_kill_while_the_old_run_of_a_cleared_task_is_polled_cancels_it(carto, task, is_forbidden):
+    """Only the next try would look after it, and after a kill there may be none."""
+    carto.fault("slow", "/job/", method="GET", seconds=1.0, times=1)
+    task.ti.max_tries = 2
+    operator = task.make(cancel_on_kill=not is_forbidden)
+    kill = lambda: (carto.polled(answered=False), operator.on_kill())  # noqa: E731
+    with meanwhile(kill), pytest.raises(TaskStopped):
+        operator.execute(task.context())
+    assert carto.states() == ["running" if is_forbidden else "cancelled"]
+    assert task.store.get("workflow_run")["max_tries"] == 1  # it is still the run of an old request
+
+
 def test_wrong_parameters_fail_for_good_so_the_run_is_cancelled_also_with_tries_left(carto, task):
     """Airflow does not retry them."""
     more = task.with_tries_left()
