@@ -75,6 +75,8 @@ def check_content(
             raise OutputUnavailable(f"{where}the file is no {name}, but {described}")
     if kind == "csv":
         _check_csv(start, headers, where, is_certain=is_certain)
+    elif kind == "json" and not start:
+        raise OutputUnavailable(f"{where}the file is empty, which is no JSON: a result without rows is []")
     elif len(head) < HEAD:
         _check_message(start, where)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.outputs.text_encoding import is_text
 
 ARGUMENT = "csv_options"
 _MOST_SKIPPED = 1_000_000
@@ -111,11 +112,10 @@ def _check_marks(options: CsvOptions) -> None:
 
 def _encoding(key: str, value: Any) -> str:
     try:
-        found = codecs.lookup(value)
-        is_text = getattr(found, "_is_text_encoding", True) and found.incrementaldecoder is not None
+        is_known = is_text(codecs.lookup(value))
     except (LookupError, TypeError, ValueError):
-        is_text = False
-    if not is_text:
+        is_known = False
+    if not is_known:
         raise InvalidArgument(
             f"{ARGUMENT}[{key!r}]: {value!r} is no encoding of text; examples are 'utf-8', 'windows-1252', 'utf-16'"
         )

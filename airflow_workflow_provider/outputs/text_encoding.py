@@ -53,9 +53,15 @@ def encoding_of(head: bytes, *, encoding: str | None = None, declared: str = "")
 
 def _name(encoding: str) -> str:
     try:
-        return codecs.lookup(encoding.strip().strip("\"'")).name if encoding else ""
+        found = codecs.lookup(encoding.strip().strip("\"'")) if encoding else None
     except (LookupError, ValueError):
         return ""  # a server may declare anything; the text is then checked as UTF-8
+    return found.name if found is not None and is_text(found) else ""
+
+
+def is_text(codec: codecs.CodecInfo) -> bool:
+    """Say whether a codec decodes bytes to text; ``base64`` and ``rot13`` do not."""
+    return getattr(codec, "_is_text_encoding", True) and codec.incrementaldecoder is not None
 
 
 class _Decoded(Stream):

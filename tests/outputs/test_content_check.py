@@ -62,6 +62,14 @@ def test_what_the_server_calls_the_file_counts_unless_the_delimiter_is_given():
     assert table_of(again, csv_options={"delimiter": ","}).to_pylist() == [{"a": 1, "b": 2}]
 
 
+def test_an_empty_file_is_no_json_but_json_lines_without_rows():
+    for content in (b"", b"\n", b"\xef\xbb\xbf"):
+        with pytest.raises(OutputUnavailable, match="the file is empty, which is no JSON"):
+            table_of(file("json", content))
+    assert table_of(file("json", b"[]")).num_rows == 0
+    assert table_of(file("jsonl", b"")).num_rows == 0
+
+
 def test_ordinary_files_are_not_refused():
     assert table_of(file("csv", b"[id],[name]\n1,x\n")).num_rows == 1
     assert table_of(file("jsonl", b'{"error": null, "id": 1}\n')).num_rows == 1

@@ -109,6 +109,8 @@ def test_a_byte_order_mark_tells_the_encoding(codec):
         ("text/csv;charset=utf-16", "utf-16-be"),
         ("text/csv; charset=us-ascii", "utf-8"),
         ("text/csv; charset=nonsense", "utf-8"),
+        ("text/csv; charset=base64", "utf-8"),
+        ("text/csv; charset=rot13", "utf-8"),
         ("text/csv", "utf-8"),
     ],
 )

@@ -53,6 +53,8 @@ def test_rows_say_where_they_came_from(database):
         ("run_id", "expected a mapping from column to value, or a list of facts"),
         ({"x": [1]}, r"add_columns\['x'\]: expected text, a number"),
         ({"": 1}, "a column has no name"),
+        ({"x": "\ud800"}, "holds half a surrogate pair"),
+        ({"\ud800": 1}, "holds half a surrogate pair"),
     ],
 )
 def test_an_added_column_that_makes_no_sense_is_named(add_columns, said):

@@ -99,6 +99,16 @@ def test_replace_changes_a_table_of_another_shape(tables, database):
     assert content(database) == [("x", "0.5")]
 
 
+def test_replace_by_no_rows_and_no_column_of_the_table_is_refused(tables, database):
+    """A server's ``Unauthorized`` with status 200 reads like a header without rows."""
+    database.run("CREATE TABLE target (id BIGINT)", "INSERT INTO target VALUES (7)")
+    with pytest.raises(OutputUnavailable, match="no rows, and none of its columns 'Unauthorized' is a column"):
+        load(database, tables.put("out", {"Unauthorized": "string"}), if_exists="replace")
+    assert database.rows("SELECT id FROM target") == [(7,)]
+    load(database, tables.put("more", {"other": "number"}, [1]), if_exists="replace")
+    assert database.rows("SELECT other FROM target") == [(1,)]
+
+
 def test_upsert_updates_what_is_there_and_adds_the_rest(tables, database):
     """Columns that the output does not have stay as they are."""
     database.run("CREATE TABLE target (id BIGINT, name VARCHAR(9), seen BIGINT)",

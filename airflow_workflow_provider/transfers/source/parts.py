@@ -28,6 +28,7 @@ _OWN = ("output", "index")
 _PARAMETERS = "parameters."
 # What errors say of an output that is gone; where a server answers 404 or 410, the status says it.
 _GONE = re.compile(r"does not exist|any more|is gone|has no (?:result|table|dataset)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACEHOLDER = re.compile(r"\{(" + "|".join((*FACTS, *_OWN)) + r"|parameters\.[^{}]+)\}")
 
 
@@ -52,6 +53,8 @@ def checked_columns(add_columns: Any) -> dict[str, Any]:
             raise InvalidArgument("add_columns: a column has no name")
         if not isinstance(value, (str, int, float, Decimal, date, datetime, type(None))):
             raise InvalidArgument(f"add_columns[{name!r}]: expected text, a number, a date or a time, not {value!r}")
+        if any(isinstance(text, str) and _SURROGATE.search(text) for text in (name, value)):
+            raise InvalidArgument(f"add_columns[{name!r}]: the text holds half a surrogate pair, which is no character")
     return added
 
 

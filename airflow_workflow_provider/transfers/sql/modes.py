@@ -264,12 +264,29 @@ def _check_nothing_lost(load: Load) -> None:
         )
 
 
+def _check_not_unrelated(load: Load, fresh: TableName) -> None:
+    """Refuse to replace rows by none where no column is the same: a short message reads like a header without rows."""
+    existing = load.target.columns or {}
+    if any(own_names(name, existing) for name in load.types):
+        return
+    session = load.session
+    if (
+        session.rows(f"SELECT COUNT(*) FROM {load.target.name.sql}")[0][0]
+        and not (session.rows(f"SELECT COUNT(*) FROM {fresh.sql}")[0][0])
+    ):
+        raise OutputUnavailable(
+            f"the output has no rows, and none of its columns {', '.join(map(repr, load.types))} is a column of the "
+            "table, so it may be an error message. If it is right, drop the table first"
+        )
+
+
 def _rename(load: Load) -> Steps:
     """Fill a new table beside the old one, which can be read until it is dropped at the end."""
     fresh = load.target.name.beside(load.staging_name)
     columns = load.create(fresh)
     yield
     load.insert(fresh, columns)
+    _check_not_unrelated(load, fresh)
     for statement in load.target.restored:
         load.session.run(statement.format(t=fresh.sql))
     yield
@@ -301,6 +318,7 @@ def _swap(load: Load) -> Steps:
     columns = load.create(fresh)
     yield
     load.insert(fresh, columns)
+    _check_not_unrelated(load, fresh)
     yield
     load.session.run(swap.format(old=name.sql, new=fresh.sql, away=away.sql))
     load.session.created.remove(fresh)
