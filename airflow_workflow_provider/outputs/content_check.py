@@ -75,10 +75,8 @@ def check_content(
             raise OutputUnavailable(f"{where}the file is no {name}, but {described}")
     if kind == "csv":
         _check_csv(start, headers, where, is_certain=is_certain)
-    elif kind == "json" and not start:
-        raise OutputUnavailable(f"{where}the file is empty, which is no JSON: a result without rows is []")
     elif len(head) < HEAD:
-        _check_message(start, where)
+        _check_message(start, kind, where)
 
 
 def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certain: bool) -> None:
@@ -93,8 +91,10 @@ def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certa
         )
 
 
-def _check_message(text: bytes, where: str) -> None:
-    """Refuse a file that is one JSON object with an error message."""
+def _check_message(text: bytes, kind: str, where: str) -> None:
+    """Refuse a file that is one JSON object with an error message, and an empty one where that is no JSON."""
+    if kind == "json" and not text:
+        raise OutputUnavailable(f"{where}the file is empty, which is no JSON: a result without rows is []")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -126,6 +126,22 @@ def test_rows_that_a_rule_or_a_trigger_keeps_or_drops_are_a_refusal(postgres):
     assert content(postgres) == [(7, "old")]
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        ("CREATE RULE keep AS ON UPDATE TO target DO INSTEAD NOTHING",),
+        (FUNCTION.format("NULL"), "CREATE TRIGGER keep BEFORE UPDATE ON target FOR EACH ROW EXECUTE FUNCTION f()"),
+    ],
+)
+def test_rows_that_are_not_updated_are_a_refusal_unless_they_are_the_same(postgres, kept):
+    made(postgres, *kept)
+    with pytest.raises(WorkflowError, match="1 rows of the table were not updated"):
+        land(postgres, csv_outputs("id,name\n7,new\n8,more\n"), if_exists="upsert", key_columns=["id"])
+    assert content(postgres) == [(7, "old")]
+    land(postgres, csv_outputs("id,name\n7,old\n8,more\n"), if_exists="upsert", key_columns=["id"])
+    assert content(postgres) == [(7, "old"), (8, "more")]
+
+
 def test_tables_that_inherit_are_left_alone(postgres):
     made(postgres, "CREATE TABLE heir () INHERITS (target)", "INSERT INTO heir VALUES (99, 'heir')")
     for if_exists, options in MODES.items():

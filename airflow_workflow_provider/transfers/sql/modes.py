@@ -395,7 +395,9 @@ def _merge(load: Load, columns: Mapping[str, TargetColumn]) -> Generator[None]:
             )
     held = _matching(session, target, staging, matched, key_names)
     if others:
-        session.run(_update(session, target, staging, key_names, others, on))
+        updated = session.count(_update(session, target, staging, key_names, others, on))
+        if session.dialect.copies and 0 <= updated < held:
+            _check_updated(session, target, staging, others, on)
     source, condition = (matched, on.replace("t.", "m.")) if matched else (None, on)
     within = f"{source.sql} m" if source else f"{target.rows_sql} t"
     counted = session.insert_from(
@@ -420,6 +422,19 @@ def _matching(
     return int(
         session.rows(f"SELECT COUNT(*) FROM {staging.sql} s WHERE EXISTS (SELECT 1 FROM {where} WHERE {on})")[0][0]
     )
+
+
+def _check_updated(session: SqlSession, target: Target, staging: TableName, others: Sequence[str], on: str) -> None:
+    """Refuse where rows were not updated; a trigger may skip those that are the same already."""
+    differ = " OR ".join(
+        f"CAST(t.{session.quoted(name)} AS TEXT) IS DISTINCT FROM CAST(s.{session.quoted(name)} AS TEXT)"
+        for name in others
+    )
+    left = session.rows(f"SELECT COUNT(*) FROM {target.rows_sql} t JOIN {staging.sql} s ON {on} WHERE {differ}")[0][0]
+    if left:
+        raise WorkflowError(
+            f"{left} rows of the table were not updated; its triggers, rules or row-level security keep them"
+        )
 
 
 def _check_keys(session: SqlSession, staging: TableName, keys: Sequence[str]) -> None:
