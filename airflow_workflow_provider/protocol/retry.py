@@ -24,6 +24,8 @@ from airflow_workflow_provider.protocol.effects import (
 )
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.policy import is_transient, treatment
+from airflow_workflow_provider.protocol.redact import HIDDEN
+from airflow_workflow_provider.protocol.text import REPLACEMENT
 from airflow_workflow_provider.protocol.times import as_utc
 
 __all__ = [
@@ -145,7 +147,10 @@ def unexpected(error: BaseException) -> str:
 
 
 def guarded_start(flow: Flow[T]) -> Flow[T]:
-    """Turn whatever goes wrong after a start was taken into `UnknownStart`, so that no retry starts another run."""
+    """Turn whatever goes wrong after a start was taken into `UnknownStart`, so that no retry starts another run.
+
+    An id that can only be stored with parts replaced is none: no poll finds the run, and a retry would start another.
+    """
     taken = ""
 
     def watched(effect: Any) -> Flow[Any]:
@@ -159,6 +164,8 @@ def guarded_start(flow: Flow[T]) -> Flow[T]:
         started = yield from intercept(flow, watched)
         if isinstance(started, Run):
             Run.from_json(started.to_json())  # what is stored now must be readable later
+            if REPLACEMENT in started.run_id or HIDDEN in started.run_id:
+                raise ProtocolError("its id holds characters or a secret that cannot be stored.")
     except UnknownStart:
         raise
     except (WorkflowError, TransportError, *UNEXPECTED) as error:

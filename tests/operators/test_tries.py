@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -310,3 +312,22 @@ def test_a_try_that_was_not_replaced_cancels_its_run(carto, task):
     with meanwhile(kill), pytest.raises(TaskStopped):
         operator.execute(context)
     assert carto.states() == ["cancelled"]
+
+
+@pytest.mark.parametrize("run_id", ["a\u0000b", "\ud800"])
+def test_an_id_that_cannot_be_stored_is_a_lost_start_and_no_retry_starts_another(carto, task, run_id):
+    """No poll would find the run, so a retry would take it for gone."""
+    carto.fault("status", "/job$", method="POST", status=200, times=1, body={"externalId": run_id})
+    for _ in range(2):
+        with pytest.raises(UnknownStart):
+            task.make().execute(task.context())
+        task.ti = task.ti.retried()
+    assert carto.states() == []
+
+
+def test_an_id_that_holds_a_secret_of_the_connection_is_a_lost_start(carto, task):
+    secret = json.loads(os.environ["AIRFLOW_CONN_CARTO_DEFAULT"])["password"]
+    carto.fault("status", "/job$", method="POST", status=200, times=1, body={"externalId": f"id-{secret}"})
+    with pytest.raises(UnknownStart) as caught:
+        task.make().execute(task.context())
+    assert secret not in str(caught.value)
