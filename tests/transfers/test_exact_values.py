@@ -151,6 +151,7 @@ def test_values_that_have_a_type_are_compared_as_well(kind, values, is_held):
         ("sqlite", "INTEGER", ["5"], ["05", "5.0", "9223372036854775808"]),
         ("sqlite", "STRING", ["abc", "1.5", "5"], ["01234", "1.10", "1E3", "+5", " 5"]),
         ("sqlite", "DECIMAL(10,2)", ["1.5", "5"], ["1.10", "0.1234567890123456789", "x"]),
+        ("sqlite", "ANY", ["abc", "5"], ["01234", "9223372036854775808", "12345678901234567890.123"]),
         ("sqlite", "VARCHAR(3)", ["abcdef"], []),
     ],
 )

@@ -731,7 +731,7 @@ def sqlite_type(declared: str) -> ColumnType:
         return INT64
     if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
         return ColumnType("text")
-    if not name or "BLOB" in name or name == "ANY":
+    if not name or "BLOB" in name:  # ANY keeps values in STRICT tables alone; elsewhere it is numeric
         return ANY
     if any(part in name for part in ("REAL", "FLOA", "DOUB")):
         return ColumnType("float")
