@@ -61,7 +61,7 @@ TABLE = {
     "m13b_sql_conn_not_sql": (
         "InvalidConnection",
         "sql_conn_id: connection 'an_http'",
-        "install apache-",
+        "install apache-|Give one of a database",
         1,
     ),
     "m13c_sql_conn_undefined": ("InvalidConnection", "sql_conn_id: connection 'warehose'", "is not defined", 1),
