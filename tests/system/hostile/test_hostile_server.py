@@ -27,6 +27,7 @@ from tests.system.hostile.server import GOING, Play
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.faults,  # it measures, so it wants a machine of its own
     pytest.mark.skipif(not AIRFLOW_3, reason="the triggers are put into the database of Airflow 3"),
 ]
 ROOT = Path(__file__).parents[3]
