@@ -416,7 +416,10 @@ def choose(outputs: list[Output], wanted: str | int | None, run: Run, unlisted: 
     if wanted is None:
         if len(outputs) == 1:
             return outputs[0]
-        raise OutputUnavailable(f"run {run.run_id} has {len(outputs)} outputs, name one: {names}")
+        if not outputs:
+            advice = f"Set output_name to {unlisted}." if unlisted else "Check that the workflow writes a result."
+            raise OutputUnavailable(f"run {run.run_id} lists no outputs. {advice}")
+        raise OutputUnavailable(f"run {run.run_id} has {len(outputs)} outputs. Set output_name to one of: {names}.")
     named = [output for output in outputs if str(wanted) in (output.name, output.location)]
     if len(named) == 1:
         return named[0]

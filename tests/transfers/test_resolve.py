@@ -119,7 +119,7 @@ def test_an_output_is_named_or_counted(tables, sqlite, name, expected):
 
 
 def test_two_outputs_and_none_named(tables, sqlite):
-    with pytest.raises(OutputUnavailable, match="has 2 outputs, name one: 'a', 'b'"):
+    with pytest.raises(OutputUnavailable, match=r"has 2 outputs\. Set output_name to one of: 'a', 'b'\."):
         load(sqlite, run_with("a", "b"))
 
 
