@@ -20,7 +20,7 @@ from airflow_workflow_provider.protocol.connection import is_loopback
 if TYPE_CHECKING:
     import requests
 
-PATIENCE = 10.0  # seconds
+CONNECT_TIMEOUT = 10.0  # seconds
 SOON = 14  # days before a certificate's end that are worth a warning
 
 
@@ -55,7 +55,7 @@ class Place:
 def reached(place: Place) -> str:
     """Open a connection and close it; say how long it took. Raises OSError."""
     began = time.perf_counter()
-    with socket.create_connection(place.address, timeout=PATIENCE):
+    with socket.create_connection(place.address, timeout=CONNECT_TIMEOUT):
         return f"{place.shown} takes connections ({(time.perf_counter() - began) * 1000:.0f} ms)"
 
 
@@ -89,7 +89,7 @@ def _checked(place: Place, text: str) -> str:
 def _handshake(place: Place) -> Iterator[ssl.SSLSocket]:
     host, _ = place.address
     with (
-        socket.create_connection(place.address, timeout=PATIENCE) as plain,
+        socket.create_connection(place.address, timeout=CONNECT_TIMEOUT) as plain,
         _context(place.verify).wrap_socket(plain, server_hostname=host) as connection,
     ):
         yield connection

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from secrets import token_hex
 from typing import Any, TypeVar
 
@@ -238,8 +239,8 @@ class RunStore:
         known = self._earlier.run if self._earlier else None
         if self._store is None or known is None or known.run_id != run.run_id:
             return  # the record, if there is one, is of another run
-        write = lambda: self._set(self._record(run=run, cancelled=why))  # noqa: E731  # two ways to call it
         try:
+            write = partial(self._set, self._record(run=run, cancelled=why))
             limited(write, BRIEFLY) if briefly else write()
         except Exception as error:  # noqa: BLE001  # the cancel matters more
             log.warning("Run %s: that this task cancels it could not be stored: %s", run.run_id, error)

@@ -320,7 +320,7 @@ class LogFollower:
                 pass
             else:
                 return found
-        # The log from its beginning, now and from now on: what was written of it is told by comparing.
+        # Read the log from its beginning at every reading; a comparison shows which lines were written before.
         page: LogPage = yield from briefly(self.system.read_log(run, None))
         if whole is None:
             count = self.state.lines if self.state.lines <= len(page) else 0

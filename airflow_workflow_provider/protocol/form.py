@@ -55,7 +55,7 @@ COMMON_FIELDS: Mapping[str, Field] = {
 
 
 def unknown_extras(form: Form, extra: Mapping[str, Any]) -> list[str]:
-    """Say of each extra that the form does not have which known one is like it: it is read by nobody else.
+    """Name the nearest known extra for each extra that the form does not have, since nothing reads an unknown one.
 
     Extras in the form of Airflow 1 (``extra__…``) are left out.
     """

@@ -245,7 +245,7 @@ def wait(
     repeats: bool = False,
     log: FollowsLog | None = None,
 ) -> Flow[Run]:
-    """Wait for the end of a run as `Watch` does, at a steady interval and with credentials that nobody renews."""
+    """Wait for the end of a run as `Watch` does, at a steady interval and without reading the credentials again."""
     one = Watch(run, poll_interval=poll_interval, deadline=deadline, retry=watch, pace=pace or Steady(poll_interval))
     return one.flow(get_run, run_list=run_list, repeats=repeats, log=log)
 

@@ -119,7 +119,7 @@ class SystemContract:
     fields: ClassVar[Mapping[str, Any]] = {"login": "a-user", "password": "a-secret-0123456789"}
     """Fields of a made-up connection, for what needs no server."""
     workflow: ClassVar[str] = ""
-    """A workflow of the server that succeeds within ``patience`` seconds."""
+    """A workflow of the server that succeeds within ``run_timeout`` seconds."""
     parameters: ClassVar[Mapping[str, Any]] = {}
     options: ClassVar[Mapping[str, Any]] = {}
     """Start options."""
@@ -127,7 +127,7 @@ class SystemContract:
     """A workflow that fails, if the server has one."""
     endless_workflow: ClassVar[str] = ""
     """A workflow that runs until it is cancelled, if the server has one."""
-    patience: ClassVar[float] = 60.0
+    run_timeout: ClassVar[float] = 60.0
 
     @pytest.fixture
     def connection(self) -> Mapping[str, Any]:
@@ -268,7 +268,7 @@ class SystemContract:
         if not self.endless_workflow or not made.supports(CanCancel):
             pytest.skip("no endless_workflow is named, or the API cannot cancel")
         run = self.started(made, client, self.endless_workflow)
-        limit = time.monotonic() + self.patience
+        limit = time.monotonic() + self.run_timeout
         while client.run(made.look(run)).state is RunState.QUEUED and time.monotonic() < limit:
             time.sleep(0.5)
         client.run(made.require(CanCancel).cancel(run))
@@ -303,4 +303,4 @@ class SystemContract:
 
     def awaited(self, made: WorkflowSystem, client: WorkerClient, run: Run) -> Run:
         """Wait for a run's end."""
-        return client.run(wait(made.look, run, poll_interval=0.5, deadline=client.now() + self.patience))
+        return client.run(wait(made.look, run, poll_interval=0.5, deadline=client.now() + self.run_timeout))

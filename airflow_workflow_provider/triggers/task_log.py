@@ -23,7 +23,7 @@ from airflow_workflow_provider.protocol.pace import Pace
 
 KEY = "_workflow_log"
 TURNS = 10  # logs that a triggerer reads within a second
-PATIENCE = 20.0  # seconds that Airflow may take to read or write an XCom
+XCOM_TIMEOUT = 20.0  # seconds that Airflow may take to read or write an XCom
 REMEMBERED = 50_000  # turns that are remembered, most of them long over
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class TaskLog:
         if self._ti is None:
             return None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(XCOM_TIMEOUT):
                 return await get_xcom(self._ti)
         except Exception as error:
             raise ServerUnavailable(f"Airflow does not say how far it is written: {error!r}") from error
@@ -117,7 +117,7 @@ class TaskLog:
 
 async def _quietly(call: Callable[[], Any], what: str) -> Any:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(XCOM_TIMEOUT):
             return await call()
     except Exception as error:  # noqa: BLE001  # the wait for the run does not depend on it
         log.warning("How far the log of a run is written cannot be %s; lines may be repeated: %s", what, error)

@@ -249,7 +249,7 @@ def test_debug_lines_of_the_http_library_have_no_query(mode, server, caplog):
         assert "/path" in caplog.text
 
 
-# ---- whom to trust
+# ---- which certificates count
 
 
 def test_an_authority_that_is_removed_from_the_file_is_not_trusted_any_more(mode, tmp_path, monkeypatch):
