@@ -35,7 +35,10 @@ def attached(server):
     made = s3fs.S3FileSystem(
         key="k", secret="s", client_kwargs=given, skip_instance_cache=True, use_listings_cache=False
     )
-    import_module("airflow.sdk.io" if AIRFLOW_3 else "airflow.io.store").attach("s3", fs=made)
+    store = import_module("airflow.sdk.io.store" if AIRFLOW_3 else "airflow.io.store")
+    # Airflow keeps the first store of a scheme: one that a test before this made, without a file system, too
+    store._STORE_CACHE.pop("s3", None)
+    store.attach("s3", fs=made)
     return made
 
 
