@@ -83,7 +83,9 @@ def load_system(key: str, conn_id: str) -> WorkflowSystem:
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
-        raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
+        raise InvalidConnection(
+            f"connection {conn_id!r} is not defined; create it in Airflow, or correct its name"
+        ) from error
     check_type(made, connection, conn_id)
     values = values_of(connection, conn_id=conn_id)
     for reason in unknown_extras(made.form, values.extra):
@@ -103,7 +105,9 @@ async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
         connection = await get_async_connection(conn_id)
         extra = await get_async_extra_dejson(connection)
     except AirflowNotFoundException as error:
-        raise InvalidConnection(f"connection {conn_id!r} is not defined") from error
+        raise InvalidConnection(
+            f"connection {conn_id!r} is not defined; create it in Airflow, or correct its name"
+        ) from error
     check_type(made, connection, conn_id)
     system = made(values_of(connection, extra, conn_id=conn_id))
     for secret in system.credentials():

@@ -253,6 +253,8 @@ def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str 
                 f"run: the bare id {value!r} does not tell which system it belongs to; pass a run object, or system="
             )
         return Run(system=system, conn_id=conn_id, workflow=workflow, run_id=str(value).strip())
+    if isinstance(value, str):
+        raise InvalidArgument("run: is an empty text; the template found no run object, or its task returned none")
     raise InvalidArgument(f"run: expected a run object, its JSON text or an id, not {type(value).__name__}")
 
 

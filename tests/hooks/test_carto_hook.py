@@ -187,7 +187,10 @@ def test_the_connection_test(carto):
         works, said = CartoHook(carto.connection(**change)).test_connection()
         assert not works
         assert "connection 'carto_changed'" in said
-    assert CartoHook("nobody_defined").test_connection() == (False, "connection 'nobody_defined' is not defined")
+    assert CartoHook("nobody_defined").test_connection() == (
+        False,
+        "connection 'nobody_defined' is not defined; create it in Airflow, or correct its name",
+    )
 
 
 def test_a_connection_may_be_a_uri(carto):

@@ -37,7 +37,8 @@ def test_a_table_is_made_and_filled(tables, database):
 def test_fail_leaves_a_table_that_is_there(tables, database):
     database.run("CREATE TABLE target (id BIGINT, name VARCHAR(9))")
     with pytest.raises(
-        InvalidArgument, match=r"(?s)^if_exists='fail'.*exists already\n  while: .*'target' \(connection 'warehouse'\)"
+        InvalidArgument,
+        match=r"(?s)^if_exists='fail'.*exists already.*\n  while: .*'target' \(connection 'warehouse'\)",
     ):
         load(database, tables.put("out", COLUMNS, [1, "a"]), if_exists="fail")
     assert content(database) == []

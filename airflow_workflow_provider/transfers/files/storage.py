@@ -52,7 +52,9 @@ class StoredFile:
         try:
             return self._object.fs
         except AirflowNotFoundException as error:
-            raise InvalidConnection(f"storage_conn_id: connection {self.conn_id!r} is not defined") from error
+            raise InvalidConnection(
+                f"storage_conn_id: connection {self.conn_id!r} is not defined; create it, or correct its name"
+            ) from error
         except (ImportError, ValueError) as error:
             package = _PACKAGES.get(self.path.partition("://")[0])
             hint = f". Install the storage's package: pip install '{package}'" if package else ""

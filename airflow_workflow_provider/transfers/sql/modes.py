@@ -192,7 +192,9 @@ class Load:
             if not where:
                 raise
             said = re.sub(r"\s+", " ", str(error)).strip()
-            raise WorkflowError(f"where: {type(error).__name__}: {said}") from error
+            raise WorkflowError(
+                f"where: the database refuses this condition: {type(error).__name__}: {said}"
+            ) from error
         if target.triggers:
             left = self.session.rows(f"SELECT COUNT(*) FROM {target.rows_sql}" + (f" WHERE {where}" if where else ""))[
                 0
@@ -224,7 +226,10 @@ def check_absent(session: SqlSession, load_log: LoadLog, target: Target) -> None
         return
     if load_log.is_claimed() and not session.rows(f"SELECT COUNT(*) FROM {target.name.sql}")[0][0]:
         return
-    raise InvalidArgument(f"if_exists='fail': the table {target.name.sql} exists already")
+    raise InvalidArgument(
+        f"if_exists='fail': the table {target.name.sql} exists already. Set if_exists to say what "
+        "happens to its rows (append, replace, truncate, upsert, replace_where), or name another table"
+    )
 
 
 def _append(load: Load) -> Steps:

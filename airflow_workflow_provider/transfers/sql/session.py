@@ -334,7 +334,9 @@ def sql_hook(conn_id: Any) -> Any:
     try:
         hook = BaseHook.get_connection(conn_id).get_hook()
     except AirflowNotFoundException as error:
-        raise InvalidConnection(f"sql_conn_id: connection {conn_id!r} is not defined") from error
+        raise InvalidConnection(
+            f"sql_conn_id: connection {conn_id!r} is not defined; create it in Airflow, or correct its name"
+        ) from error
     except (AirflowException, ImportError) as error:
         raise InvalidConnection(
             f"sql_conn_id: connection {conn_id!r} has no hook: {error}. {_package_for(conn_id)}"
