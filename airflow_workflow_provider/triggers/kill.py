@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 from asgiref.sync import sync_to_async
 
+from airflow_workflow_provider.hooks.supervisor import finished
+
 log = logging.getLogger(__name__)
 DEFERRED = "deferred"
-
-
-_at_work: set[asyncio.Future[None]] = set()  # the loop itself keeps only weak references to its tasks
-
-
-async def unbroken(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that goes on to its end although the one who awaits it is cancelled.
-
-    Airflow cancels a trigger again while it is being killed, and asking for the task's state alone can take seconds.
-    """
-    task = asyncio.ensure_future(work)
-    _at_work.add(task)
-    task.add_done_callback(_at_work.discard)
-    await asyncio.shield(task)
 
 
 def kill_is_announced(trigger: BaseTrigger) -> bool:
@@ -55,9 +41,8 @@ async def _state(ti: Any, trigger_id: Any) -> Any:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     except ImportError:
         return await sync_to_async(_state_in_database)(ti, trigger_id)
-    states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-    )
+    ask = sync_to_async(RuntimeTaskInstance.get_task_states)
+    states = await finished(ask(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index))
     return _of_run(states, ti)
 
 

@@ -10,12 +10,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_workflow_provider.client.start_throttle import throttle
 from airflow_workflow_provider.exceptions import CancelNotSupported, CancelRefused, RunTimedOut, WorkflowError
+from airflow_workflow_provider.hooks.supervisor import finished
 from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.lifecycle import Cancelled, CancelOutcome, event_of
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
-from airflow_workflow_provider.triggers.kill import kill_is_announced, unbroken, was_killed
+from airflow_workflow_provider.triggers.kill import kill_is_announced, was_killed
 from airflow_workflow_provider.triggers.loading import has_changed, load, loaded, renew
 from airflow_workflow_provider.triggers.metrics import reporter
 
@@ -101,7 +102,7 @@ class WorkflowRunTrigger(BaseTrigger):
         except asyncio.CancelledError:
             # Airflow below 3.3 says neither that a user killed the task nor waits: it just cancels.
             if not kill_is_announced(self):
-                await unbroken(self._cancel_if_killed())
+                await finished(self._cancel_if_killed())
             raise
         self._fired = True
         yield TriggerEvent(event)
@@ -112,7 +113,7 @@ class WorkflowRunTrigger(BaseTrigger):
         Airflow also calls this for a trigger that moved to another triggerer, or that lingers after its event.
         """
         if not self._fired:
-            await unbroken(self._cancel_if_killed())
+            await finished(self._cancel_if_killed())  # Airflow may cancel this again while the state is looked up
 
     async def _awaited(self) -> dict[str, Any]:
         # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from ..file_response import file_response
 from . import answers
 from .access import Access
 from .apps import APPS, BY_ID
@@ -120,7 +121,7 @@ class V1:
         form = source if asked == "Raw" else asked
         path = await self.jobs.engine.file(made, form, self.settings.csv_bom and form == "Csv" and source != "Csv")
         name = f"{made.output.name.rpartition('.')[0]}.{form.lower()}"
-        return FileResponse(path, media_type="application/octet-stream", filename=name)
+        return file_response(request, path, "application/octet-stream", filename=name)
 
     async def package(self, request: Request) -> Response:
         """``GET /v1/{appId}/package``: the .yxzp."""

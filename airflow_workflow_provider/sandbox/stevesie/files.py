@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from starlette.applications import Starlette
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from ..file_response import file_response
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -76,7 +78,7 @@ class Files:
         result = next((one for one in execution.results if one.id == wanted), None) if execution else None
         if result is None or not result.path.exists():
             return refused(404, "NoSuchKey", "The specified key does not exist.")
-        return FileResponse(result.path, media_type=MEDIA_TYPES[result.form])
+        return file_response(request, result.path, MEDIA_TYPES[result.form])
 
 
 def other_host(request: Request) -> str:
