@@ -41,6 +41,19 @@ os.environ["AIRFLOW_HOME"] = str(AIRFLOW_HOME.path)
 # Folders whose tests do not depend on the version of Airflow: they cover what is below the hooks.
 WITHOUT_AIRFLOW = ("client", "fuzz", "golden", "outputs", "protocol", "samples", "sandbox", "systems")
 FILES_WITHOUT_AIRFLOW = ("test_docs.py", "test_imports.py", "test_samples.py")
+# The tests of loads that depend on the database and the file alone: Airflow gives them a connection and no more.
+LOADS_WITHOUT_AIRFLOW = (
+    "test_exact_values.py",
+    "test_file_copies.py",
+    "test_one_load_at_a_time.py",
+    "test_resolve.py",
+    "test_sql_copy_csv.py",
+    "test_sql_copy_failures.py",
+    "test_sql_copy_pages.py",
+    "test_sql_retries.py",
+    "test_sql_values.py",
+    "test_what_a_load_touches.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +66,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not config.getoption("--airflow-side"):
         return None
     inside = collection_path.relative_to(TESTS).parts if collection_path.is_relative_to(TESTS) else ()
+    if inside[:1] == ("transfers",):
+        return True if inside[-1] in LOADS_WITHOUT_AIRFLOW else None
     return True if inside and inside[0] in (*WITHOUT_AIRFLOW, *FILES_WITHOUT_AIRFLOW) else None
 
 
