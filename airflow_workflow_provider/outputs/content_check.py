@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from html import unescape
+from http import HTTPStatus
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 
@@ -47,6 +48,37 @@ _BESIDE_ERRORS = _ERROR_KEYS | {
     *("description", "error_description", "errordescription", "reason", "hint", "help", "instance", "path", "success"),
     *("ok", "request_id", "requestid", "trace_id", "traceid", "timestamp", "documentation_url", "retry_after"),
 }
+# What servers say in one word, without blanks; and words that tell of an error wherever they stand.
+_MESSAGES = frozenset(
+    {
+        *(re.sub(r"[^a-z]", "", status.phrase.lower()) for status in HTTPStatus),
+        *(
+            "disabled",
+            "empty",
+            "fail",
+            "false",
+            "internal",
+            "maintenance",
+            "missing",
+            "na",
+            "nan",
+            "nil",
+            "none",
+            "null",
+        ),
+        *("offline", "pending", "processing", "queued", "running", "success", "succeeded", "true", "undefined"),
+        *("unknown", "done", "completed", "cancelled", "canceled", "nodata", "noresult", "noresults"),
+    }
+)
+_ERROR_WORDS = frozenset(
+    {
+        *("denied", "unauthorized", "unauthorised", "unauthenticated", "forbidden", "expired", "exception", "error"),
+        *("errors", "failed", "failure", "timeout", "unavailable", "invalid", "refused", "rejected", "throttled"),
+    }
+)
+SENTENCE = 4  # words; a name of a column with so many is likelier a message
+_WORD_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_YXDB = (b"Alteryx Database File", b"Alteryx e2 Database")
 _TEXTS = frozenset({"csv", "json", "jsonl"})
 
 
@@ -67,19 +99,23 @@ def check_content(
     if _MARKUP.match(start):
         raise OutputUnavailable(f"{where}{_page(start)} came instead of the {name} file: {_excerpt(start)!r}")
     if kind == "yxdb":
-        if _JSON.match(start):
-            raise OutputUnavailable(f"{where}JSON came instead of the .yxdb file: {_excerpt(start)!r}")
+        if not head.startswith(_YXDB):
+            if _JSON.match(start):
+                raise OutputUnavailable(f"{where}JSON came instead of the .yxdb file: {_excerpt(start)!r}")
+            raise OutputUnavailable(
+                f"{where}the file is no .yxdb of the original engine; it begins {_excerpt(start)[:60]!r}"
+            )
         return
     for first, described in _BINARY:
         if head.startswith(first):
             raise OutputUnavailable(f"{where}the file is no {name}, but {described}")
     if kind == "csv":
-        _check_csv(start, headers, where, is_certain=is_certain)
-    elif len(head) < HEAD:
-        _check_message(start, kind, where)
+        _check_csv(start, headers, where, is_certain=is_certain, is_whole=len(head) < HEAD)
+    else:
+        _check_json(start, kind, where, is_whole=len(head) < HEAD)
 
 
-def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certain: bool) -> None:
+def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certain: bool, is_whole: bool) -> None:
     if _JSON.match(start):
         raise OutputUnavailable(f"{where}JSON came instead of the CSV file: {_excerpt(start)!r}")
     declared = headers.get("content-type", "").strip().lower()
@@ -89,6 +125,15 @@ def _check_csv(start: bytes, headers: Mapping[str, str], where: str, *, is_certa
             f"{where}the server calls the CSV file {declared.partition(';')[0]!r}, and it begins {_excerpt(start)!r}; "
             "csv_options={'delimiter': ','} reads it all the same"
         )
+    if is_whole and not is_certain:
+        _check_word(start, where)
+
+
+def _check_json(start: bytes, kind: str, where: str, *, is_whole: bool) -> None:
+    if start and start[:1] not in (b"{", b"["):
+        raise OutputUnavailable(f"{where}a text came instead of the JSON file: {_excerpt(start)!r}")
+    if is_whole:
+        _check_message(start, kind, where)
 
 
 def _check_message(text: bytes, kind: str, where: str) -> None:
@@ -102,6 +147,27 @@ def _check_message(text: bytes, kind: str, where: str) -> None:
     keys = {str(key).lower() for key in value} if isinstance(value, dict) else set()
     if keys & _ERROR_KEYS and keys <= _BESIDE_ERRORS:
         raise OutputUnavailable(f"{where}an error message came instead of the JSON file: {_excerpt(text)!r}")
+
+
+def _check_word(text: bytes, where: str) -> None:
+    """Refuse a CSV file that is one word of a server's, a sentence or a number.
+
+    It may also be the header of a table without rows, so only what is hardly a header is refused.
+    """
+    word = text.replace(b"\0", b"").strip(_BLANKS).decode("utf-8", "replace")
+    if not word or "\n" in word or "\r" in word:
+        return
+    fields = re.split(r"[,;\t|]", word)
+    is_message = any(len(field.split()) >= SENTENCE for field in fields)
+    if len(fields) == 1:
+        parts = {part.lower() for part in _WORD_PART.findall(word)}
+        is_word = re.sub(r"[^a-z]", "", word.lower()) in _MESSAGES or bool(parts & _ERROR_WORDS)
+        is_message = is_message or is_word or " " in word or word[-1] in ".!:?" or not any(map(str.isalpha, word))
+    if is_message:
+        raise OutputUnavailable(
+            f"{where}the file holds nothing but {word[:200]!r}, which looks like a message; "
+            "csv_options={'delimiter': ','} takes it for the header of a table without rows"
+        )
 
 
 def charset_of(headers: Mapping[str, str]) -> str:

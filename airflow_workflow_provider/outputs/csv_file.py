@@ -22,6 +22,7 @@ import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats
+from airflow_workflow_provider.outputs.content_check import SENTENCE
 from airflow_workflow_provider.outputs.csv_grammar import LONGEST_ROW, UNCLOSED, Dialect, Problem, ended
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.head import with_head
@@ -39,7 +40,6 @@ _HEADER_LINES = 200  # a header with more line breaks in its names is none
 _PREFETCHED = 2  # blocks
 _SAMPLE_ROWS = 50
 _OTHER_DELIMITERS = ";\t|^~:\x01\x1f"
-_SENTENCE = 4  # words; a name of a column with so many is likelier a message
 
 
 def read_csv(
@@ -234,7 +234,7 @@ class _CsvReader:
 
     def _check_message(self, fields: Sequence[str]) -> None:
         """Refuse a line of plain words: an error message is likelier than a table without rows."""
-        is_sentence = any(len(name.split()) >= _SENTENCE for name in fields)
+        is_sentence = any(len(name.split()) >= SENTENCE for name in fields)
         if self._options.delimiter is None and (is_sentence or (len(fields) == 1 and " " in fields[0].strip())):
             raise self._error(
                 f"it holds one line, which looks like a message: {', '.join(fields)[:200]!r}; "

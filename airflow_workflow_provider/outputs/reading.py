@@ -32,12 +32,12 @@ _READERS: Mapping[str, FileReader] = {"json": read_json, "jsonl": read_json, "yx
 
 
 @contextmanager
-def opened(source: Source, client: Client, where: str = "") -> Iterator[BinaryIO]:
+def opened(source: Source, client: Client, where: str = "", options: CsvOptions | None = None) -> Iterator[BinaryIO]:
     """Open an output as a binary file object: pages as JSON lines, anything else as the server has it.
 
     Raises `OutputUnavailable` where the first bytes are certainly no file of the source's format.
     """
-    with closing(_file(source, client, where)) as file:
+    with closing(_file(source, client, where, options)) as file:
         yield file
 
 
@@ -158,10 +158,10 @@ def _read_file(source: FileSource, client: Client, reader: FileReader, wanted: W
         yield from reader(buffered(_unzipped(opening.file)[0]), wanted)
 
 
-def _file(source: Source, client: Client, where: str) -> BinaryIO:
+def _file(source: Source, client: Client, where: str, options: CsvOptions | None) -> BinaryIO:
     if isinstance(source, RowSource):
         return cast("BinaryIO", io.BufferedReader(JsonLines(source, client)))
-    return buffered(_stream(source, client, where).file)
+    return buffered(_stream(source, client, where, options).file)
 
 
 @dataclass

@@ -70,6 +70,30 @@ def test_an_empty_file_is_no_json_but_json_lines_without_rows():
     assert table_of(file("jsonl", b"")).num_rows == 0
 
 
+@pytest.mark.parametrize("end", ["", "\n", " \r\n"])
+@pytest.mark.parametrize(
+    "word",
+    ["Unauthorized", "OK", "ok", "Forbidden", "NotFound", "access_denied", "TokenExpired", "404", "true", "null",
+     "Error!", "Not authorised", "Sorry, the service is not available today", "maintenance", "-"],
+)  # fmt: skip
+def test_a_message_of_a_server_is_no_result(word, end):
+    """Neither as a table nor as a file that is kept; a delimiter that the user names says that it is a header."""
+    text = word + end
+    for kind in ("csv", "json", "jsonl", "yxdb"):
+        with pytest.raises(OutputUnavailable, match=r"message|came instead of|is no \.yxdb"):
+            table_of(file(kind, text))
+        with pytest.raises(OutputUnavailable), reading.opened(file(kind, text), Player()):
+            pass
+    assert table_of(file("csv", text), csv_options={"delimiter": ";"}).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "header", ["id", "id\n", "store_id\n", "Name\r\n", "OK\n1\n", "a,b\n", "error,code\n", "größe\n"]
+)
+def test_a_header_alone_is_a_table_without_a_message(header):
+    assert table_of(file("csv", header)).num_rows == header.count("1")
+
+
 def test_ordinary_files_are_not_refused():
     assert table_of(file("csv", b"[id],[name]\n1,x\n")).num_rows == 1
     assert table_of(file("jsonl", b'{"error": null, "id": 1}\n')).num_rows == 1

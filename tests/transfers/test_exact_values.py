@@ -17,6 +17,7 @@ from airflow_workflow_provider.transfers.sql.columns import (
     postgres_type,
     sqlite_type,
 )
+from tests.transfers.conftest import Task
 from tests.transfers.files import csv_outputs, file_outputs, land
 
 READ = {"postgres": postgres_type, "mariadb": mysql_type, "duckdb": duckdb_type, "sqlite": sqlite_type}
@@ -41,6 +42,9 @@ HELD = {
     "time without time zone": ["10:30:00.5", "23:59"],
     "uuid": ["00000000-0000-0000-0000-0000000000ab"],
     "integer[]": ["{1,-2}", "{}", "{NULL,3}"],
+    "jsonb": ['{"a": 1, "b": {"a": 2.50}}', "[1, 2]", '"x"', '[{"a": 1}, {"a": 2}]', '{"a":' * 20 + "1" + "}" * 20],
+    "interval": ["1 day", "-3 mons", "1 year 2 months 3 days 04:05:06.123456", "P1Y2M3DT4H5M6.5S", "7.5 seconds"],
+    "point": ["(1.5,-2)"],
 }
 REFUSED = {
     "bigint": ["10.75", "10.0", "1E3", "01234", "+5", " 5", "5 ", "-0", "9223372036854775808", "true", "x"],
@@ -63,6 +67,11 @@ REFUSED = {
     "numeric(4,2)[]": ["{1.005}"],
     "character varying(3)[]": ["{a}"],
     "interval(0)": ["1 day"],
+    "interval": ["1.5 months", "0.1 years", "1 day 02:03:04.1234567", "P0.5Y", "PT0.1234567S", "5"],
+    "jsonb": ['{"a": 1, "a": 2}', '[{"x": {"b": 1, "\\u0062": 2}}]', '{"a": 1, "b": NaN}'],
+    "tsquery": ["a & b"],
+    "box": ["(1,2),(3,4)"],
+    "point": ["(0.1234567890123456789,2)"],
     "time with time zone": ["10:30:00+02"],
 }
 CASES = [(kind, value, True) for kind, values in HELD.items() for value in values] + [
@@ -153,6 +162,14 @@ def test_values_that_have_a_type_are_compared_as_well(kind, values, is_held):
         ("sqlite", "DECIMAL(10,2)", ["1.5", "5"], ["1.10", "0.1234567890123456789", "x"]),
         ("sqlite", "ANY", ["abc", "5"], ["01234", "9223372036854775808", "12345678901234567890.123"]),
         ("sqlite", "VARCHAR(3)", ["abcdef"], []),
+        ("sqlite", "BLOB", [], ["x", "1"]),
+        (
+            "mariadb",
+            "json",
+            ['{"a": 0.1, "b": 18446744073709551615}'],
+            ['{"a":1,"a":2}', '{"a":0.12345678901234567890, "b":1}', '{"a":1,"b":18446744073709551616}'],
+        ),
+        ("duckdb", "INTERVAL", ["1 day 02:03:04.5"], ["1.5 days", "00:00:00.1234567"]),
     ],
 )
 def test_each_database_has_types_of_its_own(database, kind, held, refused):
@@ -210,3 +227,45 @@ def test_nothing_below_a_microsecond_is_cut(database):
     land(database, csv_outputs("at\n2024-01-01T10:00:00.123456789\n"), if_exists="fail")
     kind = 'CAST("at" AS VARCHAR)' if database.name == "duckdb" else "at"
     assert str(database.rows(f"SELECT {kind} FROM target")[0][0]).endswith("10:00:00.123456789")
+
+
+def test_rows_of_a_composite_type_and_keys_of_an_hstore_are_compared():
+    """The parts of a row would be rounded one by one; of two values for one key a database keeps one."""
+    column = TargetColumn("x", "price", postgres_type("price", "C"))
+    with pytest.raises(OutputUnavailable, match="does not fit"):
+        fitted(column, pa.array(["(1,2.55)"]))
+    column = TargetColumn("x", "hstore", postgres_type("hstore", "U"))
+    assert len(fitted(column, pa.array(['a=>1, "b c"=>"x, y=>z"', "a=>NULL"]))) == 2
+    for twice in ("a=>1, a=>2", 'a=>1,"a"=>2'):
+        with pytest.raises(OutputUnavailable, match="a key stands twice"):
+            fitted(column, pa.array([twice]))
+
+
+@pytest.mark.parametrize("method", ["auto", "insert"])
+@pytest.mark.parametrize("if_exists", ["append", "upsert", "replace", "truncate", "replace_where"])
+def test_a_key_that_stands_twice_in_an_object_is_refused_where_a_database_keeps_one(postgres, if_exists, method):
+    postgres.run("CREATE TABLE target (k bigint, j jsonb)")
+    options = {"if_exists": if_exists, "key_columns": ["k"], "where": "k = 1", "load_method": method}
+    options["column_types"] = {"k": "int64"}
+    twice = ('k,j\n1,"{""a"": 1, ""a"": 2}"\n', '[{"k": 1, "j": "{\\"a\\": 1, \\"a\\": 2}"}]')
+    for kind, text in zip(("csv", "json"), twice, strict=True):
+        if if_exists == "replace":
+            continue  # its column is text, which is another shape
+        with pytest.raises(WorkflowError, match=r"column 'j', row 1: .* a key stands twice"):
+            land(postgres, file_outputs(kind, text), **options)
+    assert postgres.rows("SELECT * FROM target") == []
+    land(postgres, csv_outputs('k,j\n1,"{""a"": 1, ""b"": {""a"": 1.50}}"\n'), Task(task_id="b"), **options)
+    assert postgres.rows("SELECT j::text FROM target") == [('{"a": 1, "b": {"a": 1.50}}',)] or if_exists == "replace"
+
+
+def test_a_column_without_a_type_keeps_the_text_of_a_csv_file(sqlite):
+    """Whatever other values the file has; a key that would be stored in two ways is refused."""
+    sqlite.run("CREATE TABLE target (k, v)")
+    land(sqlite, csv_outputs("k,v\n1,1.10\n2,007\n"))
+    land(sqlite, csv_outputs("k,v\n3,5\n"), Task(task_id="b"))
+    assert sqlite.rows("SELECT k, v FROM target") == [("1", "1.10"), ("2", "007"), ("3", "5")]
+    land(sqlite, csv_outputs("k,v\n3,new\n"), Task(task_id="c"), if_exists="upsert", key_columns=["k"])
+    assert sqlite.rows("SELECT v FROM target WHERE k = '3'") == [("new",)]
+    with pytest.raises(WorkflowError, match="the key 3 is a number on one side and text on the other"):
+        land(sqlite, file_outputs("json", '[{"k": 3, "v": "x"}]'), if_exists="upsert", key_columns=["k"])
+    assert sqlite.rows("SELECT count(*) FROM target") == [(3,)]

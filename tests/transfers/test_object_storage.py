@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.formats import checked_format
@@ -26,6 +27,7 @@ from airflow_workflow_provider.transfers.workflow_to_object_storage import Workf
 from scripts.airflow_home import AIRFLOW_3
 from tests.outputs.playing import BrokenBody, Player, file
 from tests.transfers.conftest import Store, Task, context
+from tests.transfers.files import Log, csv_outputs
 from tests.transfers.tables import run_with
 
 COLUMNS = {
@@ -360,3 +362,33 @@ def test_many_rows_make_few_row_groups(tmp_path):
     content = "n\n" + "".join(f"{k}\n" for k in range(600_000))
     load_file(file("csv", content), tmp_path / "out.parquet", format="parquet")
     assert pyarrow.parquet.ParquetFile(tmp_path / "out.parquet").metadata.num_row_groups == 3
+
+
+@pytest.mark.parametrize("word", ["NaN", "inf", "-Infinity"])
+def test_json_lines_refuse_what_json_has_no_number_for(word, tmp_path):
+    """No value would be another value; the other formats keep it."""
+    path = tmp_path / "out.jsonl"
+    with pytest.raises(OutputUnavailable, match=r"column 'x', row 2: -?(?:nan|inf) is no number that JSON has"):
+        saved(csv_outputs(f"x\n1.5\n{word}\n"), path, "jsonl")
+    assert not list(tmp_path.iterdir())
+    for name in ("parquet", "csv"):
+        saved(csv_outputs(f"x\n1.5\n{word}\n"), tmp_path / f"out.{name}", name)
+    saved(csv_outputs(f"x\n1.5\n{word}\n"), path, "jsonl", column_types={"x": "string"})
+    assert json.loads(path.read_text().splitlines()[1]) == {"x": word}
+    assert str(pyarrow.parquet.read_table(tmp_path / "out.parquet")["x"][1].as_py()).strip("-") in ("nan", "inf")
+
+
+@pytest.mark.parametrize("name", ["raw", "csv", "parquet", "jsonl"])
+def test_a_message_of_a_server_is_no_file(name, tmp_path):
+    with pytest.raises(OutputUnavailable, match="looks like a message"):
+        saved(csv_outputs("Unauthorized"), tmp_path / "out", name)
+    assert not list(tmp_path.iterdir())
+    saved(csv_outputs("Unauthorized\n"), tmp_path / "out", name, csv_options=CsvOptions.parse({"delimiter": ","}))
+
+
+def saved(outputs, path, name, **options):
+    """Write outputs as the operator does."""
+    checked, compression = checked_format(name, None)
+    attempt = Attempt.of(context(Task()))
+    load = FileLoad(str(path), None, name, checked, compression, False, attempt, None, Log(), **options)
+    return load.earlier() or load.run(outputs)

@@ -39,6 +39,8 @@ BELONGINGS = {
         ["ALTER TABLE target ADD PRIMARY KEY (id)", "CREATE TABLE child (id bigint REFERENCES target (id))"],
         "foreign keys that refer to it",
     ),
+    "not null": (["ALTER TABLE target ALTER name SET NOT NULL"], "NOT NULL of name"),
+    "collation": (['ALTER TABLE target ALTER name TYPE text COLLATE "C"'], "the collations of name"),
     "view": (["CREATE VIEW seen AS SELECT * FROM target"], "view seen depends"),
 }
 
@@ -67,6 +69,39 @@ def test_what_belongs_to_a_table_is_not_lost_without_a_word(postgres, what):
     with pytest.raises(WorkflowError, match=said):
         land(postgres, csv_outputs(OTHER), if_exists="replace")
     assert content(postgres) == []
+
+
+def test_a_domain_is_not_lost(postgres):
+    """Its checks and its NOT NULL are those of the column."""
+    made(postgres, "CREATE DOMAIN short AS text CHECK (length(VALUE) < 5)", "ALTER TABLE target ALTER name TYPE short")
+    with pytest.raises(WorkflowError, match="the domains of name"):
+        land(postgres, csv_outputs(OTHER), if_exists="replace")
+    with pytest.raises(WorkflowError, match="violates check constraint"):
+        land(postgres, csv_outputs("id,name\n1,too long\n"))
+
+
+@pytest.mark.parametrize("method", ["auto", "insert"])
+@pytest.mark.parametrize("if_exists", MODES)
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_rows_that_a_view_takes_and_does_not_show_are_a_refusal(
+    name, if_exists, method, servers, tmp_path, monkeypatch
+):
+    """The rows would be in the table behind the view, where the next load does not replace them."""
+    database = opened(name, servers, tmp_path, monkeypatch)
+    made(database, "CREATE VIEW shown AS SELECT * FROM target WHERE id < 10")
+    options = {"table": "shown", "if_exists": if_exists, "load_method": method, **MODES[if_exists]}
+    with pytest.raises(WorkflowError, match=r"1 rows would not be seen in .*shown"):
+        land(database, csv_outputs("id,name\n1,A\n20,B\n"), **options)
+    assert content(database) == [(7, "old")]
+    land(database, csv_outputs("id,name\n1,A\n2,B\n"), **options)
+    assert (1, "A") in content(database)
+
+
+def test_an_update_that_moves_a_row_out_of_a_view_is_a_refusal(postgres):
+    made(postgres, "CREATE VIEW shown AS SELECT * FROM target WHERE name <> 'gone'")
+    with pytest.raises(WorkflowError, match="1 rows would not be seen"):
+        land(postgres, csv_outputs("id,name\n7,gone\n"), table="shown", if_exists="upsert", key_columns=["id"])
+    assert content(postgres) == [(7, "old")]
 
 
 def test_grants_the_owner_and_the_comment_come_back(postgres):

@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.outputs.csv_file import ending_rows, read_csv
+from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.gzipped import Unpacked, unpacked_head
 from airflow_workflow_provider.outputs.head import peeked
 from airflow_workflow_provider.outputs.prefetch import prefetch
@@ -32,15 +33,24 @@ def keeps_bytes(item: ResolvedOutput, name: str) -> bool:
     return name == "raw" or (isinstance(item.source, FileSource) and item.source.format == name != "parquet")
 
 
-def copy(item: ResolvedOutput, name: str, target: Target, watch: Watch, *, compress: bool) -> int | None:
+def copy(
+    item: ResolvedOutput,
+    name: str,
+    target: Target,
+    watch: Watch,
+    *,
+    compress: bool,
+    csv_options: CsvOptions | None = None,
+) -> int | None:
     """Copy an output; give its rows, or None for raw bytes. What is gzip already is not packed again.
 
-    Raises `NotLines` before anything is written.
+    ``csv_options`` say how a CSV file is written, which matters to the check of its first bytes. Raises `NotLines`
+    before anything is written.
     """
     if not isinstance(item.source, FileSource) or (name == "raw" and not compress):
-        with opened(item.source, item.client, item.where) as file:
+        with opened(item.source, item.client, item.where, csv_options) as file:
             return _copied(file, "raw", target, watch, item.where, compress=compress)
-    with opened_on_wire(item.source, item.client, where=item.where) as come:
+    with opened_on_wire(item.source, item.client, csv_options, item.where) as come:
         file, is_gzip = come.file, come.is_gzip
         if name == "csv" and come.encoding != "utf-8":
             raise NotLines(f"the file is written in {come.encoding}")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from airflow_workflow_provider.exceptions import OutputUnavailable
 from airflow_workflow_provider.transfers.arguments import checked_compression
 
 Watch = Callable[[int, int], None]
@@ -100,10 +100,26 @@ def _csv_column(column: pa.Array) -> pa.Array:
 
 
 def _write_jsonl(reader: pa.RecordBatchReader, file: BinaryIO, compression: str, watch: Watch) -> None:
-    names = reader.schema.names
+    names, first_row = reader.schema.names, 1
     for batch in _batches(reader, reader.schema, watch):
+        for name, column in zip(names, batch.columns, strict=True):
+            _check_finite(name, column, first_row)
         columns = [_json_values(column) for column in batch.columns]
+        first_row += batch.num_rows
         file.writelines(_json_line(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+
+
+def _check_finite(name: str, column: pa.Array, first_row: int) -> None:
+    """Refuse NaN and infinity, which JSON does not have."""
+    if not pa.types.is_floating(column.type):
+        return
+    finite = pc.fill_null(pc.is_finite(column), True)
+    if not pc.all(finite, min_count=0).as_py():
+        row = pc.index(finite, value=False).as_py()
+        raise OutputUnavailable(
+            f"column {name!r}, row {first_row + row}: {column[row].as_py()} is no number that JSON has. Use "
+            f"format='parquet' or 'csv', or column_types={{{name!r}: 'string'}}"
+        )
 
 
 def _json_line(row: Mapping[str, Any]) -> bytes:
@@ -126,8 +142,6 @@ def _spelled_times(column: pa.Array) -> list[Any]:
 def _json_value(value: Any) -> Any:
     """Spell a value as JSON knows it. A decimal is a number if a float keeps its digits, else text."""
     match value:
-        case float():
-            return value if isfinite(value) else None
         case Decimal():
             whole = value == value.to_integral_value()
             exact = whole or Decimal(repr(float(value))) == value

@@ -183,7 +183,16 @@ class FileLoad:
         rows: list[int | None] = []
         try:
             written = file.write(
-                lambda target: rows.append(copy(item, self.name, target, progress.add, compress=self._compresses))
+                lambda target: rows.append(
+                    copy(
+                        item,
+                        self.name,
+                        target,
+                        progress.add,
+                        compress=self._compresses,
+                        csv_options=self.csv_options,
+                    )
+                )
             )
         except NotLines:
             return None

@@ -24,7 +24,7 @@ from airflow_workflow_provider.transfers.sql.columns import (
     sqlite_type,
 )
 from airflow_workflow_provider.transfers.sql.dialects import MARK
-from airflow_workflow_provider.transfers.sql.names import TableName
+from airflow_workflow_provider.transfers.sql.names import TableName, quoted
 
 
 class Asks(Protocol):
@@ -47,7 +47,8 @@ class Target:
     ``cascades_within`` says that it would reach further rows of the same table. ``triggers`` run with statements.
     ``keeps_from_truncate`` is the reason why TRUNCATE would do other things than DELETE. ``lost`` is what a table that
     is made from the start would lack, ``restored`` the statements that give such a table what can be given, with
-    ``{t}`` for its name. ``indexes`` are lost as well, which changes no row.
+    ``{t}`` for its name, by the column that they need, or by an empty text. ``indexes`` are lost as well, and so is
+    what ``forgotten`` says; neither changes a row. ``is_view`` means that a row may be taken and not be seen.
     """
 
     name: TableName
@@ -59,8 +60,10 @@ class Target:
     triggers: tuple[str, ...] = ()
     keeps_from_truncate: str = ""
     lost: tuple[str, ...] = ()
-    restored: tuple[str, ...] = ()
+    restored: tuple[tuple[str, str], ...] = ()
     indexes: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    is_view: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -119,6 +122,10 @@ def text_of(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+_NOT_PRIMARY = (
+    "NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary "
+    "AND a.attnum = ANY(i.indkey))"
+)
 _PUBLICATIONS = (
     "SELECT p.pubname FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = {}"
 )
@@ -217,6 +224,7 @@ class PostgresCatalog(Catalog):
                 f"SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE indrelid = {MARK}",
                 oid,
             ),
+            is_view=kind == "v",
         )
 
     def _columns(self, ask: Asks, oid: int) -> dict[str, TargetColumn]:
@@ -245,18 +253,25 @@ class PostgresCatalog(Catalog):
     def _lost(self, ask: Asks, oid: int, known: Sequence[tuple[Any, str]]) -> tuple[str, ...]:
         lost = [text for is_so, text in known if is_so]
         attributes = "SELECT attname FROM pg_attribute WHERE attrelid = {} AND"
+        typed = (
+            "SELECT attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = {} "
+            "AND a.attnum > 0 AND NOT a.attisdropped AND"
+        )
         for what, query in (
             ("the defaults of ", f"{attributes} atthasdef AND attnum > 0"),
             ("the identity of ", f"{attributes} attidentity <> ''"),
             ("the grants on the columns ", f"{attributes} attacl IS NOT NULL"),
             ("the constraints ", "SELECT conname FROM pg_constraint WHERE conrelid = {} AND contype IN ('c','f','x')"),
             ("its place in the publications ", _PUBLICATIONS),
+            ("NOT NULL of ", f"{typed} a.attnotnull AND a.attidentity = '' AND {_NOT_PRIMARY}"),
+            ("the domains of ", f"{typed} t.typtype = 'd'"),
+            ("the collations of ", f"{typed} a.attcollation <> 0 AND a.attcollation <> t.typcollation"),
         ):  # fmt: skip
             found = self._texts(ask, query.format(MARK), oid)
             lost += [what + ", ".join(found)] if found else []
         return tuple(lost)
 
-    def _restored(self, ask: Asks, oid: int, owner: str) -> tuple[str, ...]:
+    def _restored(self, ask: Asks, oid: int, owner: str) -> tuple[tuple[str, str], ...]:
         statements = [f"ALTER TABLE {{t}} OWNER TO {owner}"] if owner else []
         grants = ask.rows(
             "SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, is_grantable "
@@ -270,7 +285,16 @@ class PostgresCatalog(Catalog):
         comment = ask.rows(f"SELECT quote_literal(obj_description({MARK}::oid, 'pg_class'))", [oid])[0][0]
         if comment is not None:
             statements.append(f"COMMENT ON TABLE {{t}} IS {_braced(text_of(comment))}")
-        return tuple(statements)
+        comments = ask.rows(
+            "SELECT attname, quote_ident(attname), quote_literal(col_description(attrelid, attnum)) FROM pg_attribute "
+            f"WHERE attrelid = {MARK} AND attnum > 0 AND col_description(attrelid, attnum) IS NOT NULL",
+            [oid],
+        )
+        on_columns = [
+            (text_of(column), f"COMMENT ON COLUMN {{t}}.{_braced(text_of(spelled))} IS {_braced(text_of(text))}")
+            for column, spelled, text in comments
+        ]
+        return (*(("", statement) for statement in statements), *on_columns)
 
     def _texts(self, ask: Asks, query: str, oid: int) -> tuple[str, ...]:
         return tuple(text_of(row[0]) for row in ask.rows(query, [oid]))
@@ -315,6 +339,11 @@ def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def _literal(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return _braced(f"'{doubled}'")
+
+
 class MySqlCatalog(Catalog):
     """MySQL and MariaDB."""
 
@@ -339,14 +368,14 @@ class MySqlCatalog(Catalog):
         of = [name.schema, name.table]
         where = f"table_schema = {MARK} AND table_name = {MARK}"
         found = ask.rows(
-            "SELECT column_name, column_type, is_nullable, extra, column_default, data_type "
+            "SELECT column_name, column_type, is_nullable, extra, column_default, column_comment, column_key "
             f"FROM information_schema.columns WHERE {where} ORDER BY ordinal_position",
             of,
         )
         if not found:
             return Target(name)
-        columns, defaults = {}, []
-        for column, declared, nullable, extra, default, _ in found:
+        columns, defaults, needed, described = {}, [], [], []
+        for column, declared, nullable, extra, default, comment, key in found:
             added = text_of(extra).lower()
             is_generated = "generated" in added and "default_generated" not in added
             special = "generated" if is_generated else "auto" if "auto_increment" in added else ""
@@ -359,6 +388,10 @@ class MySqlCatalog(Catalog):
             )
             if special or (default is not None and text_of(default).upper() != "NULL"):
                 defaults.append(text_of(column))
+            if text_of(nullable) != "YES" and text_of(key) != "PRI":
+                needed.append(text_of(column))
+            if text_of(comment or ""):
+                described.append(text_of(column))
         triggers = tuple(
             text_of(row[0])
             for row in ask.rows(
@@ -386,6 +419,11 @@ class MySqlCatalog(Catalog):
             f"SELECT 1 FROM information_schema.partitions WHERE {where} AND partition_name IS NOT NULL", of
         )
         indexes = ask.rows(f"SELECT DISTINCT index_name FROM information_schema.statistics WHERE {where}", of)
+        kind, comment = ask.rows(f"SELECT table_type, table_comment FROM information_schema.tables WHERE {where}", of)[
+            0
+        ]
+        is_view = "VIEW" in text_of(kind)
+        literal = text_of(comment or "").replace("\\", "\\\\").replace("'", "''")
         lost = [
             text
             for is_so, text in (
@@ -394,12 +432,17 @@ class MySqlCatalog(Catalog):
                 (references, "foreign keys that refer to it"),
                 (own_keys, "the constraints " + ", ".join(text_of(row[0]) for row in own_keys)),
                 (partitions, "its partitions"),
+                (needed, "NOT NULL of " + ", ".join(needed)),
+                (is_view, "that it is a view"),
             )
             if is_so
         ]
         return Target(
             name,
             columns,
+            restored=(("", f"ALTER TABLE {{t}} COMMENT = '{_braced(literal)}'"),) if literal and not is_view else (),
+            forgotten=("the comments on " + ", ".join(described),) if described else (),
+            is_view=is_view,
             cascades=tuple(dict.fromkeys(table for table, own in reaching if not own)),
             cascades_within=any(own for _, own in reaching),
             triggers=triggers,
@@ -462,6 +505,7 @@ class SqliteCatalog(Catalog):
                 column, declared, sqlite_type(declared), nullable=not (needed or is_rowid), special=special
             )
         defaults = [row[0] for row in found if row[3] is not None or row[5] in (2, 3)]
+        needing = [row[0] for row in found if row[2] and not row[4]]
         kind, made = ask.rows(f"SELECT type, sql FROM {master} WHERE name = {MARK}", [name.table])[0]
         triggers = tuple(
             row[0]
@@ -486,6 +530,8 @@ class SqliteCatalog(Catalog):
                 (references, "foreign keys that refer to it"),
                 (own_keys, "its foreign keys"),
                 (re.search(r"\bCHECK\s*\(", made or "", re.IGNORECASE), "its checks"),
+                (re.search(r"\bCOLLATE\b", made or "", re.IGNORECASE), "its collations"),
+                (needing, "NOT NULL of " + ", ".join(needing)),
             )
             if is_so
         ]
@@ -499,6 +545,18 @@ class SqliteCatalog(Catalog):
             keeps_from_truncate="SQLite has no TRUNCATE",
             lost=tuple(lost),
             indexes=tuple(row[0] for row in indexes),
+            forgotten=tuple(
+                text
+                for is_so, text in (
+                    (keys, "its primary key"),
+                    (
+                        re.search(r"\)\s*(?:STRICT|WITHOUT)[\w\s,]*$", made or "", re.IGNORECASE),
+                        "STRICT, WITHOUT ROWID",
+                    ),
+                )
+                if is_so
+            ),
+            is_view=kind == "view",
         )
 
 
@@ -549,21 +607,43 @@ class DuckDbCatalog(Catalog):
         }
         of = f"database_name = {MARK} AND schema_name = {MARK} AND table_name = {MARK}"
         defaults = [column for column, _, _, default in found if default is not None]
-        constraints = ask.rows(
-            f"SELECT constraint_text FROM duckdb_constraints() WHERE {of} "
-            "AND constraint_type IN ('CHECK', 'FOREIGN KEY')",
+        known = ask.rows(
+            f"SELECT constraint_type, constraint_text, constraint_column_names FROM duckdb_constraints() WHERE {of}",
             list(name.parts),
         )
+        constraints = [text for kind, text, _ in known if kind in ("CHECK", "FOREIGN KEY")]
+        keys = [text for kind, text, _ in known if kind in ("PRIMARY KEY", "UNIQUE")]
+        primary = {column for kind, _, columns in known if kind == "PRIMARY KEY" for column in columns}
+        needed = [column for column, _, nullable, _ in found if nullable != "YES" and column not in primary]
         indexes = ask.rows(f"SELECT index_name FROM duckdb_indexes() WHERE {of}", list(name.parts))
         lost = [
             text
             for is_so, text in (
                 (defaults, "the defaults of " + ", ".join(defaults)),
-                (constraints, "the constraints " + ", ".join(row[0] for row in constraints)),
+                (constraints, "the constraints " + ", ".join(constraints)),
+                (needed, "NOT NULL of " + ", ".join(needed)),
             )
             if is_so
         ]
-        return Target(name, columns, lost=tuple(lost), indexes=tuple(row[0] for row in indexes))
+        return Target(
+            name,
+            columns,
+            lost=tuple(lost),
+            restored=self._comments(ask, name, of),
+            indexes=(*(row[0] for row in indexes), *keys),
+        )
+
+    def _comments(self, ask: Asks, name: TableName, of: str) -> tuple[tuple[str, str], ...]:
+        tables = ask.rows(f"SELECT comment FROM duckdb_tables() WHERE {of}", list(name.parts))
+        columns = ask.rows(
+            f"SELECT column_name, comment FROM duckdb_columns() WHERE {of} AND comment IS NOT NULL", list(name.parts)
+        )
+        on_table = [("", f"COMMENT ON TABLE {{t}} IS {_literal(row[0])}") for row in tables if row[0] is not None]
+        on_columns = [
+            (column, f"COMMENT ON COLUMN {{t}}.{_braced(quoted(column, name.dialect))} IS {_literal(comment)}")
+            for column, comment in columns
+        ]
+        return (*on_table, *on_columns)
 
     def lock(self, ask: Asks, name: TableName, seconds: float) -> Callable[[], None]:
         """Lock the table against other loads."""

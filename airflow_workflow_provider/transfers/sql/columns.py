@@ -8,6 +8,7 @@ pad or reinterpret a value. Whatever a database does on its own is avoided: text
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -54,9 +55,11 @@ class ColumnType:
     """What a column holds.
 
     ``kind`` is one of ``int``, ``decimal``, ``float``, ``bool``, ``text``, ``date``, ``datetime`` (no time zone),
-    ``timestamp`` (with a time zone), ``time``, ``binary``, ``uuid``, ``enum``, ``array``; ``own`` (the database's own
-    type whose text it checks by itself), ``any`` (nothing is known, or it takes everything), ``untyped`` (SQLite's
-    numeric affinity), or ``closed`` (a type that no text can be compared with).
+    ``timestamp`` (with a time zone), ``time``, ``interval``, ``binary``, ``uuid``, ``enum``, ``array``, ``json`` (a
+    database that keeps one value for each key), ``json64`` (likewise, and its numbers have 64 bits), ``hstore``,
+    ``shape`` (made of floats); ``own`` (the database's own type whose text it checks by itself and keeps), ``any``
+    (nothing is known, or it takes everything), ``untyped`` (SQLite's numeric affinity), or ``closed`` (a type that no
+    text can be compared with).
 
     ``low`` and ``high`` bound whole numbers; ``takes_bool`` means that 1 and 0 are also true and false. ``precision``
     (None: unbounded) and ``scale`` are those of a decimal, ``bits`` and ``precision`` those of a float. ``length`` is
@@ -146,6 +149,15 @@ def _array_pattern(kind: ColumnType) -> str | None:
     return rf"\{{(?:(?:{element}|NULL)(?:,(?:{element}|NULL))*)?\}}" if element else None
 
 
+_UNITS = r"(?:years?|mons?|months?|weeks?|days?|hours?|minutes?|mins?)"
+_SECONDS = r"[-+]?[0-9]+(?:\.[0-9]{1,6})? (?:seconds?|secs?)"
+# Whole numbers of each unit, and seconds to the microsecond: what a database neither rounds nor distributes.
+_INTERVAL = (
+    rf"(?:[-+]?[0-9]+ {_UNITS}(?: [-+]?[0-9]+ {_UNITS})*(?: {_SECONDS})?|{_SECONDS}"
+    rf"|(?:[-+]?[0-9]+ {_UNITS} )*[-+]?[0-9]+:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
+    rf"|P(?:-?[0-9]+[YMWD])*(?:T(?:-?[0-9]+[HM])*(?:-?[0-9]+(?:\.[0-9]{{1,6}})?S)?)?)"
+)
+
 _PATTERNS: Mapping[str, Callable[[ColumnType], str | None]] = {
     "int": _int_pattern,
     "decimal": _decimal_pattern,
@@ -157,6 +169,8 @@ _PATTERNS: Mapping[str, Callable[[ColumnType], str | None]] = {
     "time": _clock,
     "uuid": lambda kind: r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "array": _array_pattern,
+    "interval": lambda kind: _INTERVAL,
+    "json": lambda kind: r"[^:]*:?[^:]*",  # with two colons a key may come twice
 }
 
 
@@ -288,6 +302,59 @@ def _refused(text: str, kind: ColumnType) -> str:
     raise ValueError(text)
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return made
+
+
+def _exact_json(text: str, kind: ColumnType) -> str:
+    """Refuse an object with a key that stands twice: the database keeps one of the two values."""
+    try:
+        json.loads(text, object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return text
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _exact_json64(text: str, kind: ColumnType) -> str:
+    """Refuse numbers as well that neither a float nor a whole number of 64 bits keeps."""
+    try:
+        json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_float=lambda number: _exact_float(number, ColumnType("float")),
+            parse_int=lambda number: number if -(2**63) <= int(number) < 2**64 else _refused(number, kind),
+            parse_constant=_no_number,
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return text
+
+
+_HSTORE_KEY = re.compile(r'("(?:[^"\\]|\\.)*"|[^\s",=>]+)\s*=>\s*(?:"(?:[^"\\]|\\.)*"|[^\s",]+)')
+
+
+def _exact_hstore(text: str, kind: ColumnType) -> str:
+    """Refuse a key that stands twice: the database keeps one of the two values."""
+    keys = [re.sub(r"\\(.)", r"\1", key.removeprefix('"').removesuffix('"')) for key in _HSTORE_KEY.findall(text)]
+    if len(set(keys)) < len(keys):
+        raise ValueError(text)
+    return text
+
+
+def _exact_shape(text: str, kind: ColumnType) -> str:
+    """Compare each number of a geometric value with what a float keeps."""
+    for number in re.findall(r"[^\s(),<>\[\]]+", text):
+        _exact_float(number, ColumnType("float"))
+    return text
+
+
 _EXACT: Mapping[str, Callable[[str, ColumnType], str]] = {
     "int": _exact_int,
     "decimal": _exact_decimal,
@@ -298,6 +365,10 @@ _EXACT: Mapping[str, Callable[[str, ColumnType], str]] = {
     "time": _exact_time,
     "untyped": _exact_untyped,
     "number": _exact_untyped,
+    "json": _exact_json,
+    "json64": _exact_json64,
+    "hstore": _exact_hstore,
+    "shape": _exact_shape,
 }
 
 
@@ -522,6 +593,14 @@ def _refuse(array: pa.Array, is_held: pa.Array) -> None:
         raise Unfit(row, array[row].as_py())
 
 
+_REASONS = {
+    "json": ": it is no JSON, or a key stands twice in an object, of which the database keeps one",
+    "json64": ": it is no JSON, or a key stands twice in an object, or a number has more than 64 bits",
+    "hstore": ": a key stands twice",
+    "interval": ": the database would round it or spread it over other units",
+}
+
+
 class Unfit(Exception):
     """A value that its column does not hold; ``row`` counts from 0 in the array."""
 
@@ -537,8 +616,9 @@ class Unfit(Exception):
             return f"there is no value, and {own} needs one"
         shown = str(self.value)
         shown = f"{shown[:77]!r}…" if len(shown) > 80 else repr(shown)
+        because = _REASONS.get(column.type.kind, "")
         return (
-            f"{shown} does not fit {own} exactly. Change the type of the table's column, "
+            f"{shown} does not fit {own} exactly{because}. Change the type of the table's column, "
             "or convert the output's column with column_types"
         )
 
@@ -603,8 +683,12 @@ _POSTGRES: Mapping[str, Callable[[str], ColumnType]] = {
     "time with time zone": lambda a: CLOSED,
     "bytea": lambda a: ColumnType("binary"),
     "uuid": lambda a: ColumnType("uuid"),
-    "interval": lambda a: CLOSED if a else OWN,
-    "tsvector": lambda a: CLOSED,
+    "interval": lambda a: CLOSED if a else ColumnType("interval"),
+    "jsonb": lambda a: ColumnType("json"),
+    "hstore": lambda a: ColumnType("hstore"),
+    **dict.fromkeys(("point", "lseg", "path", "polygon", "circle"), lambda a: ColumnType("shape")),
+    # What these print is not what they were given.
+    **dict.fromkeys(("tsvector", "tsquery", "jsonpath", "box", "line"), lambda a: CLOSED),
 }
 
 
@@ -624,7 +708,7 @@ def postgres_type(declared: str, category: str = "") -> ColumnType:
     make = _POSTGRES.get(name)
     if make is not None:
         return make(arguments)
-    return OWN if category not in ("R", "A") else CLOSED
+    return OWN if category not in ("R", "A", "C") else CLOSED  # ranges, arrays, rows
 
 
 _MYSQL: Mapping[str, Callable[[str], ColumnType]] = {
@@ -644,7 +728,7 @@ _MYSQL: Mapping[str, Callable[[str], ColumnType]] = {
     "text": lambda a: ColumnType("text", length=65_535, in_bytes=True),
     "mediumtext": lambda a: ColumnType("text", length=16_777_215, in_bytes=True),
     "longtext": lambda a: ColumnType("text"),
-    "json": lambda a: OWN,
+    "json": lambda a: ColumnType("json64"),  # MySQL's own; MariaDB calls it LONGTEXT, and keeps its text
     "date": lambda a: ColumnType("date"),
     "datetime": lambda a: _digits("datetime", a, 0),
     "timestamp": lambda a: _digits("timestamp", a, 0),
@@ -710,7 +794,7 @@ _DUCKDB: Mapping[str, Callable[[str], ColumnType]] = {
     "BLOB": lambda a: ColumnType("binary"),
     "UUID": lambda a: ColumnType("uuid"),
     "JSON": lambda a: OWN,
-    "INTERVAL": lambda a: OWN,
+    "INTERVAL": lambda a: ColumnType("interval"),
     "BIT": lambda a: OWN,
 }
 
@@ -724,17 +808,22 @@ def duckdb_type(declared: str) -> ColumnType:
     return make(found[2] or "") if make and found else CLOSED
 
 
+_SQLITE_AFFINITIES = (
+    (INT64, ("INT",)),
+    (ColumnType("text"), ("CHAR", "CLOB", "TEXT")),
+    (ColumnType("binary"), ("BLOB",)),
+    (ColumnType("float"), ("REAL", "FLOA", "DOUB")),
+)
+
+
 def sqlite_type(declared: str) -> ColumnType:
     """Read a declared type by the rules of SQLite's affinity, and by what the name means where that is numeric."""
     name = declared.upper()
-    if "INT" in name:
-        return INT64
-    if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
-        return ColumnType("text")
-    if not name or "BLOB" in name:  # ANY keeps values in STRICT tables alone; elsewhere it is numeric
+    if not name:
         return ANY
-    if any(part in name for part in ("REAL", "FLOA", "DOUB")):
-        return ColumnType("float")
+    for made, parts in _SQLITE_AFFINITIES:
+        if any(part in name for part in parts):
+            return made
     for kind, starts in (
         ("bool", ("BOOL",)),
         ("timestamp", ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "TIMESTAMP WITH LOCAL")),

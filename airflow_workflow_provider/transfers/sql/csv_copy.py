@@ -220,6 +220,8 @@ def field_pattern(kind: ColumnType) -> str | None:
         return None if kind.in_bytes else _NO_BLANK_AT_END
     if kind.kind in ("binary", "closed"):
         return '(?:"")?'
+    if kind.kind == "json":
+        return _ONE_KEY
     values = kind.pattern
     if values is None:
         return None
@@ -229,6 +231,8 @@ def field_pattern(kind: ColumnType) -> str | None:
 
 # PostgreSQL silently cuts blanks at the end of what is too long; too long without them is an error.
 _NO_BLANK_AT_END = r'(?:"(?:(?:[^"]|"")*(?:[^" ]|""))?"|(?:[^",\r\n]*[^",\r\n ])?)'
+# JSON with one colon at most, so that no key stands twice in an object.
+_ONE_KEY = r'(?:"(?:[^":]|"")*:?(?:[^":]|"")*"|[^",:\r\n\x00]*)'
 
 
 BLOCK = 1 << 21  # bytes that are checked at a time

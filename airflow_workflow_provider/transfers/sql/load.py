@@ -31,7 +31,7 @@ from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns
 from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, Places, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
 
-_SPELLED_ALIKE = ("text", "enum", "uuid", "own", "bool")
+_SPELLED_ALIKE = ("text", "enum", "uuid", "own", "bool", "any", "interval", "json", "json64", "hstore", "shape")
 # The bulk path of each database; the others have none here.
 BULK = {"PostgreSQL": "COPY", "DuckDB": "Arrow batches", "MySQL": "LOAD DATA LOCAL"}
 _UNFIT = r"\W"  # what cannot stand in a table's name without quotes
@@ -164,7 +164,7 @@ class SqlLoad:
                 done = self._done_meanwhile(opened)
             if done is not None:
                 return done
-            texts = {name: self._texts(target) for name, target in targets.items()}
+            texts = {name: self._texts(target, streams.group(name)) for name, target in targets.items()}
             rows = open_until_committed.enter_context(streams.opened(texts))
             return self._committed(opened, targets, rows, Progress(self.log, "Wrote"), 0.0)
 
@@ -176,7 +176,8 @@ class SqlLoad:
         reading = Progress(self.log, "Read")
         gone: list[ResolvedOutput] = []
         spooled: dict[str, Rows] = {
-            name: self._arrow_rows(group, self._texts(known[name]), reading, gone) for name, group in groups.items()
+            name: self._arrow_rows(group, self._texts(known[name], group), reading, gone)
+            for name, group in groups.items()
         }
         self.log.info("Read %s", reading)
         for item in gone:
@@ -292,16 +293,22 @@ class SqlLoad:
         logs.lock(identities)
         return self._targets(opened, names)
 
-    def _texts(self, target: Target) -> Container[str]:
-        """Tell which columns of an output are read as the source spells them, to be compared with the table's types."""
+    def _texts(self, target: Target, group: Sequence[ResolvedOutput]) -> Container[str]:
+        """Tell which columns of an output are read as the source spells them, to be compared with the table's types.
+
+        A column that takes everything keeps the text of a CSV file, so that a value is stored the same whatever other
+        values a file has; values of JSON have types of their own.
+        """
         if self.mode.if_exists not in KEEPING or target.columns is None:
             return frozenset()
         # Where the file spells numbers or times otherwise, only its reader knows what they mean.
+        known = dialect_of(self.hook).name == "SQLite"  # elsewhere nothing is known of such a column
         plain = self.csv_options.decimal == "." and self.csv_options.date_format is None
         texts = [
             name
             for name, column in target.columns.items()
-            if column.is_read_as_text and (plain or column.type.kind in _SPELLED_ALIKE)
+            if (column.is_read_as_text or (is_csv(group) and column.type.kind == "any" and known))
+            and (plain or column.type.kind in _SPELLED_ALIKE)
         ]
         return TextColumns(list(target.columns), texts, chosen_columns(with_added(self.columns, self.add_columns)))
 
@@ -390,6 +397,10 @@ class Streams:
     def names(self) -> list[str]:
         """The tables, as the user names them."""
         return list(self._groups)
+
+    def group(self, name: str) -> Sequence[ResolvedOutput]:
+        """Give the outputs of a table."""
+        return self._groups[name]
 
     @contextmanager
     def opened(self, texts: Mapping[str, Container[str]]) -> Iterator[dict[str, Rows]]:

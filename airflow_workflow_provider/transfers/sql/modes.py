@@ -88,15 +88,37 @@ class Load:
 
     def insert_all(self, columns: Mapping[str, TargetColumn]) -> None:
         """Insert all rows into the target, through a staging table where COPY would not do what INSERT does."""
+        shown, before = self.seen(), self.progress.rows
         if self.made or self.target.takes_copy or not self.session.can_copy or not columns:
             self.insert(self.target.name, columns)
+            self.check_seen(shown, self.progress.rows - before)
             return
         names = [column.name for column in columns.values()]
         staging = self.session.stage(self.target, names, self.staging_name)
-        before = self.progress.rows
         self.insert(staging, columns)
         self.check_counted(self.session.insert_from(self.target, staging, names), self.progress.rows - before)
+        self.check_seen(shown, self.progress.rows - before)
         self.session.unstage(staging)
+
+    def restore(self, fresh: TableName, columns: Mapping[str, TargetColumn]) -> None:
+        """Give a new table what belonged to the one that it replaces, as far as it has the column for it."""
+        names = {column.name for column in columns.values()}
+        for column, statement in self.target.restored:
+            if not column or column in names:
+                self.session.run(statement.format(t=fresh.sql))
+
+    def seen(self) -> int:
+        """Count the rows that a view shows; of a table no row vanishes."""
+        return self.session.counted(self.target.rows_sql) if self.target.is_view else 0
+
+    def check_seen(self, before: int, inserted: int) -> None:
+        """Refuse rows that a view has taken and does not show, since they do not fulfil its condition."""
+        lacking = before + inserted - self.seen() if self.target.is_view else 0
+        if lacking > 0:
+            raise WorkflowError(
+                f"{lacking} rows would not be seen in {self.target.name.sql}: it is a view whose condition they do not "
+                "fulfil. Load into the table behind it, or give the view WITH CHECK OPTION to see which rows it refuses"
+            )
 
     def check_counted(self, counted: int, expected: int) -> None:
         """Refuse where the table has taken fewer rows than it was given."""
@@ -261,11 +283,11 @@ def _check_nothing_lost(load: Load) -> None:
             "if_exists='replace': the output has other columns or types than the table, and a table that is made for "
             f"them would lose {'; '.join(target.lost)}. Use if_exists='truncate' to keep the table as it is, or drop it"
         )
-    if target.indexes:
+    indexes = ["its indexes and keys: " + ", ".join(target.indexes)] if target.indexes else []
+    if indexes or target.forgotten:
         load.log.warning(
-            "if_exists='replace': the output has other columns or types, so the table is made for them, without its "
-            "indexes and keys: %s",
-            ", ".join(target.indexes),
+            "if_exists='replace': the output has other columns or types, so the table is made for them, without %s",
+            "; ".join([*indexes, *target.forgotten]),
         )
 
 
@@ -275,10 +297,7 @@ def _check_not_unrelated(load: Load, fresh: TableName) -> None:
     if any(own_names(name, existing) for name in load.types):
         return
     session = load.session
-    if (
-        session.rows(f"SELECT COUNT(*) FROM {load.target.name.sql}")[0][0]
-        and not (session.rows(f"SELECT COUNT(*) FROM {fresh.sql}")[0][0])
-    ):
+    if session.counted(load.target.name.sql) and not session.counted(fresh.sql):
         raise OutputUnavailable(
             f"the output has no rows, and none of its columns {', '.join(map(repr, load.types))} is a column of the "
             "table, so it may be an error message. If it is right, drop the table first"
@@ -292,8 +311,7 @@ def _rename(load: Load) -> Steps:
     yield
     load.insert(fresh, columns)
     _check_not_unrelated(load, fresh)
-    for statement in load.target.restored:
-        load.session.run(statement.format(t=fresh.sql))
+    load.restore(fresh, columns)
     yield
     load.session.run(f"DROP TABLE {load.target.name.sql}")
     load.session.run(f"ALTER TABLE {fresh.sql} RENAME TO {load.session.quoted(load.target.name.table)}")
@@ -324,6 +342,7 @@ def _swap(load: Load) -> Steps:
     yield
     load.insert(fresh, columns)
     _check_not_unrelated(load, fresh)
+    load.restore(fresh, columns)
     yield
     load.session.run(swap.format(old=name.sql, new=fresh.sql, away=away.sql))
     load.session.created.remove(fresh)
@@ -383,13 +402,14 @@ def _merge(load: Load, columns: Mapping[str, TargetColumn]) -> Generator[None]:
     key_names = [key.name for key in keys]
     staging = session.stage(target, names, load.staging_name, keys)
     yield
-    before = load.progress.rows
+    before, shown = load.progress.rows, load.seen()
     load.insert(staging, columns)
     expected = load.progress.rows - before
     session.index(staging, keys)
     _check_keys(session, staging, key_names)
     on = " AND ".join(f"t.{session.quoted(key)} = s.{session.quoted(key)}" for key in key_names)
     _check_equal_keys(session, target, staging, keys, on)
+    _check_stored_keys(session, target, staging, keys)
     matched = session.match(target, staging, keys, f"{load.staging_name}_matched", on)
     others = [name for name in names if name not in key_names]
     for column in columns.values():
@@ -403,6 +423,7 @@ def _merge(load: Load, columns: Mapping[str, TargetColumn]) -> Generator[None]:
         updated = session.count(_update(session, target, staging, key_names, others, on))
         if session.dialect.copies and 0 <= updated < held:
             _check_updated(session, target, staging, others, on)
+        load.check_seen(shown, 0)
     source, condition = (matched, on.replace("t.", "m.")) if matched else (None, on)
     within = f"{source.sql} m" if source else f"{target.rows_sql} t"
     counted = session.insert_from(
@@ -410,6 +431,7 @@ def _merge(load: Load, columns: Mapping[str, TargetColumn]) -> Generator[None]:
     )
     if counted >= 0 and held >= 0:
         load.check_counted(counted + held, expected)
+    load.check_seen(shown, max(counted, 0))
     yield
     for table in (staging, matched):
         if table is not None:
@@ -483,6 +505,24 @@ def _check_equal_keys(
             f"key_columns: the key {ours!r} is the same as {theirs!r} of the table in the column's collation, but is "
             "another text; give the key column a binary collation"
         )
+
+
+def _check_stored_keys(session: SqlSession, target: Target, staging: TableName, keys: Sequence[TargetColumn]) -> None:
+    """Refuse a key of a column without a type that is a number in the table and text in the output, or the reverse."""
+    for key in keys:
+        if session.dialect.name != "SQLite" or key.type.kind != "any":
+            continue
+        name = session.quoted(key.name)
+        for one, other in ((target.rows_sql, staging.sql), (staging.sql, target.rows_sql)):
+            found = session.rows(
+                f"SELECT {name} FROM {one} WHERE typeof({name}) NOT IN ('text', 'blob', 'null') AND "
+                f"CAST({name} AS TEXT) IN (SELECT {name} FROM {other} WHERE typeof({name}) = 'text') LIMIT 1"
+            )
+            if found:
+                raise OutputUnavailable(
+                    f"key_columns: the key {found[0][0]!r} is a number on one side and text on the other, and the "
+                    f"table's column {key.name!r} has no type, so they would be two keys. Give the column a type"
+                )
 
 
 def _update(

@@ -156,6 +156,10 @@ class SqlSession:
         self.run(statement, parameters)
         return [tuple(row.values() if isinstance(row, Mapping) else row) for row in self._cursor.fetchall()]
 
+    def counted(self, rows_sql: str) -> int:
+        """Count the rows of a table."""
+        return int(self.rows(f"SELECT COUNT(*) FROM {rows_sql}")[0][0])
+
     def resolve(self, name: TableName) -> TableName:
         """Give the full identity of a table: the schema that the search path leads to, and the catalog's spelling."""
         return self.catalog.resolve(self, name)
