@@ -130,3 +130,96 @@ def test_a_method_that_a_database_lacks_is_named(sqlite):
             land(sqlite, csv_outputs("id\n1\n"), load_method=load_method)
     with pytest.raises(InvalidArgument, match="load_method: expected one of"):
         land(sqlite, csv_outputs("id\n1\n"), load_method=json.dumps({}))
+
+
+MARIADB_MODES = ["fail", "append", "replace", "truncate", "upsert", "replace_where"]
+
+
+@pytest.fixture
+def mariadb(servers, tmp_path, monkeypatch):
+    """An empty MariaDB whose connection allows LOAD DATA LOCAL."""
+    database = opened("mariadb", servers, tmp_path, monkeypatch)
+    database.connection["extra"] = {**database.connection["extra"], "local_infile": True}
+    database.export()
+    return database
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["a table", "no table"])
+@pytest.mark.parametrize("if_exists", MARIADB_MODES)
+def test_auto_takes_load_data_where_the_connection_allows_it(mariadb, if_exists, is_there):
+    """Rows for a table that exists go through a staging table; each way gives the rows of an INSERT."""
+    if is_there and if_exists != "fail":
+        mariadb.run(
+            "CREATE TABLE target (id BIGINT PRIMARY KEY, name VARCHAR(20), bits BIT(8), raw VARBINARY(9), "
+            "yes TINYINT(1), at DATETIME(6), price DECIMAL(9, 2))",
+            "INSERT INTO target (id, name) VALUES (1, 'old'), (77, 'other')",
+        )
+    text = "id,name,bits,yes,at,price\n2,a\\tb,5,true,2024-01-02T03:04:05.678901Z,1.50\n3,,53,false,,\n"
+    options = {"if_exists": if_exists, "key_columns": ["id"], "where": "id < 50"}
+    result, log = land(mariadb, csv_outputs(text), Task(), **options)
+    assert any("load_method='auto': LOAD DATA LOCAL" in line for line in log.lines)
+    rows = mariadb.rows("SELECT id, name, bits + 0, yes + 0, price FROM target WHERE id IN (2, 3) ORDER BY id")
+    assert [(row[0], row[1], int(row[2]), int(row[3])) for row in rows] == [(2, "a\\tb", 5, 1), (3, None, 53, 0)]
+    kept = {"append": {1, 77}, "upsert": {1, 77}, "replace_where": {77}}
+    expected = {2, 3} | (kept.get(if_exists, set()) if is_there else set())
+    assert {row[0] for row in mariadb.rows("SELECT id FROM target")} == expected
+    assert land(mariadb, csv_outputs(text), Task(try_number=2), **options)[0] == result
+    assert mariadb.rows("SELECT COUNT(*) FROM target") == [(len(expected),)]
+    assert [row[0] for row in mariadb.rows("SHOW TABLES LIKE 'airflow%'")] == ["airflow_workflow_loads"]
+
+
+@pytest.mark.parametrize("if_exists", ["append", "replace", "truncate", "upsert", "replace_where"])
+def test_a_row_that_the_table_refuses_takes_a_bulk_load_back(mariadb, if_exists):
+    """LOAD DATA LOCAL would leave such a row out with a warning, also where the session keeps no warnings."""
+    mariadb.run(
+        "CREATE TABLE target (id BIGINT, name VARCHAR(20), CHECK (id < 3000))",
+        "INSERT INTO target VALUES (1, 'old')",
+        "SET GLOBAL max_error_count = 0",
+    )
+    body = "id,name\n" + "".join(f"{k},new\n" for k in range(3500))
+    try:
+        with pytest.raises(WorkflowError, match="nothing was changed"):
+            land(mariadb, csv_outputs(body), if_exists=if_exists, key_columns=["id"], where="id = 1")
+    finally:
+        mariadb.run("SET GLOBAL max_error_count = 64")
+    assert content(mariadb) == [(1, "old")]
+
+
+def test_a_server_that_takes_no_files_is_named(mariadb):
+    """Auto takes INSERT and says why; bulk is refused."""
+    mariadb.run("SET GLOBAL local_infile = 0")
+    try:
+        _, log = land(mariadb, csv_outputs("id,name\n1,a\n"))
+        assert any("INSERT in batches, since the server's local_infile is off" in line for line in log.lines)
+        with pytest.raises(InvalidArgument, match="'bulk' is LOAD DATA LOCAL, and the server's local_infile is off"):
+            land(mariadb, csv_outputs("id,name\n2,a\n"), Task(task_id="b"), load_method="bulk")
+    finally:
+        mariadb.run("SET GLOBAL local_infile = 1")
+    assert content(mariadb) == [(1, "a")]
+
+
+def test_binary_values_pass_load_data_as_they_are(mariadb):
+    """Each byte, no value, and no byte."""
+    import base64
+
+    import pyarrow as pa
+
+    from airflow_workflow_provider.transfers.sql.bulk import LoadData
+    from airflow_workflow_provider.transfers.sql.columns import TargetColumn
+    from airflow_workflow_provider.transfers.sql.names import parse_table
+    from airflow_workflow_provider.transfers.sql.session import session, sql_hook
+
+    mariadb.run("CREATE TABLE target (raw LONGBLOB)")
+    hook = sql_hook(mariadb.conn_id)
+    hook.local_infile = True
+    values = [bytes(range(256)), None, b""]
+    with session(hook, load_method="bulk") as made:
+        made.begin()
+        batch = pa.record_batch([pa.array(values, pa.binary())], names=["raw"])
+        assert (
+            LoadData().insert(made, parse_table("target", made.dialect), [TargetColumn("raw", "longblob")], batch) == 3
+        )
+        made.commit()
+    found = {row[0] for row in mariadb.rows("SELECT TO_BASE64(raw) FROM target")}
+    cleaned = {None if text is None else base64.b64decode(text) for text in found}
+    assert cleaned == set(values)

@@ -56,6 +56,20 @@ def test_four_loads_at_once(database, if_exists, is_there):
     assert names == (copies if if_exists == "append" else 1)
 
 
+@pytest.mark.parametrize("if_exists", MODES)
+def test_four_bulk_loads_at_once(if_exists, servers, tmp_path, monkeypatch):
+    """LOAD DATA LOCAL goes through staging tables of each session."""
+    database = opened("mariadb", servers, tmp_path, monkeypatch)
+    database.connection["extra"] = {**database.connection["extra"], "local_infile": True}
+    database.export()
+    database.run("CREATE TABLE target (id BIGINT, name VARCHAR(20))")
+    assert at_once(database, if_exists=if_exists, key_columns=["id"], where="id >= 0", load_method="bulk") == []
+    copies = LOADS if if_exists == "append" else 1
+    assert database.rows("SELECT COUNT(*), COUNT(DISTINCT id), COUNT(DISTINCT name) FROM target") == [
+        (ROWS * copies, ROWS, copies)
+    ]
+
+
 def test_a_load_waits_for_another_one_no_longer_than_it_may(database):
     """The error names the argument, and who holds the lock where the database knows."""
     hook = sql_hook(database.conn_id)

@@ -146,7 +146,13 @@ MYSQL = SqlDialect(
     counts_many=True,
     indexes=True,
     differs="BINARY {t} <> BINARY {s}",
-    opening=("SET NAMES utf8mb4", "SET time_zone = '+00:00'", "SET unique_checks = 1", "SET foreign_key_checks = 1"),
+    opening=(
+        "SET NAMES utf8mb4",
+        "SET time_zone = '+00:00'",
+        "SET unique_checks = 1",
+        "SET foreign_key_checks = 1",
+        "SET max_error_count = 64",  # with 0, no warning is kept
+    ),
     ddl_in_transaction=False,
     # Whatever the server's default is, every character has a place, and no two texts are taken for one.
     table_options=" CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",

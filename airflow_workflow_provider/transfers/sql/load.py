@@ -20,6 +20,7 @@ from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 from airflow_workflow_provider.transfers.source.parts import added_values, is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.sql.bulk import allows_local_infile
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.checks import Expect, count
 from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
@@ -56,6 +57,7 @@ class SqlLoad:
     csv_options: CsvOptions = field(default_factory=CsvOptions)
     load_method: str = "auto"
     uris: Sequence[str] = ()
+    bulk_loads: bool = False
     _logs: tuple[TableName, ...] | None = None
 
     def earlier(self) -> dict[str, Any] | None:
@@ -106,23 +108,42 @@ class SqlLoad:
                 )
             if self.load_method == "bulk" and dialect not in BULK:
                 raise InvalidArgument(f"load_method: 'bulk' works for {', '.join(BULK)}, not for {dialect}; use 'auto'")
-        if self.load_method != "auto":
-            self.log.info("load_method=%r, as the task was told", self.load_method)
-        elif dialect in KNOWN and len(self.uris) == len(resolved) and self._are_near(resolved):
+        if self.load_method == "auto" and dialect in KNOWN and self._are_near(resolved):
             self.log.info("load_method='in_database': each output is a table of the target's own database")
             return "in_database"
-        else:
-            how = BULK.get(dialect, "INSERT in batches")
+        refused = self._bulk_refused(dialect)
+        if self.load_method == "auto":
+            how = "INSERT in batches" if refused or dialect not in BULK else BULK[dialect]
             self.log.info(
-                "load_method='auto': %s; it is not certain that the outputs are tables of the target's own database",
+                "load_method='auto': %s%s; it is not certain that the outputs are tables of the target's own database",
                 how,
+                f", since {refused}" if refused else "",
             )
-        if self.load_method == "bulk" and dialect == "MySQL":
-            self.hook.local_infile = True
-        return self.load_method
+        else:
+            self.log.info("load_method=%r, as the task says", self.load_method)
+            if self.load_method == "bulk" and refused:
+                with self._described():
+                    raise InvalidArgument(f"load_method: 'bulk' is LOAD DATA LOCAL, and {refused}; use 'auto'")
+        return "bulk" if self.bulk_loads else self.load_method
+
+    def _bulk_refused(self, dialect: str) -> str:
+        """Tell why MySQL's bulk path cannot be used; empty where it can, and for other databases.
+
+        A client that allows LOAD DATA LOCAL sends any file that the server names, so a connection or a task says that
+        it may.
+        """
+        if dialect != "MySQL" or self.load_method not in ("auto", "bulk"):
+            return ""
+        if self.load_method == "auto" and not allows_local_infile(self.hook, self.conn_id):
+            return "the connection does not set local_infile"
+        with self._described(), self._session() as opened:
+            if not opened.rows("SELECT @@GLOBAL.local_infile")[0][0]:
+                return "the server's local_infile is off"
+        self.hook.local_infile = self.bulk_loads = True
+        return ""
 
     def _are_near(self, resolved: Sequence[ResolvedOutput]) -> bool:
-        if not all(is_certain(uri, self.hook, self.conn_id) for uri in self.uris):
+        if len(self.uris) != len(resolved) or not all(is_certain(uri, self.hook, self.conn_id) for uri in self.uris):
             return False
         try:
             with self._session() as opened:
@@ -271,7 +292,7 @@ class SqlLoad:
             self.hook,
             lock_timeout=self.lock_timeout,
             application=f"airflow {self.attempt.task}",
-            load_method=self.load_method,
+            load_method="bulk" if self.bulk_loads else self.load_method,
         )
 
     def _targets(self, opened: SqlSession, names: Iterable[str]) -> dict[str, Target]:

@@ -87,9 +87,9 @@ class Load:
         self.rows.into(self.session, table, columns, self.progress, typed=typed)
 
     def insert_all(self, columns: Mapping[str, TargetColumn]) -> None:
-        """Insert all rows into the target, through a staging table where COPY would not do what INSERT does."""
+        """Insert all rows into the target, through a staging table where they come by a path that is no INSERT."""
         shown, before = self.seen(), self.progress.rows
-        if self.made or self.target.takes_copy or not self.session.can_copy or not columns:
+        if self.made or not columns or not self.session.stages_rows(self.target):
             self.insert(self.target.name, columns)
             self.check_seen(shown, self.progress.rows - before)
             return

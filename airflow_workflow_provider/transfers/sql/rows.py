@@ -111,8 +111,7 @@ class ArrowRows:
     ) -> None:
         """Write all rows."""
         fitting = session.fitting(list(columns.values()))
-        names = [column.name for column in columns.values()]
-        if not names:
+        if not columns:
             return
         if session.can_copy:
             self._copy(session, table, columns, fitting, progress)
@@ -123,7 +122,7 @@ class ArrowRows:
             first = progress.rows + 1
             fitted = self._fitted(batch, columns, fitting, progress)
             try:
-                counted = session.insert(table, names, fitted)
+                counted = session.insert(table, list(columns.values()), fitted)
             except WorkflowError:
                 raise
             except Exception as error:

@@ -4,22 +4,24 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
+from airflow_workflow_provider.transfers.sql.bulk import ArrowTable, BulkPath, LoadData
 from airflow_workflow_provider.transfers.sql.catalog import Target, catalog_of
 from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
-from airflow_workflow_provider.transfers.sql.copying import can_copy, copy, copy_text, without_zones
+from airflow_workflow_provider.transfers.sql.copying import can_copy, copy
 from airflow_workflow_provider.transfers.sql.dialects import MARK, SqlDialect, dialect_of
 from airflow_workflow_provider.transfers.sql.names import TableName, quoted
 from airflow_workflow_provider.transfers.sql.types import python_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS = 5_000  # that are sent at a time
 LOCK_TIMEOUT = 600.0  # seconds
@@ -63,7 +65,11 @@ class SqlSession:
         self._restores: list[tuple[str, list[Any]]] = []
         self.created: list[TableName] = []
         self.can_copy = load_method != "insert" and self.dialect.copies and can_copy(connection, self._cursor)
-        self.loads_data = load_method == "bulk" and self.dialect.name == "MySQL"
+        self.bulk: BulkPath | None = None
+        if self.dialect.takes_arrow:
+            self.bulk = ArrowTable(connection)
+        elif load_method == "bulk" and self.dialect.name == "MySQL":
+            self.bulk = LoadData()
         if hook.supports_autocommit:
             hook.set_autocommit(connection, False)
         if hasattr(connection, "set_character_set"):  # mysqlclient may speak Latin-1 otherwise
@@ -76,8 +82,9 @@ class SqlSession:
             self.run(statement)
 
     def _pin_modes(self) -> None:
-        mode, zone, unique, foreign = self.rows(
-            "SELECT @@SESSION.sql_mode, @@SESSION.time_zone, @@SESSION.unique_checks, @@SESSION.foreign_key_checks"
+        mode, zone, unique, foreign, warnings = self.rows(
+            "SELECT @@SESSION.sql_mode, @@SESSION.time_zone, @@SESSION.unique_checks, @@SESSION.foreign_key_checks, "
+            "@@SESSION.max_error_count"
         )[0]
         own = set(_text(mode).upper().split(","))
         self.run(f"SET SESSION sql_mode = {MARK}", [",".join([*sorted(own & _KEPT_MODES), *_PINNED_MODES])])
@@ -86,6 +93,7 @@ class SqlSession:
             (f"SET SESSION time_zone = {MARK}", [_text(zone)]),
             (f"SET SESSION unique_checks = {MARK}", [unique]),
             (f"SET SESSION foreign_key_checks = {MARK}", [foreign]),
+            (f"SET SESSION max_error_count = {MARK}", [warnings]),
         ]
 
     def quoted(self, name: str) -> str:
@@ -186,38 +194,23 @@ class SqlSession:
         dialect = self.dialect
         return Fitting(columns, takes_text=dialect.takes_text, takes_nan=dialect.takes_nan, takes_inf=dialect.takes_inf)
 
-    def insert(self, table: TableName, names: Sequence[str], batch: pa.RecordBatch) -> int:
+    def stages_rows(self, target: Target) -> bool:
+        """True if rows for this table go through a staging table, since they come by a path that is no INSERT."""
+        return not target.takes_copy if self.can_copy else self.bulk is not None and self.bulk.stages
+
+    def insert(self, table: TableName, columns: Sequence[TargetColumn], batch: pa.RecordBatch) -> int:
         """Insert the rows of a batch into these columns; give how many, or -1 where the driver does not count."""
-        columns = ", ".join(map(self.quoted, names))
-        if self.dialect.takes_arrow:
-            self._connection.register("airflow_batch", pa.Table.from_batches([batch]))
-            counted = self.count(f"INSERT INTO {table.sql} ({columns}) SELECT * FROM airflow_batch")
-            self._connection.unregister("airflow_batch")
-            return counted
-        if self.loads_data and not any(pa.types.is_binary(kind) for kind in batch.schema.types):
-            return self._load_data(table, columns, batch)
-        marks = ", ".join(MARK for _ in names)
-        statement = self._marked(f"INSERT INTO {table.sql} ({columns}) VALUES ({marks})")
+        if self.bulk is not None:
+            return self.bulk.insert(self, table, columns, batch)
+        listed = ", ".join(self.quoted(column.name) for column in columns)
+        marks = ", ".join(MARK for _ in columns)
+        statement = self._marked(f"INSERT INTO {table.sql} ({listed}) VALUES ({marks})")
         counted = 0
         for start in range(0, batch.num_rows, ROWS):
             rows = list(python_rows(batch.slice(start, ROWS), self.dialect))
             self._cursor.executemany(statement, rows)
             counts = getattr(self._cursor, "rowcount", -1) if self.dialect.counts_many else -1
             counted = -1 if counts is None or counts < 0 or counted < 0 else counted + counts
-        return counted
-
-    def _load_data(self, table: TableName, columns: str, batch: pa.RecordBatch) -> int:
-        """Load a batch by ``LOAD DATA LOCAL``; what the server only warns of is refused."""
-        with tempfile.NamedTemporaryFile(prefix="airflow-workflow-", suffix=".tsv") as file:
-            for piece in copy_text(without_zones(batch), self.dialect):
-                file.write(piece)
-            file.flush()
-            counted = self.count(
-                f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE {table.sql} CHARACTER SET utf8mb4 ({columns})"
-            )
-        warned = self.rows("SHOW WARNINGS LIMIT 1")
-        if warned:
-            raise WorkflowError(f"LOAD DATA: {_text(warned[0][2])}")
         return counted
 
     def insert_from(self, target: Target, staging: TableName, names: Sequence[str], condition: str = "") -> int:
