@@ -29,14 +29,15 @@ class Counts(Asks, Protocol):
 
 
 class BulkPath(Protocol):
-    """One way to bring a batch of rows into a table.
+    """One way to bring a batch of rows into a table."""
 
-    ``stages`` means that rows for a table which exists go through a staging table: the path itself would only warn of
-    what an INSERT refuses.
-    """
+    @property
+    def name(self) -> str:
+        """What the database calls it."""
 
-    name: str
-    stages: bool
+    @property
+    def stages(self) -> bool:
+        """True if rows for a table that exists go through a staging table: the path only warns of refused rows."""
 
     def insert(self, session: Counts, table: TableName, columns: Sequence[TargetColumn], batch: pa.RecordBatch) -> int:
         """Insert a batch into these columns of a table; give how many rows, or -1 where that is not known."""
