@@ -22,6 +22,7 @@ from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
 from airflow_workflow_provider.outputs.prefetch import prefetch
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import (
+    AtEnd,
     BadAnswer,
     Chunk,
     Flow,
@@ -100,10 +101,14 @@ class WorkerClient:
     def _drive(self, flow: Flow[T]) -> Generator[Any, None, T]:
         reply: Any = None
         error: TransportError | WorkflowError | None = None
+        ends: list[Callable[[], Flow[None]]] = []
         try:
             while True:
                 effect = step(flow, reply, error)
                 reply = error = None
+                if isinstance(effect, AtEnd):
+                    ends.append(effect.make)
+                    continue
                 if isinstance(effect, Chunk):
                     yield effect.data
                     effect = None  # what was given out must not stay while the next one is made
@@ -116,6 +121,18 @@ class WorkerClient:
             return cast("T", end.value)
         finally:
             flow.close()
+            for make in reversed(ends):
+                self._clean_up(make())
+
+    def _clean_up(self, flow: Flow[None]) -> None:
+        """Run what a flow has left for its end, also in a task that was told to stop; a failure is a warning."""
+        stopped, self._stopped = self._stopped, False
+        try:
+            self.run(flow)
+        except (WorkflowError, TransportError) as error:
+            self._note(f"Cleaning up failed: {error}", "warning")
+        finally:
+            self._stopped = stopped or self._stopped
 
     def _perform(self, effect: Any) -> Any:
         match effect:

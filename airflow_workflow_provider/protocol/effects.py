@@ -11,6 +11,7 @@ A flow yields one of these and is sent the result:
 * `Note`     -> None; the driver has logged the sentence
 * `Call`     -> what a coroutine function gives; only a driver in an event loop can ask it
 * `Chunk`    -> None; a part of a result, handed to whoever reads the stream
+* `AtEnd`    -> None; the driver of a worker runs another flow when this one has ended, however it ends
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from airflow_workflow_provider.protocol.text import clean_text
 
 __all__ = [
     "SAFE_DIGITS",
+    "AtEnd",
     "BadAnswer",
     "Call",
     "Chunk",
@@ -242,6 +244,16 @@ class Chunk:
     """Hand out a part of a result."""
 
     data: Any
+
+
+@dataclass(frozen=True, eq=False)
+class AtEnd:
+    """Run a flow when the flow that asks has ended: by its last step, by an error, or since nobody reads on.
+
+    What the flow ``make()`` raises is a warning in the log. Only a worker's driver knows it.
+    """
+
+    make: Callable[[], Flow[None]]
 
 
 class TransportError(Exception):

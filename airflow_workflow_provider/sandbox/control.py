@@ -56,6 +56,10 @@ class Control:
         """``GET /_sandbox/runs[?system=]``: every run as the sandbox itself knows it."""
         return JSONResponse(runs(self.sandbox, request.query_params.get("system")))
 
+    async def figures(self, request: Request) -> Response:
+        """``GET /_sandbox/figures/{system}``: what the system has counted, such as scans of CARTO's tables."""
+        return JSONResponse(dict(self.system(request.path_params["system"]).figures()))
+
     async def reset(self, request: Request) -> Response:
         """``POST /_sandbox/reset``: back to the state after the start."""
         self.sandbox.reset()
@@ -77,6 +81,7 @@ def control(sandbox: Sandbox) -> Starlette:
         Route("/_sandbox/faults", own.faults, methods=["GET", "POST", "DELETE"]),
         Route("/_sandbox/requests", own.requests, methods=["GET", "DELETE"]),
         Route("/_sandbox/runs", own.runs),
+        Route("/_sandbox/figures/{system}", own.figures),
         Route("/_sandbox/reset", own.reset, methods=["POST"]),
     ]
     handlers = {UnknownSetting: refused, BadFault: refused, HTTPException: refused}
@@ -118,5 +123,5 @@ def description(sandbox: Sandbox, base_url: str) -> dict[str, Any]:
         for key, system in sandbox.systems.items()
     }
     calls = ["GET|PUT /_sandbox/settings/{system}", "GET|POST|DELETE /_sandbox/faults", "GET /_sandbox/runs[?system=]"]
-    calls += ["GET|DELETE /_sandbox/requests[?system=]", "POST /_sandbox/reset"]
+    calls += ["GET|DELETE /_sandbox/requests[?system=]", "GET /_sandbox/figures/{system}", "POST /_sandbox/reset"]
     return {"systems": served, "fault_kinds": KINDS, "calls": calls}

@@ -138,6 +138,10 @@ class RunningSandbox:
         """The runs of one system or of all, oldest first."""
         return self.call(lambda: control.runs(self.app, system))
 
+    def figures(self, system: str) -> dict[str, Any]:
+        """What a system has counted since the last reset, such as the scans of CARTO's tables."""
+        return self.call(lambda: dict(self.app.systems[system].figures()))
+
     def reset(self) -> None:
         """Back to the state after the start."""
         self.call(self.app.reset)

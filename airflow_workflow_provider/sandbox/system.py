@@ -76,6 +76,10 @@ class System(ABC):
     def runs(self) -> Sequence[ServedRun]:
         """Every run so far, oldest first."""
 
+    def figures(self) -> Mapping[str, Any]:
+        """What the system has counted since the last reset, for tests that compare costs."""
+        return {}
+
     @abstractmethod
     def reset(self) -> None:
         """Forget all runs and what they made."""

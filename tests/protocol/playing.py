@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.effects import (
+    AtEnd,
     Chunk,
     Flow,
     Note,
@@ -50,16 +51,23 @@ class Player:
         """Drive a flow to its end; give its value or raise what it raises."""
         reply: Any = None
         error: Exception | None = None
+        ends: list[Callable[[], Flow[Any]]] = []
         try:
             while True:
                 effect = flow.throw(error) if error else flow.send(reply)
                 reply = error = None
+                if isinstance(effect, AtEnd):
+                    ends.append(effect.make)
+                    continue
                 try:
                     reply = self.perform(effect)
                 except (TransportError, WorkflowError) as failure:
                     error = failure
         except StopIteration as end:
             return end.value
+        finally:
+            for make in ends:
+                self.play(make())
 
     def perform(self, effect: Any) -> Any:
         """Do what a flow asks for."""

@@ -60,6 +60,10 @@ class Carto(System):
         """Every job."""
         return [job.served() for job in self.api.jobs.known.values()]
 
+    def figures(self) -> Mapping[str, Any]:
+        """How often each table was read as a whole."""
+        return {"scans": dict(self.api.warehouse.scans)}
+
     def reset(self) -> None:
         """A fresh warehouse without jobs."""
         self.api.reset()

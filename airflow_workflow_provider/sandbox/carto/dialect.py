@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,11 +42,18 @@ class Call:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement in DuckDB's words; ``reads`` says whether it returns rows, ``tables`` what it touches."""
+    """One statement in DuckDB's words; ``reads`` says whether it returns rows, ``tables`` what it touches.
+
+    ``scans`` are the tables that it reads row by row, each with the column whose range it asks for. ``makes`` is the
+    table that it creates, ``sorted_by`` the column by whose range the warehouse finds that table's rows.
+    """
 
     sql: str
     reads: bool
     tables: tuple[str, ...]
+    scans: tuple[tuple[str, str], ...] = ()
+    makes: str = ""
+    sorted_by: str = ""
 
 
 def understood(
@@ -78,7 +85,35 @@ def understood(
     if shuffled and isinstance(tree, exp.Select) and not tree.args.get("order") and not tree.args.get("distinct"):
         tree = tree.order_by("random()")
     tables = (*schemas, *(table_name(table) for table in tree.find_all(exp.Table) if table.args.get("db")))
-    return Statement(tree.sql("duckdb", unsupported_level=ErrorLevel.IGNORE), isinstance(tree, exp.Query), tables)
+    text = tree.sql("duckdb", unsupported_level=ErrorLevel.IGNORE)
+    makes, sorted_by = made_table(tree)
+    return Statement(text, isinstance(tree, exp.Query), tables, tuple(scanned(tree)), makes, sorted_by)
+
+
+def scanned(tree: exp.Expr) -> Iterator[tuple[str, str]]:
+    """The tables that a statement reads row by row; a bare COUNT(*) is answered from what is known of a table."""
+    for select in tree.find_all(exp.Select):
+        only = select.expressions[0].unalias() if len(select.expressions) == 1 else None
+        where = select.args.get("where")
+        if where is None and isinstance(only, exp.Count) and isinstance(only.this, exp.Star):
+            continue
+        bounds = [] if where is None else [*where.find_all(exp.GTE, exp.GT, exp.LT, exp.LTE, exp.Between)]
+        columns = [one.this.name.lower() for one in bounds if isinstance(one.this, exp.Column)]
+        for table in select.find_all(exp.Table):
+            if table.args.get("db") and table.find_ancestor(exp.Select) is select:
+                yield table_name(table), columns[0] if columns else ""
+
+
+def made_table(tree: exp.Expr) -> tuple[str, str]:
+    """The table that a statement creates, and the column that its rows are found by."""
+    if not isinstance(tree, exp.Create) or not isinstance(tree.expression, exp.Select):
+        return "", ""
+    place = tree.this.find(exp.Table)
+    properties = tree.args.get("properties")
+    clauses = [one for one in (properties.expressions if properties else []) if one.find(exp.Column)]
+    clauses += [tree.expression.args["order"]] if tree.expression.args.get("order") else []
+    columns = [column.name.lower() for one in clauses for column in one.find_all(exp.Column)]
+    return table_name(place) if place else "", columns[0] if columns else ""
 
 
 def list_parameters(tree: exp.Expr, connection: Connection) -> list[str]:
@@ -160,7 +195,7 @@ def argument_value(argument: exp.Expr, parameters: Parameters) -> Any:
 def hash_rows(tree: exp.Expr) -> None:
     """Turn Snowflake's ``HASH(*)`` into a hash of the row of the first table named in its FROM."""
     for call in list(tree.find_all(exp.Anonymous)):
-        if call.name.upper() == "HASH" and any(isinstance(one, exp.Star) for one in call.expressions):
+        if call.name.upper() == "HASH" and any(one.is_star for one in call.expressions):
             select = call.find_ancestor(exp.Select)
             table = next(select.find_all(exp.Table), None) if select else None
             if table is None:

@@ -29,6 +29,9 @@ class Warehouse:
 
     def __init__(self) -> None:
         self.used = False
+        # How often each table was read from its beginning to its end; a range of a sorted table is a part of a scan.
+        self.scans: defaultdict[str, float] = defaultdict(float)
+        self.sorted_by: dict[str, str] = {}
         self.database = duckdb.connect(":memory:")
         self.busy: set[duckdb.DuckDBPyConnection] = set()
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -108,13 +111,28 @@ class Warehouse:
 
         def work(cursor: duckdb.DuckDBPyConnection) -> rows.Result:
             if not statement.reads:
+                # BigQuery and Snowflake check the tables of a statement before they do anything.
+                require_tables(cursor, tuple(table for table, _ in statement.scans), connection)
                 cursor.execute(statement.sql)
+                self.sorted_by[statement.makes.lower()] = statement.sorted_by
+                self.count_scans(cursor, statement, None)
                 return rows.EMPTY
             tables = tuple(table for table in statement.tables if not table.endswith(PARAMETERS))
             require_tables(cursor, tables, connection)
-            return rows.fetched(cursor, statement.sql, limit, time_style)
+            found = rows.fetched(cursor, statement.sql, limit, time_style)
+            self.count_scans(cursor, statement, found.count)
+            return found
 
         return await self.run(work)
+
+    def count_scans(self, cursor: duckdb.DuckDBPyConnection, statement: Statement, found: int | None) -> None:
+        """Count what a statement has read; a range of a sorted table costs its ``found`` rows alone."""
+        for table, column in statement.scans:
+            part = 1.0
+            if found is not None and column and self.sorted_by.get(table.lower()) == column:
+                total = cursor.execute(f"SELECT COUNT(*) FROM {quoted(table)}").fetchone()
+                part = found / max(total[0] if total else 1, 1)
+            self.scans[table] += part
 
     async def read_table(self, table: str, limit: int, time_style: str) -> rows.Result:
         """All rows of a table."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
 
 WAREHOUSES = ("bigquery", "snowflake", "postgres", "redshift", "databricks", "oracle")
+LARGE_TABLES = ("staged", "shards")
 TOKEN_URL = "https://auth.carto.com/oauth/token"  # noqa: S105 (an address) [sql-api]; self-hosted may differ: unverified
 
 FORM = Form(
@@ -28,6 +29,12 @@ FORM = Form(
             "Warehouse host",
             "Account of Snowflake, host:port of PostgreSQL or Redshift; names assets and lineage.",
             placeholder="my_org-my_account",
+        ),
+        "large_tables": Field(
+            "Large outputs",
+            "How an output of more than 50,000 rows is read. staged copies it once, so the token must be allowed to "
+            "create tables beside it; shards reads the whole table once for each 50,000 rows. Default staged.",
+            choices=LARGE_TABLES,
         ),
         **COMMON_FIELDS,
     },

@@ -65,6 +65,7 @@ _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 # What a part of a full name may hold when it is not quoted by whoever wrote the name.
 _PART = re.compile(r"[\w\-:$@]+")
 _LONGEST_NAME = 2_000
+LONGEST_TABLE = 63  # characters; PostgreSQL cuts what is longer
 # A warehouse's words for a table that is not there.
 _MISSING = re.compile(
     r"not found|does not exist|no such table|table_or_view_not_found|ora-00942|undefined_table|42p01", re.IGNORECASE
@@ -278,6 +279,17 @@ def is_table_name(table: str, warehouse: str) -> bool:
         return False
 
 
+def beside(table: str, warehouse: str, ending: str) -> str:
+    """Give the name of a table beside another one, for a statement; raises `InvalidArgument`."""
+    table_name(table, warehouse)  # nothing but a name comes in
+    quote = DIALECTS[warehouse].quote
+    *place, (name, is_quoted) = _parts(table.strip(), quote)
+    written = [f"{quote}{text.replace(quote, quote * 2)}{quote}" if marked else text for text, marked in place]
+    made = name[: LONGEST_TABLE - len(ending)] + ending
+    last = f"{quote}{made.replace(quote, quote * 2)}{quote}" if is_quoted else made
+    return table_name(".".join([*written, last]), warehouse)
+
+
 def sample(table: str, warehouse: str) -> str:
     """Select one row."""
     return f"SELECT * FROM {table_name(table, warehouse)} LIMIT 1"  # noqa: S608  # the name is checked part by part
@@ -286,20 +298,33 @@ def sample(table: str, warehouse: str) -> str:
 def counted(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, Any]]]) -> Flow[int]:
     """Count the rows of a table."""
     answer = yield from query(f"SELECT COUNT(*) AS n FROM {table_name(table, warehouse)}")  # noqa: S608  # as above
-    return _count(answer, table)
+    return number_of(answer, table)
 
 
-def pages(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, Any]]]) -> Flow[None]:
-    """Read a whole table: yields a `Chunk` of a `Page` per shard, and never a row less than ``COUNT(*)`` says."""
+def total(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, Any]]]) -> Flow[int]:
+    """Count the rows of a table that is about to be read; one that is just being replaced is asked for twice."""
+    text = f"SELECT COUNT(*) AS n FROM {table_name(table, warehouse)}"  # noqa: S608  # the name is checked part by part
+    answer = yield from persist(lambda: _after_swap(query, text))
+    return number_of(answer, table)
+
+
+def pages(
+    table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, Any]]], rows: int | None = None
+) -> Flow[None]:
+    """Read a whole table; yields a `Chunk` of a `Page` per shard, and never a row less than ``COUNT(*)`` says.
+
+    :param rows: the number of rows where it is known already.
+    """
     dialect = DIALECTS[warehouse]
     source = f"FROM {table_name(table, warehouse)}"
-    answer = yield from persist(lambda: _after_swap(query, f"SELECT COUNT(*) AS n {source}"))
-    total, seen = _count(answer, table), 0
-    shards = 1 if total <= SHARD_ROWS else ceil(total / SHARD_ROWS)
+    expected, seen = rows, 0
+    if expected is None:
+        expected = yield from total(table, warehouse, query)
+    shards = 1 if expected <= SHARD_ROWS else ceil(expected / SHARD_ROWS)
     if shards > 1 and not dialect.shard:
-        if total > ROW_CAP:
+        if expected > ROW_CAP:
             raise OutputUnavailable(
-                f"{table} has {total} rows; CARTO gives {ROW_CAP}, and how to split a {warehouse} table is unknown"
+                f"{table} has {expected} rows; CARTO gives {ROW_CAP}, and how to split a {warehouse} table is unknown"
             )
         shards = 1
     for k in range(shards):
@@ -308,8 +333,8 @@ def pages(table: str, warehouse: str, query: Callable[[str], Flow[Mapping[str, A
         seen += len(document["rows"])
         yield Chunk(Page(columns(document), document["rows"]))
         del document  # a page that was handed out must not stay while the next one is read
-    if seen != total:
-        raise OutputUnavailable(f"{table} has {total} rows, but {seen} came; it may have been replaced meanwhile")
+    if seen != expected:
+        raise OutputUnavailable(f"{table} has {expected} rows, but {seen} came; it may have been replaced meanwhile")
 
 
 def _after_swap(query: Callable[[str], Flow[Mapping[str, Any]]], text: str) -> Flow[Mapping[str, Any]]:
@@ -332,10 +357,16 @@ def is_missing(error: WorkflowError) -> bool:
     """True for an answer that says that a table is not there."""
     if isinstance(error, InvalidArgument):
         return False
-    return isinstance(error, OutputUnavailable) or bool(_MISSING.search(error.summary))
+    return isinstance(error, OutputUnavailable) or is_missing_table(error)
 
 
-def _count(answer: Mapping[str, Any], table: str) -> int:
+def is_missing_table(error: WorkflowError) -> bool:
+    """True if the warehouse's words say that a table is not there."""
+    return bool(_MISSING.search(error.summary))
+
+
+def number_of(answer: Mapping[str, Any], table: str) -> int:
+    """Read the one number of an answer."""
     rows = answer["rows"]
     try:
         return int(next(iter(rows[0].values())))

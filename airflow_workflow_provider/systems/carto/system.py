@@ -33,10 +33,10 @@ from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem
-from airflow_workflow_provider.systems.carto import log, sql
+from airflow_workflow_provider.systems.carto import log, sql, staged
 from airflow_workflow_provider.systems.carto.answers import STATES, job_id, said, seen, status
 from airflow_workflow_provider.systems.carto.asset_uri import table_or_own_uri
-from airflow_workflow_provider.systems.carto.form import FORM, TOKEN_URL
+from airflow_workflow_provider.systems.carto.form import FORM, LARGE_TABLES, TOKEN_URL
 from airflow_workflow_provider.systems.carto.json_rows import JsonRows, rows_document
 
 AUDIENCE = "carto-cloud-native-api"  # "Audience is mandatory" [sql-api]
@@ -72,6 +72,7 @@ class CartoSystem(WorkflowSystem):
         base_url = values.base_url()
         self.carto_connection = values.text("carto_connection", "carto_dw")
         self.warehouse = values.choice("warehouse", tuple(sql.DIALECTS), "")
+        self.large_tables = values.choice("large_tables", LARGE_TABLES, LARGE_TABLES[0])
         read_token = values.header_secret("read_token", values.text("read_token")) if values.text("read_token") else ""
         self.secrets = tuple(secret for secret in (values.secret("password", values.password), read_token) if secret)
         self.auth = _auth(values, self.secrets)
@@ -152,7 +153,13 @@ class CartoSystem(WorkflowSystem):
         dialect, connection = self._dialect(run), self._connection(run)
         table = output.location
         sql.table_name(table, dialect)  # a run object may come from anybody
-        return RowSource(lambda: sql.pages(table, dialect, lambda text: self._query(connection, text)))
+
+        def query(text: str) -> Flow[Mapping[str, Any]]:
+            return self._query(connection, text)
+
+        if self.large_tables == "shards":
+            return RowSource(lambda: sql.pages(table, dialect, query))
+        return RowSource(lambda: staged.pages(table, dialect, query, self._jobs(connection)))
 
     def count_rows(self, run: Run, output: Output) -> Flow[int]:
         """Count the rows of the output table, with one query more."""
@@ -241,6 +248,34 @@ class CartoSystem(WorkflowSystem):
         if not isinstance(document, Mapping) or not isinstance(document.get("rows"), (list, JsonRows)):
             raise self.reading.unreadable(request, Response(200), doing, "the answer has no rows")
         return document
+
+    def _jobs(self, connection: str) -> staged.Jobs:
+        """Run statements of our own as jobs, with the token that reads outputs."""
+        api = self.reading
+
+        def start(statement: str) -> Flow[str]:
+            request, doing = Request("POST", api.url(JOB, connection=connection), json={"query": statement}), "a copy"
+
+            def parsed(response: Response) -> str:
+                found = job_id(api.document(request, response, doing))
+                if not found:
+                    raise api.unreadable(request, response, doing, "the answer has no id of the job")
+                return found
+
+            return (yield from api.start(request, f"making {doing} of the output table", parsed))
+
+        def address(job: str) -> str:
+            return api.url(JOB_STATUS, connection=connection, run_id=job)
+
+        def look(job: str) -> Flow[tuple[RunState, str]]:
+            document = yield from api.read(Request("GET", address(job)), f"reading the status of job {job}", Asked.RUN)
+            found = seen(Run(self.key, self.conn_id, "", job), document)
+            return found.state, found.message
+
+        def cancel(job: str) -> Flow[None]:
+            yield from api.call(Request("DELETE", address(job)), f"cancelling job {job}", Asked.CANCEL)
+
+        return staged.Jobs(start, look, cancel)
 
     def _dialect(self, run: Run) -> str:
         return self.warehouse or sql.warehouse_of(run)
