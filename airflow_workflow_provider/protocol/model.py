@@ -254,7 +254,9 @@ def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str 
             )
         return Run(system=system, conn_id=conn_id, workflow=workflow, run_id=str(value).strip())
     if isinstance(value, str):
-        raise InvalidArgument("run: is an empty text; the template found no run object, or its task returned none")
+        raise InvalidArgument(
+            "run: is empty; give a run object, its JSON text or an id (a template that finds none gives empty text)"
+        )
     raise InvalidArgument(f"run: expected a run object, its JSON text or an id, not {type(value).__name__}")
 
 

@@ -54,7 +54,7 @@ def test_a_wrong_argument_is_refused_before_anything_is_asked(words, said):
         (["status", "no_password", "1"], 6, "connection 'no_password', field 'password': is empty"),
         (["status", "refused", "1"], 6, "Check the field 'password' of connection"),
         (["status", "alteryx_default", "5f0e2c0000000000000000ff"], 2, "HTTP 404"),
-        (["status", "alteryx_default", " "], 2, "run: expected a run object, its JSON text or an id"),
+        (["status", "alteryx_default", " "], 2, "run: is empty; give a run object, its JSON text or an id"),
         (["status", "alteryx_default", "{"], 2, "run: this is not JSON"),
         (["status", "alteryx_default", "[]"], 2, "run: an empty sequence holds no run"),
         (["status", "alteryx_default", "@/no/such/file"], 2, "'/no/such/file' cannot be read: No such file"),

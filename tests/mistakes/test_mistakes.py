@@ -70,7 +70,7 @@ TABLE = {
     "m14c_poll_interval_text_minutes": ("InvalidArgument", "poll_interval", "seconds above 0", 0),
     "m15_timeout_zero": ("InvalidArgument", "timeout", "seconds above 0", 0),
     "m16_run_none": ("InvalidArgument", "run: is empty", "because it was skipped", 0),
-    "m16b_run_empty_string": ("InvalidArgument", "run", "is an empty text; the template", 0),
+    "m16b_run_empty_string": ("InvalidArgument", "run", "run: is empty; give a run object", 0),
     "m16c_cancel_none": ("InvalidArgument", "run", "give a run object", 0),
     "m17_run_of_another_system": ("InvalidArgument", "run", "'carto'.*'stevesie'", 1),
     "m18_run_id_without_system": ("InvalidArgument", "run", "system=", 1),
