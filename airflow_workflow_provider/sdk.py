@@ -39,7 +39,19 @@ from airflow_workflow_provider.protocol.capabilities import (
     HasLog,
 )
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, Response, RunList, Shown, Sleep
+from airflow_workflow_provider.protocol.effects import (
+    Chunk,
+    Flow,
+    Note,
+    Now,
+    Request,
+    Response,
+    RunList,
+    Secret,
+    Shared,
+    Shown,
+    Sleep,
+)
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.protocol.form import provider_info as form_info
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
@@ -54,26 +66,27 @@ from airflow_workflow_provider.protocol.paging import (
 )
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
-from airflow_workflow_provider.protocol.rest import (
+from airflow_workflow_provider.protocol.rest import RestSystem, line_of
+from airflow_workflow_provider.protocol.rest_auth import Anonymous, Basic, Bearer, Header, LogIn, OAuth1, OAuth2
+from airflow_workflow_provider.protocol.rest_calls import (
     IDEMPOTENCY_KEY,
     PARAMETERS,
     RUN_ID,
     WORKFLOW,
     Call,
     Cancel,
+    FromHeader,
     InvalidDeclaration,
     ListRuns,
     ListWorkflows,
     Log,
     Option,
     Outputs,
-    RestSystem,
     Start,
     Status,
+    Table,
     found,
-    line_of,
 )
-from airflow_workflow_provider.protocol.rest_auth import Anonymous, Basic, Bearer, Header, LogIn, OAuth1, OAuth2
 from airflow_workflow_provider.protocol.results import FileSource, Page, RowSource, Source
 from airflow_workflow_provider.protocol.run_log import Cursor, CursorLost, LogLine, LogPage, unseen
 from airflow_workflow_provider.protocol.system import WorkflowSystem, existing, id_text
@@ -113,6 +126,7 @@ __all__ = [
     "FileSource",
     "Flow",
     "Form",
+    "FromHeader",
     "HasLog",
     "Header",
     "HeaderAuth",
@@ -151,7 +165,9 @@ __all__ = [
     "Run",
     "RunList",
     "RunState",
+    "Secret",
     "ServerUnavailable",
+    "Shared",
     "Shown",
     "SignAuth",
     "SinglePage",
@@ -159,6 +175,7 @@ __all__ = [
     "Source",
     "Start",
     "Status",
+    "Table",
     "Token",
     "TokenAuth",
     "UnknownStart",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -17,6 +18,7 @@ from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.effects import Flow, Note
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
+from airflow_workflow_provider.protocol.system import KEY_OPTION
 from airflow_workflow_provider.protocol.times import from_epoch
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class TaskDriver:
         self._hook, self._context, self._store, self._log = hook, context, store, log
         self._request, self._publish, self._wait = request, publish, wait
         self._known: set[str] = set()  # ids of runs of earlier tries, which a lost start cannot have left
+        self._key = ""  # the idempotency key of the start
 
     def drive(self, flow: Flow[T]) -> T:
         """Drive a flow to its end and give its value."""
@@ -86,8 +89,9 @@ class TaskDriver:
                 return self._recall()
             case life.CompareParameters():
                 return self._compare()
-            case life.StoreIntent():
-                return store.intend(self._fingerprint())
+            case life.StoreIntent(is_again=is_again):
+                self._key = self._key_of_start(self._key if is_again else "")
+                return store.intend(self._fingerprint(), self._key)
             case life.ForgetIntent():
                 return store.forget()
             case life.StartRun():
@@ -119,6 +123,7 @@ class TaskDriver:
     def _recall(self) -> life.Earlier:
         earlier = self._store.recall()
         self._known = {earlier.run.run_id} if earlier.run else set()
+        self._key = earlier.key
         return earlier
 
     def _fingerprint(self) -> Fingerprint:
@@ -136,8 +141,21 @@ class TaskDriver:
         self._log.info("The parameters %s differ from those that the run of the earlier try was given", differing)
         return ""
 
+    def _key_of_start(self, known: str) -> str:
+        """Give the idempotency key of a start: the known one or a new one; empty where the system takes none."""
+        from airflow_workflow_provider.hooks.connections import system_class
+
+        return (known or str(uuid4())) if system_class(self._hook.system_name).keyed_start else ""
+
+    def _options(self) -> dict[str, Any]:
+        """Give the start options; a key that the user gave wins over that of the task."""
+        options = dict(self._request.start_options())
+        if self._key and not options.get(KEY_OPTION):
+            options[KEY_OPTION] = self._key
+        return options
+
     def _start(self) -> Run:
-        run = self._hook.start_run(self._request.workflow, self._request.parameters(), **self._request.start_options())
+        run = self._hook.start_run(self._request.workflow, self._request.parameters(), **self._options())
         return self._hook.system.with_options(run, self._request.watch_options)
 
     def _find(self, wanted: life.FindRuns) -> life.Found:
@@ -145,14 +163,18 @@ class TaskDriver:
         since = wanted.since or getattr(self._context.get("dag_run"), "start_date", None)
         if since is None and not wanted.is_lost_start:
             raise NotSupported("the beginning of the DAG run is unknown")
+        options = self._options() if wanted.is_lost_start else self._request.start_options()
+        has_key = bool(options.get(KEY_OPTION))
+        if has_key and wanted.is_lost_start and system.keyed_start == "repeated":
+            return life.Found(may_repeat=True)
         listed = self._hook.find_started(
             self._request.workflow,
             wanted.sent or self._request.parameters(),
             since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
-            **self._request.start_options(),
+            **options,
         )
         found = [run for run in listed if run.run_id not in self._known]
-        if found:  # that there is none says enough
+        if found and not (has_key and system.keyed_start == "found"):  # that there is none says enough
             check_list_can_tell(system, ti)
         return life.Found(tuple(self._watched(run) for run in found), system.lists_parameters)
 

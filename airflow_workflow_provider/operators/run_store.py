@@ -72,6 +72,8 @@ class Record:
     try_number: int | None
     dag_version: str | None
     process: str | None
+    key: str = ""
+    """The idempotency key of a start whose answer has not come."""
 
     @classmethod
     def from_json(cls, value: Any) -> Record | None:
@@ -95,7 +97,12 @@ class Record:
             time_or_none(value.get("intended_at")),
             Fingerprint.from_json(value.get("sent")),
             str(value.get("cancelled") or ""),
-            *(value.get(name) for name in ("max_tries", "retries", "try_number", "dag_version", "process")),
+            value.get("max_tries"),
+            value.get("retries"),
+            value.get("try_number"),
+            value.get("dag_version"),
+            value.get("process"),
+            str(value.get("key") or ""),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -111,6 +118,7 @@ class Record:
             "try_number": self.try_number,
             "dag_version": self.dag_version,
             "process": self.process,
+            "key": self.key,
         }
         return {name: value for name, value in found.items() if value not in (None, "")}
 
@@ -163,7 +171,7 @@ class RunStore:
         if why:
             return Earlier(Event.EDITED if record.run else Event.NOTHING_STORED, record.run, why=why)
         if record.run is None:
-            return Earlier(Event.INTENT_STORED, None, record.intended_at, record.sent)
+            return Earlier(Event.INTENT_STORED, None, record.intended_at, record.sent, key=record.key)
         return Earlier(Event.RUN_STORED, record.run, record.intended_at, record.sent, record.cancelled)
 
     def compare(self, sent: Fingerprint) -> tuple[list[str], bool]:
@@ -174,10 +182,10 @@ class RunStore:
         is_edit = bool(earlier.dag_version and self._dag_version and earlier.dag_version != self._dag_version)
         return earlier.sent.differing(sent), is_edit
 
-    def intend(self, sent: Fingerprint) -> datetime:
-        """Store, before it is sent, that a start will be sent; give the moment."""
+    def intend(self, sent: Fingerprint, key: str = "") -> datetime:
+        """Store, before it is sent, that a start with this idempotency key will be sent; give the moment."""
         self._sent, moment = sent, datetime.now(UTC)
-        self._set(self._record(intended_at=moment))
+        self._set(replace(self._record(intended_at=moment), key=key))
         return moment
 
     def keep(self, run: Run, cancelled: str = "") -> bool:

@@ -257,8 +257,8 @@ class Earlier:
     """What the run store holds for this call.
 
     ``event`` is one of the events of `Phase.NEW`. ``cancelled`` says why this task cancelled the run, if it did.
-    ``sent`` identifies the parameters of the stored start. ``why`` explains an edit. ``has_store`` is False where a
-    later try cannot recall anything.
+    ``sent`` identifies the parameters of the stored start, ``key`` is its idempotency key. ``why`` explains an edit.
+    ``has_store`` is False where a later try cannot recall anything.
     """
 
     event: Event
@@ -268,6 +268,7 @@ class Earlier:
     cancelled: str = ""
     why: str = ""
     has_store: bool = True
+    key: str = ""
 
 
 # Effects: what the driver of a `LifeCycle` does. Each may raise; the error is thrown into the flow.
@@ -288,7 +289,12 @@ class CompareParameters:
 
 @dataclass(frozen=True)
 class StoreIntent:
-    """Store that a run will be started now; gives the moment."""
+    """Store that a run will be started now; gives the moment.
+
+    ``is_again`` says that the answer to this start was lost before: it keeps its idempotency key.
+    """
+
+    is_again: bool = False
 
 
 @dataclass(frozen=True)
@@ -338,10 +344,14 @@ class FindRuns:
 
 @dataclass(frozen=True)
 class Found:
-    """The runs that fit, and whether their parameters were compared."""
+    """The runs that fit, and whether their parameters were compared.
+
+    ``may_repeat`` says that the lost start can be sent again, because the same idempotency key gives the same run.
+    """
 
     runs: tuple[Run, ...] = ()
     by_parameters: bool = False
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -412,6 +422,7 @@ class LifeCycle:
         self._intended_at: datetime | None = None
         self._error: WorkflowError | None = None  # what an event is about
         self._lost_starts = 0
+        self._starts_again = False
         self._is_stored = False
         self._cancel_is_pending = False
 
@@ -580,7 +591,7 @@ class LifeCycle:
         if self.is_killed:
             raise TaskStopped("the task was killed before it started a run")
         self.run, self._is_stored = None, False
-        self._intended_at = yield StoreIntent()
+        self._intended_at = yield StoreIntent(self._starts_again)
         self._earlier = replace(self._earlier, sent=None, cancelled="")
         try:
             run: Run = yield StartRun()
@@ -591,14 +602,14 @@ class LifeCycle:
         except Exception:
             yield ForgetIntent()  # every other error means that nothing was started
             raise
-        self.run, self._is_stored = run, True
+        self.run, self._is_stored, self._starts_again = run, True, False
         yield StoreRun(run)
         yield Note(f"Run {run.run_id} of {run.workflow} was started{f': {run.url}' if run.url else ''}")
         return Event.START_TAKEN
 
     def _find(self) -> Flow[Event]:
         """Find the run of a lost start, or without a run store the run of an earlier try."""
-        is_lost = self.phase is Phase.UNKNOWN
+        is_lost = self._starts_again = self.phase is Phase.UNKNOWN
         why = str(self._error) if self._error else "an earlier try was stopped while it started a run"
         try:
             found: Found = yield FindRuns(self._intended_at if is_lost else None, self._earlier.sent, is_lost)
@@ -621,7 +632,9 @@ class LifeCycle:
             return (yield from self._undecided(UnknownStart(f"{why}; {many}" if is_lost else many)))
         if is_lost and self._lost_starts > 1:
             return (yield from self._undecided(UnknownStart(why), may_restart=False))
-        if is_lost:
+        if is_lost and found.may_repeat:
+            yield Note(f"The start is sent again with the same idempotency key, which cannot start two runs ({why})")
+        elif is_lost:
             yield Note(f"The server has no run that fits, so none was started ({why})")
         return Event.FOUND_NONE
 

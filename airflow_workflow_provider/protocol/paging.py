@@ -45,15 +45,18 @@ class SinglePage:
 
 @dataclass(frozen=True)
 class OffsetPages:
-    """The request says how many rows to leave out and how many to give. A short page is the last one.
+    """The request says how many rows to leave out and how many to give.
 
-    ``in_body`` puts both numbers into the JSON body instead of the query.
+    ``in_body`` puts both numbers into the JSON body instead of the query. ``total`` reads the number of all rows from
+    an answer; without it a page shorter than ``size`` is the last one, which a server that gives smaller pages than it
+    is asked for breaks off.
     """
 
     size: int = 100
     offset: str = "offset"
     limit: str = "limit"
     in_body: bool = False
+    total: Callable[[Any], int] | None = None
 
     def first(self, request: Request) -> Request:
         """Ask from the first row."""
@@ -61,10 +64,10 @@ class OffsetPages:
 
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Ask from the row after the last one."""
-        if rows < self.size:
-            return None
         sent: Any = request.json if self.in_body else request.params
-        return self._from(request, int((sent or {}).get(self.offset, 0)) + rows)
+        following = int((sent or {}).get(self.offset, 0)) + rows
+        is_last = not rows or (following >= self.total(document) if self.total else rows < self.size)
+        return None if is_last else self._from(request, following)
 
     def _from(self, request: Request, row: int) -> Request:
         if self.in_body:
@@ -100,11 +103,18 @@ class NumberedPages:
 class CursorPages:
     """An answer holds a cursor for the next page; the last answer holds none.
 
-    ``read`` gives the cursor of an answer, ``param`` is the name of the request's parameter.
+    ``read`` gives the cursor of an answer's document, ``header`` names the header that holds it instead. ``param`` is
+    the name of the request's parameter; ``in_body`` puts it into the JSON body.
     """
 
-    read: Callable[[Any], Any]
+    read: Callable[[Any], Any] | None = None
     param: str = "cursor"
+    header: str = ""
+    in_body: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.read is None) == (not self.header):
+            raise TypeError("CursorPages: give read or header, which say where an answer holds the cursor")
 
     def first(self, request: Request) -> Request:
         """Ask without a cursor."""
@@ -112,11 +122,14 @@ class CursorPages:
 
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Ask with the cursor of the answer."""
-        cursor = self.read(document)
+        cursor = self.read(document) if self.read else response.headers.get(self.header.lower())
         if not isinstance(cursor, (str, int)) or isinstance(cursor, bool) or not str(cursor):
             return None
-        if (request.params or {}).get(self.param) == str(cursor):
+        sent: Any = request.json if self.in_body else request.params
+        if str((sent or {}).get(self.param)) == str(cursor):
             return None  # the server repeats itself
+        if self.in_body:
+            return request.changed(json={**(request.json or {}), self.param: cursor})
         return _with(request, **{self.param: str(cursor)})
 
 
@@ -163,11 +176,13 @@ def read_pages(
     rows_of: Callable[[Request, Any], Sequence[Row]],
     until: Callable[[Sequence[Row]], bool] = lambda rows: False,
     max_pages: int = MAX_PAGES,
+    whole: bool = False,
 ) -> Flow[list[Row]]:
     """Read a list page by page and give all its rows.
 
     ``rows_of`` reads the rows of an answer, and raises where it is no list. ``until`` is given each page's rows and
-    says that no later page is needed.
+    says that no later page is needed. A list with more pages than ``max_pages`` ends there, or, with ``whole``, is
+    `ProtocolError`.
     """
     found: list[Row] = []
     following: Request | None = paginator.first(request)
@@ -180,4 +195,7 @@ def read_pages(
         rows = rows_of(asked, document)
         found += rows
         following = None if until(rows) else paginator.after(asked, response, document, len(rows))
+    if whole and following is not None:
+        what = f"The list has more than {max_pages} pages, and a part of it would mislead"
+        raise api.unreadable(request, response, doing, what)
     return found

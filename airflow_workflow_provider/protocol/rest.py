@@ -1,19 +1,18 @@
 """A workflow system by declaration: one small table per call of a REST API with JSON.
 
-A subclass of `RestSystem` says where each call is, what it sends, and where the answer holds what is needed. A mistake
-in the declaration is one `InvalidDeclaration` when the class is made. Anything unusual is a method to override.
-
-A place in an answer is a dotted path (``"state.type"``, ``"items.0.id"``), or a callable that is given the document.
+A subclass of `RestSystem` says where each call is, what it sends, and where the answer holds what is needed; the tables
+are in `rest_calls`. A mistake in the declaration is one `InvalidDeclaration` when the class is made. Anything unusual
+is a method to override.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from string import Formatter
-from typing import Any, ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote, unquote, urljoin, urlsplit
 from uuid import uuid4
 
 from airflow_workflow_provider.exceptions import (
@@ -24,150 +23,54 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
     WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.api import Api, first_text
+from airflow_workflow_provider.protocol.api import Api, first_text, path
 from airflow_workflow_provider.protocol.auth import NoAuth
-from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response, Sleep
-from airflow_workflow_provider.protocol.form import Form
+from airflow_workflow_provider.protocol.connection import ConnectionValues, origin_of
+from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Request, Response, Sleep
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
-from airflow_workflow_provider.protocol.paging import Paginator, SinglePage, read_pages
+from airflow_workflow_provider.protocol.paging import read_pages
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.rest_auth import Anonymous, RestAuth
-from airflow_workflow_provider.protocol.results import FileSource, Source
+from airflow_workflow_provider.protocol.rest_calls import (
+    FORMATS,
+    IDEMPOTENCY_KEY,
+    PARAMETERS,
+    RUN_ID,
+    WORKFLOW,
+    Call,
+    Cancel,
+    FromHeader,
+    InvalidDeclaration,
+    ListRuns,
+    ListWorkflows,
+    Log,
+    Marker,
+    Outputs,
+    Start,
+    Status,
+    Table,
+    filled,
+    found,
+    mistakes,
+    placeholders,
+    texts,
+    word_of,
+)
+from airflow_workflow_provider.protocol.results import FileSource, Page, RowSource, Source
 from airflow_workflow_provider.protocol.retry import RETRY
 from airflow_workflow_provider.protocol.run_log import Cursor, LogLine, LogPage, unseen
-from airflow_workflow_provider.protocol.system import WorkflowSystem, id_text, wrong_states
+from airflow_workflow_provider.protocol.system import KEY_OPTION, WorkflowSystem, existing, id_text
 from airflow_workflow_provider.protocol.times import iso, time_or_none
 
-
-class InvalidDeclaration(TypeError):
-    """A class that declares a system is not complete, or contradicts itself; the text names class and field."""
-
-
-@dataclass(frozen=True)
-class _Marker:
-    name: str
-
-
-WORKFLOW = _Marker("the workflow's id")
-PARAMETERS = _Marker("the parameters as JSON")
-RUN_ID = _Marker("the run's id")
-IDEMPOTENCY_KEY = _Marker("a key of this start")
-NOW = _Marker("the time of the request")
-
-
-@dataclass(frozen=True)
-class Option:
-    """In a body or among parameters: the value of a start option; it is left out where it is not given."""
-
-    name: str
-
-
-Place = str | Callable[[Any], Any]
 RESENDS = 4  # times that a start is sent again whose repetition starts nothing
-_ID_PLACES = frozenset({"workflow", "run_id"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One call: ``path`` below the base URL may hold ``{workflow}`` and ``{run_id}``; ``body`` is sent as JSON."""
-
-    path: str
-    method: str = "GET"
-    params: Mapping[str, Any] = field(default_factory=dict)
-    body: Any = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start(Call):
-    """The call that starts a run.
-
-    ``run_id`` is the place of the run's id in the answer; `IDEMPOTENCY_KEY` where the start itself chooses it. Such a
-    run is found again for certain when the answer to its start is lost. ``is_idempotent`` says that a start with the
-    same `IDEMPOTENCY_KEY` gives the same run again, so that a start whose answer was lost is sent once more.
-    """
-
-    run_id: Place | _Marker
-    is_idempotent: bool = False
-    method: str = "POST"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status(Call):
-    """The call that reads a run: the places of the state's word and, if there are any, of message and times."""
-
-    state: Place
-    message: Place | None = None
-    started_at: Place | None = None
-    ended_at: Place | None = None
-    details: Mapping[str, Place] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cancel(Call):
-    """The call that stops a run. ``taken`` is given the answer's document and says whether the server took it."""
-
-    method: str = "POST"
-    taken: Callable[[Any], bool] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListRuns(Call):
-    """The call that lists the runs of a workflow; a row is read as the answer of `Status` is.
-
-    ``rows`` is the place of the list, ``run_id`` that of a row's id, ``parameters`` that of what a run was started
-    with. ``since`` is the name of a request parameter for the earliest start, if there is one.
-    """
-
-    rows: Place = ""
-    run_id: Place = "id"
-    parameters: Place | None = None
-    since: str | None = None
-    paginator: Paginator = field(default_factory=SinglePage)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListWorkflows(Call):
-    """The call that lists workflows: the places of the list, and of a row's id and name."""
-
-    rows: Place = ""
-    id: Place = "id"
-    name: Place = "name"
-    paginator: Paginator = field(default_factory=SinglePage)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs(Call):
-    """The call that lists a run's outputs, and the one that gives an output's file.
-
-    ``file`` is a path that may hold ``{workflow}``, ``{run_id}`` and ``{output}``, the output's id. ``format`` says
-    how the file is read: ``csv``, ``json``, ``jsonl``, ``yxdb`` or ``raw``, or the place of that word in a row.
-    """
-
-    rows: Place = ""
-    id: Place = "id"
-    name: Place = "name"
-    file: str
-    format: str | Callable[[Any], str] = "raw"
-    paginator: Paginator = field(default_factory=SinglePage)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Log(Call):
-    """The call that gives a run's whole log: the places of the list, and of a row's text, time and level."""
-
-    rows: Place = ""
-    text: Place = "message"
-    time: Place | None = None
-    level: Place | None = None
-    paginator: Paginator = field(default_factory=SinglePage)
 
 
 class RestSystem(WorkflowSystem):
     """A system whose API is declared: a subclass sets the fields of `WorkflowSystem` and a table for each call.
 
-    ``start_call``, ``status_call`` and ``test_call`` are needed. Each of the others makes a capability.
+    ``start_call``, ``status_call`` and ``test_call`` are needed. Each of the others makes a capability. A class with
+    ``is_base=True`` (``class House(RestSystem, is_base=True)``) holds what several systems share, and is not checked.
     """
 
     base_path: ClassVar[str] = ""
@@ -184,13 +87,22 @@ class RestSystem(WorkflowSystem):
     run_page: ClassVar[str] = ""
     """Path of a run's page for people below the host, with ``{workflow}`` and ``{run_id}``; default the status call."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, is_base: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for reason in _mistakes(cls):
+        if is_base:
+            return
+        for reason in mistakes(cls):
             raise InvalidDeclaration(f"{cls.__module__}.{cls.__qualname__}.{reason}")
         cls.lists_parameters = bool(cls.list_runs_call and cls.list_runs_call.parameters)
+        cls.keyed_start = _keyed_start(cls.start_call, cls.list_runs_call)
+        if cls.keyed_start:
+            cls.start_options = frozenset({*cls.start_options, KEY_OPTION})
+            cls.lost_starts = "is found again by its idempotency key"
         for call, name, method in _CAPABILITIES:
-            if getattr(cls, call) is not None and not hasattr(cls, name):
+            if getattr(cls, call) is None:
+                if getattr(cls, name, None) is method:  # a base class has declared the call, this one takes it away
+                    setattr(cls, name, None)
+            elif getattr(cls, name, None) is None:
                 setattr(cls, name, method)
 
     def __init__(self, values: ConnectionValues) -> None:
@@ -199,6 +111,8 @@ class RestSystem(WorkflowSystem):
         bare = Api(self.conn_id, host, NoAuth(), self.describe, (), self.label, fields)
         self.auth, self.secrets = self.authentication.make(values, bare)
         bare.secrets = self.secrets
+        self.plain_api = bare
+        """Sends requests without credentials: those for files at other hosts."""
         self.api = Api(self.conn_id, host + self.base_path, self.auth, self.describe, self.secrets, self.label, fields)
 
     def describe(self, response: Response) -> str:
@@ -211,23 +125,23 @@ class RestSystem(WorkflowSystem):
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         """Send the call that starts a run."""
-        call, key = self.start_call, str(options.get("idempotency_key") or uuid4())
+        given = options.get(KEY_OPTION)
+        call, key = self.start_call, str(given or uuid4())
+        if call.form is PARAMETERS and not isinstance(parameters or {}, Mapping):
+            raise InvalidArgument(f"query_parameters: {self.label} takes a mapping")
         known = {WORKFLOW: workflow, PARAMETERS: spelled(parameters or {}), IDEMPOTENCY_KEY: key}
-        request = self.request(call, workflow=workflow, known=known, options=options)
+        request = self.request(call, workflow=workflow, key=key, known=known, options=options)
         is_ours = call.run_id is IDEMPOTENCY_KEY
 
-        def run_id(document: Any) -> Any:
-            return key if is_ours else found(document, call.run_id)
-
         try:
-            return (yield from self.send_start(self.api, request, workflow, run_id, self.seen))
+            return (yield from self._sent(request, workflow, key))
         except UnknownStart as error:
             lost = error
         except RequestRejected as error:
-            # A conflict with a key that the caller gave: an earlier try has started this very run.
-            if not (is_ours and options.get("idempotency_key") and error.status == 409):
+            # A conflict with a key that the caller gave: an earlier try may have started this very run.
+            if not (is_ours and given and error.status == 409):
                 raise
-            return (yield from self.get_run(Run(self.key, self.conn_id, workflow, key)))
+            return (yield from self._run_in_conflict(workflow, key, error))
         if is_ours:
             return (yield from self._started_after_all(workflow, key, lost))
         if not call.is_idempotent:
@@ -236,54 +150,122 @@ class RestSystem(WorkflowSystem):
             yield Note("The answer to the start was lost; the start is sent again with the same key", "warning")
             yield Sleep(RETRY.delay(failures))
             try:
-                return (yield from self.send_start(self.api, request, workflow, run_id, self.seen))
+                return (yield from self._sent(request, workflow, key))
             except UnknownStart as error:
                 lost = error
         raise lost
 
+    def _sent(self, request: Request, workflow: str, key: str) -> Flow[Run]:
+        """Send the start, and give the run with what its answer tells."""
+        place, in_answer = self.start_call.run_id, None
+        if isinstance(place, FromHeader):
+            in_answer = place.read
+
+        def run_id(document: Any) -> Any:
+            return key if place is IDEMPOTENCY_KEY else found(document, place)
+
+        has_document = in_answer is None and place is not IDEMPOTENCY_KEY
+        run = yield from self.send_start(
+            self.api, request, workflow, run_id, self.seen, has_document=has_document, in_answer=in_answer
+        )
+        return (yield from self._completed(run))
+
     def _started_after_all(self, workflow: str, key: str, error: UnknownStart) -> Flow[Run]:
         """Look for the run whose id the start has chosen, once: it is there, or the start stays unknown."""
         try:
-            run = yield from self.get_run(Run(self.key, self.conn_id, workflow, key))
+            run = yield from self._run_of_key(workflow, key)
         except WorkflowError:
             raise error from None
+        if run is None:
+            raise error
         yield Note(f"The answer to the start was lost; {self.label} has the run {key}", "warning")
         return run
 
+    def _run_of_key(self, workflow: str, key: str) -> Flow[Run | None]:
+        """Give the run whose id is the key of its start; None where there is none."""
+        try:
+            run = yield from self.get_run(Run(self.key, self.conn_id, workflow, key))
+        except WorkflowNotFound:
+            return None
+        return (yield from self._completed(run))
+
+    def _run_in_conflict(self, workflow: str, key: str, refused: RequestRejected) -> Flow[Run]:
+        """Give the run that an earlier start with this key has left."""
+        try:
+            run = yield from self._run_of_key(workflow, key)
+        except WorkflowError as error:
+            raise error.become(UnknownStart, f"{self.label} has a run {key} already, which cannot be read. ") from error
+        if run is None:
+            raise refused
+        return run
+
+    def _completed(self, run: Run) -> Flow[Run]:
+        """Give a run that no poll has seen with what a poll adds to one that has ended."""
+        if not run.state.is_terminal:
+            return run
+        try:
+            return (yield from self.look(run))
+        except WorkflowError:  # the next poll says how it is
+            return replace(run, state=RunState.RUNNING, message="", ended_at=None)
+
     def get_run(self, run: Run) -> Flow[Run]:
         """Read a run."""
-        request = self.request(self.status_call, workflow=run.workflow, run_id=run.run_id)
-        document = yield from self.api.read(request, f"reading the status of run {run.run_id}", Asked.RUN)
-        if found(document, self.status_call.state) is None:
-            doing = f"reading the status of run {run.run_id}"
+        call, doing = self.status_call, f"reading the status of run {run.run_id}"
+        request = self.request(call, workflow=run.workflow, run_id=run.run_id)
+        if call.rows is None:
+            document = yield from self.api.read(request, doing, Asked.RUN)
+        else:
+            rows = yield from self.rows(call, doing, run.workflow, run.run_id, whole=True)
+            listed = [row for row in rows if id_text(found(row, call.id)) == run.run_id]
+            if not listed:
+                raise WorkflowNotFound(f"{self.label} does not list run {run.run_id}.\n  request: {request}")
+            document = listed[0]
+        word = word_of(found(document, call.state))
+        if not word:
             raise self.api.unreadable(request, Response(200), doing, "the answer has no state of a run")
-        yield from self.state_of(run, found(document, self.status_call.state))
+        yield from self.state_of(run, word)
         return self.seen(run, document)
 
     def find_started(
         self, workflow: str, parameters: Parameters | Fingerprint, options: Mapping[str, Any], since: datetime
     ) -> Flow[list[Run]]:
-        """List the runs that a lost start may have left; those with other parameters are left out where rows tell."""
-        call = self.list_runs_call
+        """List the runs that a lost start may have left: the one of its key, else those with the same parameters."""
+        call, key = self.list_runs_call, options.get(KEY_OPTION)
+        if key and self.start_call.run_id is IDEMPOTENCY_KEY:
+            run = yield from self._run_of_key(workflow, str(key))
+            return [run] if run else []
+        if key and call and call.key is not None:
+            pairs = yield from self._listed(workflow, since, whole=True)
+            return (yield from self._all_completed(run for run, row in pairs if str(found(row, call.key)) == str(key)))
         if call is None or call.parameters is None:
             return (yield from super().find_started(workflow, parameters, options, since))
         wanted = parameters if isinstance(parameters, Fingerprint) else Fingerprint.of(self.sent_form(parameters))
-        pairs = yield from self._listed(workflow, since)
-        return [run for run, row in pairs if wanted.matches(found(row, call.parameters) or {})]
+        pairs = yield from self._listed(workflow, since, whole=True)
+        fitting = (run for run, row in pairs if wanted.matches(found(row, call.parameters) or {}))
+        return (yield from self._all_completed(fitting))
 
-    def _listed(self, workflow: str, since: datetime | None) -> Flow[list[tuple[Run, Any]]]:
-        """List the runs of a workflow, newest first, each with its row."""
+    def _all_completed(self, runs: Iterable[Run]) -> Flow[list[Run]]:
+        completed: list[Run] = []
+        for run in runs:
+            completed += [(yield from self._completed(run))]
+        return completed
+
+    def _listed(self, workflow: str, since: datetime | None, *, whole: bool = False) -> Flow[list[tuple[Run, Any]]]:
+        """List the runs of a workflow, newest first, each with its row; a run that two pages show is listed once."""
         call = self.list_runs_call
         if call is None:
             return []
         params = {call.since: iso(since) or ""} if call.since and since else {}
-        rows = yield from self._rows(call, f"listing the runs of workflow {workflow}", workflow, **params)
-        pairs = [
-            (self.seen(Run(self.key, self.conn_id, workflow, run_id), row), row)
+        doing = f"listing the runs of workflow {workflow}"
+        rows = yield from self.rows(call, doing, workflow, params=params, whole=whole)
+        pairs = {
+            run_id: (self.seen(Run(self.key, self.conn_id, workflow, run_id), row), row)
             for row in rows
             if (run_id := id_text(found(row, call.run_id)))
+        }
+        kept = [
+            (run, row) for run, row in pairs.values() if since is None or not run.started_at or run.started_at >= since
         ]
-        kept = [(run, row) for run, row in pairs if since is None or not run.started_at or run.started_at >= since]
         return sorted(
             kept, key=lambda pair: pair[0].started_at.timestamp() if pair[0].started_at else 0.0, reverse=True
         )
@@ -300,10 +282,14 @@ class RestSystem(WorkflowSystem):
     def seen(self, run: Run, document: Any) -> Run:
         """Bring what the answer about a run tells into it."""
         call = self.status_call
-        word = str(found(document, call.state) or "").strip().lower()
+        word = word_of(found(document, call.state))
         state = self.states.get(word, RunState.RUNNING if word else run.state)
         told = found(document, call.message) if call.message else None
-        details = {name: value for name, place in call.details.items() if (value := found(document, place)) is not None}
+        details = {
+            name: json.loads(json.dumps(value, default=str))
+            for name, place in call.details.items()
+            if (value := found(document, place)) is not None
+        }
         started_at = time_or_none(found(document, call.started_at)) if call.started_at else None
         ended_at = time_or_none(found(document, call.ended_at)) if call.ended_at else None
         return replace(
@@ -318,8 +304,6 @@ class RestSystem(WorkflowSystem):
 
     def run_url(self, run: Run) -> str | None:
         """Give the page of a run, or the address of its status."""
-        from airflow_workflow_provider.protocol.api import path
-
         values = self._ids(self.run_page or self.status_call.path, run.workflow, run.run_id)
         if values is None:
             return None
@@ -337,37 +321,80 @@ class RestSystem(WorkflowSystem):
         call = self.outputs_call
         if call is None:
             return []
-        rows = yield from self._rows(call, f"listing the outputs of run {run.run_id}", run.workflow, run.run_id)
         made = []
-        for row in rows:
-            name = id_text(found(row, call.name)) or id_text(found(row, call.id))
-            if name:
-                kind = call.format(row) if callable(call.format) else call.format
-                location = quote(id_text(found(row, call.id)) or name, safe="")
-                output = Output(name, "file", location, (kind,))
-                made.append(replace(output, location=self.output_location(run, output)))
+        for row in (yield from self._output_rows(run)):
+            output_id, name = id_text(found(row, call.id)), id_text(found(row, call.name))
+            if not (output_id or name):
+                continue
+            word = found(row, call.format) if callable(call.format) else call.format
+            kind, word = ("table", "jsonl") if call.table else ("file", word if word in FORMATS else "raw")
+            output = Output(name or output_id, kind, quote(output_id or name, safe=""), (word,))
+            made.append(replace(output, location=self.output_location(run, output)))
         return made
 
+    def _output_rows(self, run: Run) -> Flow[list[Any]]:
+        doing = f"listing the outputs of run {run.run_id}"
+        return (yield from self.rows(self.outputs_call, doing, run.workflow, run.run_id, whole=True))
+
     def output_location(self, run: Run, output: Output) -> str:
-        """Give the address of an output's file, from the ids of run and output."""
+        """Give the address of an output from the ids of run and output; where it has none of its own, its id."""
         call = self.outputs_call
-        values = None if call is None else self._ids(call.file, run.workflow, run.run_id)
-        if call is None or values is None:
+        if call is None:
             return ""
+        if call.url is not None:
+            return quote(_last_part(output), safe="")
+        template = call.table.path if call.table else call.file
+        values = self._ids(template, run.workflow, run.run_id)
         try:
-            return self.api.url(call.file, **values, output=_last_part(output))
+            return "" if values is None else self.api.url(template, **values, output=_last_part(output))
         except InvalidArgument:
             return ""
 
     def read(self, run: Run, output: Output) -> Source:
-        """Read the file of an output."""
-        location = self.output_location(run, output)
-        if not location:
+        """Read an output: a file, or JSON in pages."""
+        call, location = self.outputs_call, self.output_location(run, output)
+        if call is None or not location:
             raise OutputUnavailable(f"Run {run.run_id} of {self.label} has no output {output.name!r} that can be read.")
-        request = Request("GET", location, headers={"Accept": "*/*"}, stream=True)
         doing = f"reading output {output.name!r} of run {run.run_id}"
-        kind = output.formats[0] if output.formats else "raw"
+        if call.table:
+            table = call.table
+            return RowSource(lambda: existing(self._pages(table, location, doing), run, output))
+        kind = output.formats[0] if output.formats and output.formats[0] in FORMATS else "raw"
+        if call.url is not None:
+            return FileSource(kind, lambda: existing(self._download(run, output, doing), run, output))
+        request = Request("GET", location, headers={"Accept": "*/*"}, stream=True)
         return FileSource(kind, lambda: self.api.call(request, doing, Asked.OUTPUT))
+
+    def _download(self, run: Run, output: Output, doing: str) -> Flow[Response]:
+        """Ask for the address of a file and download it; only the API's own server gets the credentials."""
+        call = self.outputs_call
+        assert call is not None  # `read` has looked
+        wanted = _last_part(output)
+        rows = yield from self._output_rows(run)
+        named = [row for row in rows if wanted == (id_text(found(row, call.id)) or id_text(found(row, call.name)))]
+        address = found(named[0], call.url) if named else None
+        if not isinstance(address, str) or not address:
+            raise OutputUnavailable(f"Run {run.run_id} of {self.label} has no output {output.name!r} any more.")
+        address = urljoin(f"{self.api.base_url}/", address)
+        request = Request("GET", address, headers={"Accept": "*/*"}, stream=True)
+        if origin_of(address) == origin_of(self.api.base_url):
+            return (yield from self.api.call(request, doing, Asked.OUTPUT))
+        return (yield from self.plain_api.download(request, doing))
+
+    def _pages(self, table: Table, location: str, doing: str) -> Flow[None]:
+        """Hand out the rows of a table page by page; the columns are those of the first page that has rows."""
+        following: Request | None = table.paginator.first(Request("GET", location, exact=True))
+        columns: list[tuple[str, str]] = []
+        while following is not None:
+            asked = following
+            response = yield from self.api.call(asked, doing, Asked.OUTPUT)
+            document = self.api.document(asked, response, doing, exact=True)
+            rows = found(document, table.rows)
+            if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+                raise self.api.unreadable(asked, Response(200), doing, "the answer has no list of objects")
+            columns = columns or [(name, "any") for name in dict.fromkeys(name for row in rows for name in row)]
+            yield Chunk(Page(columns, rows))
+            following = table.paginator.after(asked, response, document, len(rows)) if rows else None
 
     def request(
         self,
@@ -375,26 +402,47 @@ class RestSystem(WorkflowSystem):
         *,
         workflow: str = "",
         run_id: str = "",
-        known: Mapping[_Marker, Any] | None = None,
+        key: str = "",
+        known: Mapping[Marker, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Request:
         """Make the request of a call; a path that needs an id which is not known is `InvalidArgument`."""
-        values = {name: value for name, value in (("workflow", workflow), ("run_id", run_id)) if value}
+        values = {name: value for name, value in (("workflow", workflow), ("run_id", run_id), ("key", key)) if value}
         for name in placeholders(call.path):
             if name not in values:
                 raise InvalidArgument(f"{name}: {self.label} knows a run by its workflow and its id; pass {name}=")
-        filled = {WORKFLOW: workflow, RUN_ID: run_id, **(known or {})}
-        params = {name: str(value) for name, value in _filled(call.params, filled, options or {}).items()}
-        body = _filled(call.body, filled, options or {})
+        facts, given = {WORKFLOW: workflow, RUN_ID: run_id, **(known or {})}, options or {}
         url = self.api.url(call.path, **{name: values[name] for name in placeholders(call.path)})
-        return Request(call.method, url, params=params or None, json=body)
+        return Request(
+            call.method,
+            url,
+            params=texts(filled(call.params, facts, given)) or None,
+            headers=texts(filled(call.headers, facts, given)),
+            json=filled(call.body, facts, given),
+            form=None if call.form is None else texts(filled(call.form, facts, given)),
+        )
 
     def _ids(self, template: str, workflow: str, run_id: str) -> dict[str, str] | None:
         values = {"workflow": workflow, "run_id": run_id}
         wanted = {name: values[name] for name in placeholders(template) if name in values}
         return wanted if all(wanted.values()) else None
 
-    def _rows(self, call: Any, doing: str, workflow: str = "", run_id: str = "", **params: str) -> Flow[list[Any]]:
+    def rows(
+        self,
+        call: Any,
+        doing: str,
+        workflow: str = "",
+        run_id: str = "",
+        *,
+        params: Mapping[str, str] | None = None,
+        whole: bool = False,
+    ) -> Flow[list[Any]]:
+        """Read the list of a call with ``rows`` and ``paginator``, page by page.
+
+        :param doing: what the request is for, as in "listing the tasks of run 7".
+        :param params: more request parameters.
+        :param whole: a list that has more than 50 pages is `ProtocolError`; otherwise what follows is left out.
+        """
         request = self.request(call, workflow=workflow, run_id=run_id)
         if params:
             request = request.changed(params={**(request.params or {}), **params})
@@ -405,7 +453,14 @@ class RestSystem(WorkflowSystem):
                 raise self.api.unreadable(asked, Response(200), doing, "the answer has no list")
             return rows
 
-        return (yield from read_pages(self.api, request, doing, paginator=call.paginator, rows_of=rows_of))
+        return (yield from read_pages(self.api, request, doing, paginator=call.paginator, rows_of=rows_of, whole=whole))
+
+
+def _keyed_start(start: Start, listed: ListRuns | None) -> Literal["", "found", "repeated"]:
+    """Say how a lost start is resolved by its key: see `WorkflowSystem.keyed_start`."""
+    if start.run_id is IDEMPOTENCY_KEY or (listed is not None and listed.key is not None):
+        return "found"
+    return "repeated" if start.is_idempotent else ""
 
 
 def _cancel(self: RestSystem, run: Run) -> Flow[None]:
@@ -427,7 +482,7 @@ def _list_workflows(self: RestSystem) -> Flow[list[Workflow]]:
     """List workflows."""
     call = self.list_workflows_call
     assert call is not None  # as above
-    rows = yield from self._rows(call, "listing workflows")
+    rows = yield from self.rows(call, "listing workflows")
     made = []
     for row in rows:
         if workflow_id := id_text(found(row, call.id)):
@@ -440,7 +495,12 @@ def _read_log(self: RestSystem, run: Run, cursor: Cursor = None) -> Flow[LogPage
     """Read the log; the API gives it whole each time."""
     call = self.log_call
     assert call is not None  # as above
-    rows = yield from self._rows(call, f"reading the log of run {run.run_id}", run.workflow, run.run_id)
+    doing = f"reading the log of run {run.run_id}"
+    if call.is_text:
+        request = self.request(call, workflow=run.workflow, run_id=run.run_id)
+        response = yield from self.api.call(request.with_headers(Accept="*/*"), doing)
+        return unseen([LogLine(None, "info", line) for line in response.text().splitlines()], cursor)
+    rows = yield from self.rows(call, doing, run.workflow, run.run_id)
     return unseen([line_of(row, call) for row in rows], cursor)
 
 
@@ -472,45 +532,6 @@ def line_of(row: Any, call: Log) -> LogLine:
     return LogLine(time, word, text if isinstance(text, str) else "" if text is None else str(text))
 
 
-def found(document: Any, place: Any) -> Any:
-    """Give what stands at a place of a document; None where there is nothing. An empty place is the document itself."""
-    if callable(place):
-        try:
-            return place(document)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            return None
-    value = document
-    for name in str(place).split(".") if place else ():
-        if isinstance(value, Mapping):
-            value = value.get(name)
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
-    return value
-
-
-def placeholders(template: str) -> list[str]:
-    """Give the names of the placeholders of a path."""
-    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-
-
-def _filled(template: Any, known: Mapping[_Marker, Any], options: Mapping[str, Any]) -> Any:
-    if isinstance(template, _Marker):
-        return known.get(template)
-    if isinstance(template, Option):
-        return options.get(template.name)
-    if isinstance(template, Mapping):
-        return {
-            name: _filled(value, known, options)
-            for name, value in template.items()
-            if not (isinstance(value, Option) and options.get(value.name) is None)
-        }
-    if isinstance(template, (list, tuple)):
-        return [_filled(value, known, options) for value in template]
-    return template
-
-
 def _last_part(output: Output) -> str:
     """Give the id of an output: the end of its location, whatever else stands there, or its name."""
     try:
@@ -518,79 +539,3 @@ def _last_part(output: Output) -> str:
     except ValueError:
         last = ""
     return last or output.name
-
-
-def _markers(template: Any) -> set[Any]:
-    if isinstance(template, (_Marker, Option)):
-        return {template}
-    values = template.values() if isinstance(template, Mapping) else template
-    return (
-        {one for value in values for one in _markers(value)} if isinstance(template, (Mapping, list, tuple)) else set()
-    )
-
-
-_CALLS: Mapping[str, tuple[type[Call], frozenset[str], bool]] = {
-    # name: its class, the placeholders that its path may hold, and whether it is needed
-    "start_call": (Start, frozenset({"workflow"}), True),
-    "status_call": (Status, _ID_PLACES, True),
-    "test_call": (Call, frozenset(), True),
-    "cancel_call": (Cancel, _ID_PLACES, False),
-    "list_runs_call": (ListRuns, frozenset({"workflow"}), False),
-    "list_workflows_call": (ListWorkflows, frozenset(), False),
-    "outputs_call": (Outputs, _ID_PLACES, False),
-    "log_call": (Log, _ID_PLACES, False),
-}
-
-
-def _mistakes(cls: type[RestSystem]) -> Sequence[str]:
-    """Say what is wrong with a declaration, most important first."""
-    wrong: list[str] = []
-    for name, kind in (("key", str), ("label", str), ("default_conn_id", str), ("form", Form), ("states", Mapping)):
-        if not isinstance(getattr(cls, name, None), kind) or not getattr(cls, name):
-            wrong.append(f"{name}: is missing, empty, or no {kind.__name__}")
-    if not wrong:
-        wrong += [f"states: {reason}" for reason in wrong_states(cls.states)]
-    for name, (wanted, allowed, is_needed) in _CALLS.items():
-        call: Any = getattr(cls, name, None)
-        if call is None:
-            wrong += [f"{name}: is missing; declare a {wanted.__name__}(…)"] if is_needed else []
-            continue
-        if not isinstance(call, wanted):
-            wrong.append(f"{name}: expected a {wanted.__name__}(…), not {type(call).__name__}")
-            continue
-        wrong += [f"{name}.{reason}" for reason in _mistakes_of(cls, call, allowed)]
-    return wrong
-
-
-def _mistakes_of(cls: type[RestSystem], call: Call, allowed: frozenset[str]) -> Sequence[str]:
-    wrong = []
-    if not call.path.startswith("/"):
-        wrong.append(f"path: {call.path!r} does not begin with a slash")
-    odd = [name for name in placeholders(call.path) if name not in allowed]
-    if odd:
-        known = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "none"
-        wrong.append(f"path: the placeholder {{{odd[0]}}} is unknown here; known: {known}")
-    if call.method not in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-        wrong.append(f"method: {call.method!r} is no method")
-    used = _markers([dict(call.params), call.body])
-    options = sorted(one.name for one in used if isinstance(one, Option) and one.name not in cls.start_options)
-    if options:
-        wrong.append(f"body: Option({options[0]!r}) is not among start_options")
-    return [*wrong, *_mistakes_of_start(call, used), *_mistakes_of_outputs(call)]
-
-
-def _mistakes_of_start(call: Call, used: set[Any]) -> Iterator[str]:
-    if isinstance(call, Start):
-        if (call.run_id is IDEMPOTENCY_KEY or call.is_idempotent) and IDEMPOTENCY_KEY not in used:
-            yield "body: IDEMPOTENCY_KEY is nowhere, so a start cannot be told from another"
-        if PARAMETERS not in used:
-            yield "body: PARAMETERS is nowhere, so query_parameters would be lost"
-        if WORKFLOW not in used and "workflow" not in placeholders(call.path):
-            yield "path: neither the path nor the body names the workflow"
-
-
-def _mistakes_of_outputs(call: Call) -> Iterator[str]:
-    if isinstance(call, Outputs):
-        odd = [name for name in placeholders(call.file) if name not in {*_ID_PLACES, "output"}]
-        if odd or "output" not in placeholders(call.file):
-            yield "file: needs {output}, and may hold {workflow} and {run_id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from airflow_workflow_provider.protocol.api import Api
@@ -92,6 +92,7 @@ class OAuth2:
     """OAuth 2 client credentials (RFC 6749 section 4.4) from the fields ``login`` and ``password``.
 
     ``path`` is the token endpoint below the base URL; ``more`` are further fields of its form, such as an audience.
+    ``url_field`` names an extra of the connection that holds the endpoint's whole address, for one at another server.
     ``lifetime`` (seconds) counts where the answer has none.
     """
 
@@ -99,13 +100,17 @@ class OAuth2:
     more: Mapping[str, str] = field(default_factory=dict)
     lifetime: float = 3_600.0
     fields: str = "fields 'login' and 'password'"
+    url_field: str = ""
 
     def make(self, values: ConnectionValues, api: Api) -> tuple[Auth, tuple[str, ...]]:
         """Fetch a token when there is none, and again shortly before its end."""
         login, secret = values.secret("login", values.login), values.secret("password", values.password)
         form = {"grant_type": "client_credentials", "client_id": login, "client_secret": secret, **self.more}
-        request = Request("POST", api.url(self.path), form=form)
-        return client_credentials(api, request, lifetime=self.lifetime, early=60.0), (secret,)
+        address = values.text(self.url_field) if self.url_field else ""
+        url = values.checked_url(self.url_field, address) if address else api.url(self.path)
+        place = self.url_field if address else "host"
+        request, caller = Request("POST", url, form=form), replace(api, secrets=(secret,))
+        return client_credentials(caller, request, lifetime=self.lifetime, early=60.0, field=place), (secret,)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from airflow_workflow_provider.exceptions import (
@@ -37,6 +37,7 @@ from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri, own_uri, server_of
 
 NAME_PREFIX = "name:"
+KEY_OPTION = "idempotency_key"  # the start option of systems with a `keyed_start`
 NEAREST = 5  # names that an error shows for one that is not found
 MOST_SECONDS = 1e11  # of a number of seconds in a run's details, since 1970 or as a duration
 C = TypeVar("C")
@@ -44,6 +45,7 @@ C = TypeVar("C")
 # Names that are imported from here, too.
 __all__ = [
     "COMMON_FIELDS",
+    "KEY_OPTION",
     "NAME_PREFIX",
     "Field",
     "Form",
@@ -82,6 +84,12 @@ class WorkflowSystem(ABC):
     """The version of the API that this connection speaks, for people; a test of the connection may set it."""
     lost_starts: str = "is not found again, see on_unknown_start"
     """What happens to a start whose answer was lost, for people, where the API cannot list runs."""
+    keyed_start: ClassVar[Literal["", "found", "repeated"]] = ""
+    """Whether a start takes the option ``idempotency_key``, and how a lost one is resolved by it.
+
+    ``found``: `find_started` finds the run of that key and no other. ``repeated``: the same start is sent again, which
+    gives the same run. A task keeps the key across its tries.
+    """
     repeats: ClassVar[bool] = False
     """Whether two polls get the same answer, byte for byte, while nothing has changed."""
     lists_parameters: ClassVar[bool] = False
@@ -309,6 +317,7 @@ class WorkflowSystem(ABC):
         *,
         doing: str = "",
         has_document: bool = True,
+        in_answer: Callable[[Response], Any] | None = None,
     ) -> Flow[Run]:
         """Send the request that starts a run, and make the run from its answer. Every start goes through this.
 
@@ -317,13 +326,14 @@ class WorkflowSystem(ABC):
 
         :param has_document: False where the answer to a start holds nothing that is needed; both callables get None
             for a body that is not JSON.
+        :param in_answer: reads the id from the answer itself, where the document does not hold it.
         """
         doing = doing or f"starting workflow {workflow}"
         now = yield Now()
 
         def parsed(response: Response) -> Run:
             document = api.document(request, response, doing) if has_document else response.json_or_none()
-            found = id_text(run_id(document))
+            found = id_text(in_answer(response) if in_answer else run_id(document))
             if not found:
                 raise api.unreadable(request, response, doing, "the answer has no id of the run")
             return seen(Run(self.key, self.conn_id, workflow, found, started_at=from_epoch(now)), document)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from airflow_workflow_provider import sdk
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.protocol.model import RunState
 from airflow_workflow_provider.systems import SYSTEMS, known_keys, registry, system_class
+from tests.systems.installing import installations
 from tests.systems.test_rest import AcmeSystem
 
 GOOD = "from tests.systems.test_rest import AcmeSystem\n"
@@ -21,24 +21,8 @@ GOOD = "from tests.systems.test_rest import AcmeSystem\n"
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install distributions, each with a module and an entry point, for one test."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry.registered.cache_clear()
-
-    def install(name, key, code, value=None):
-        module = f"plug_{name}"
-        (tmp_path / f"{module}.py").write_text(textwrap.dedent(code))
-        info = tmp_path / f"plug_{name}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: plug-{name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{key} = {module}:{value or 'AcmeSystem'}\n")
-        registry.registered.cache_clear()
-
-    yield install
-    registry.registered.cache_clear()
-    registry._loaded.clear()
-    registry._failed.clear()
-    for name in [name for name in sys.modules if name.startswith("plug_")]:
-        del sys.modules[name]
+    with installations(tmp_path, monkeypatch) as install:
+        yield install
 
 
 def test_a_registered_key_is_a_system_like_any_other(installed):
@@ -146,7 +130,6 @@ def test_a_provider_gets_a_form_and_a_hook(installed):
     assert hook().conn_id == "acme_default"
     with pytest.raises(AttributeError):
         registered.nothing  # noqa: B018  # that it raises is the test
-    registered.hook_class.cache_clear()
 
 
 def test_a_slow_or_broken_plug_in_costs_others_nothing(installed, tmp_path):

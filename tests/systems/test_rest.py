@@ -54,6 +54,7 @@ def acme(cls=AcmeSystem, **fields):
 
 
 RUN = Run("acme", "c", "w", "7", RunState.RUNNING)
+FILES = answer(200, [{"name": "a.csv"}])
 
 
 def test_a_start_sends_what_is_declared():
@@ -169,10 +170,43 @@ def test_a_lost_start_is_found_by_the_id_that_it_chose():
     for then in (answer(404), answer(503)):
         with pytest.raises(sdk.UnknownStart):
             Player([answer(503), then]).play(acme(KeyedSystem).start("w", {}, {}))
-    player = Player([answer(409), answer(200, {"run": {"state": "ok"}})])
-    assert player.play(acme(KeyedSystem).start("w", {}, {"idempotency_key": "k"})).state is RunState.SUCCEEDED
+    player = Player([answer(409), answer(200, {"run": {"state": "ok"}}), answer(200, {"run": {"state": "ok"}}), FILES])
+    run = player.play(acme(KeyedSystem).start("w", {}, {"idempotency_key": "k"}))
+    assert (run.state, [output.name for output in run.outputs]) == (RunState.SUCCEEDED, ["a.csv"])
     with pytest.raises(sdk.RequestRejected):
         Player([answer(409)]).play(acme(KeyedSystem).start("w", {}, {}))
+    with pytest.raises(sdk.RequestRejected):
+        Player([answer(409), answer(404)]).play(acme(KeyedSystem).start("w", {}, {"idempotency_key": "k"}))
+    with pytest.raises(sdk.UnknownStart, match="Acme has a run k already"):
+        Player([answer(409), answer(503)]).play(acme(KeyedSystem).start("w", {}, {"idempotency_key": "k"}))
+
+
+def test_a_run_that_ended_before_its_first_poll_has_its_outputs():
+    """A start that gives an earlier run for its key may find it ended."""
+    ended = answer(200, {"run": {"id": "7", "state": "ok"}})
+    run = Player([ended, ended, FILES]).play(acme(AgainSystem).start("w", {}, {"idempotency_key": "k"}))
+    assert (run.state, [output.name for output in run.outputs]) == (RunState.SUCCEEDED, ["a.csv"])
+    run = Player([ended, ended, answer(503)]).play(acme(AgainSystem).start("w", {}, {}))
+    assert run.state is RunState.RUNNING  # the wait polls it once more
+
+
+def test_a_lost_start_of_an_earlier_try_is_resolved_by_its_key():
+    """One answer about the key decides, whatever other runs have the same parameters."""
+    given, since = {"idempotency_key": "k"}, sdk.from_epoch(EPOCH)
+    assert (KeyedSystem.keyed_start, AgainSystem.keyed_start, AcmeSystem.keyed_start) == ("found", "repeated", "")
+    player = Player([answer(200, {"run": {"state": "going"}})])
+    assert [run.run_id for run in player.play(acme(KeyedSystem).find_started("w", {}, given, since))] == ["k"]
+    assert player.asked == ["GET /v1/api/runs/k"]
+    assert Player([answer(404)]).play(acme(KeyedSystem).find_started("w", {}, given, since)) == []
+    with pytest.raises(sdk.ServerUnavailable):
+        Player([answer(503)]).play(acme(KeyedSystem).find_started("w", {}, given, since))
+
+    class ListedKeys(AgainSystem):
+        list_runs_call = sdk.ListRuns(path="/runs/of/{workflow}", rows="items", run_id="run.id", key="run.key")
+
+    rows = [{"run": {"id": n, "state": "going", "key": key}} for n, key in enumerate(("j", "k", None))]
+    found = Player([answer(200, {"items": rows})]).play(acme(ListedKeys).find_started("w", {}, given, since))
+    assert (ListedKeys.keyed_start, [run.run_id for run in found]) == ("found", ["1"])
 
 
 def test_a_lost_start_is_sent_again_with_the_same_key_where_that_is_safe():

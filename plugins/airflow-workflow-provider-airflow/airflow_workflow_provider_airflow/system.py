@@ -64,7 +64,7 @@ class AirflowSystem(sdk.RestSystem):
 
     def outputs(self, run: sdk.Run) -> sdk.Flow[list[sdk.Output]]:
         """List the XComs: ``task:key``."""
-        rows = yield from self._rows(
+        rows = yield from self.rows(
             self.outputs_call, f"listing the XComs of run {run.run_id}", run.workflow, run.run_id
         )
         names = [f"{row['task_id']}:{row['key']}" for row in rows if row.get("map_index", -1) < 0]
@@ -114,7 +114,7 @@ class AirflowSystem(sdk.RestSystem):
 
     def _tasks(self, run: sdk.Run) -> sdk.Flow[list[Any]]:
         call = sdk.ListRuns(path=TASKS, rows="task_instances", paginator=PAGES)
-        return (yield from self._rows(call, f"listing the tasks of run {run.run_id}", run.workflow, run.run_id))
+        return (yield from self.rows(call, f"listing the tasks of run {run.run_id}", run.workflow, run.run_id))
 
 
 class Airflow2System(AirflowSystem):
