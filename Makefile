@@ -19,7 +19,7 @@ FUZZ_CASES ?= 10000
 SPREAD = -n logical --maxprocesses 4 --dist loadscope
 
 .PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-cluster \
-	cluster coverage fuzz bench-polling bench-transfer docs environments pins wheel clean
+	cluster coverage fuzz bench-polling bench-transfer bench-cluster docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -94,6 +94,10 @@ bench-polling: ## what waiting costs, beside other providers' triggers; fails wh
 bench-transfer: ## what moving results costs, beside today's ways; fails when a budget is missed
 	@$(ENVIRONMENT) bench
 	.venv/bench/bin/python -m benchmarks.transfer $(BENCH_ARGS)
+
+bench-cluster: ## 5,000 deferred runs over two triggerers on the cluster; BENCH_ARGS="--runs 1000"
+	@$(ENVIRONMENT) airflow-3
+	$(AIRFLOW_3) -m benchmarks.cluster $(BENCH_ARGS)
 
 docs: ## build the documentation into docs/_build/
 	@$(ENVIRONMENT) airflow-3

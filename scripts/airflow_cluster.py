@@ -154,10 +154,11 @@ class AirflowCluster:
             body["task_ids"] = list(task_ids)
         self.api("POST", f"dags/{dag_id}/clearTaskInstances", body)
 
-    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
         """Set a task's state by hand (``success`` or ``failed``), as a person does in the UI."""
         body = {"new_state": state} if AIRFLOW_3 else {"new_state": state, "dry_run": False}
-        self.api("PATCH", f"{_run(dag_id, run_id)}/taskInstances/{task_id}", body)
+        which = task_id if map_index < 0 else f"{task_id}/{map_index}"
+        self.api("PATCH", f"{_run(dag_id, run_id)}/taskInstances/{which}", body)
 
     def log(self, dag_id: str, run_id: str, task: TaskState | str) -> str:
         """What a task and its trigger logged, over all its tries."""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +24,7 @@ import psutil
 from scripts.airflow_cluster import AirflowCluster, component_of
 from scripts.airflow_home import AirflowHome, Settings, airflow_command
 from scripts.environment import ROOT
+from scripts.namespace import Namespace
 from scripts.processes import Background, free_port, stop_all
 
 COMMANDS = {
@@ -49,7 +50,7 @@ SOON: Settings = {
         "task_instance_heartbeat_timeout_detection_interval": "5",
         "task_queued_timeout": "120",
     },
-    "triggerer": {"triggerer_health_check_threshold": "10", "default_capacity": "5000"},
+    "triggerer": {"triggerer_health_check_threshold": "10", "capacity": "5000"},
 }
 HOST_MODULE = "import os\n\n\ndef name():\n    return os.environ['CLUSTER_HOST']\n"
 
@@ -99,6 +100,8 @@ class CeleryCluster(AirflowCluster):
     :param variables: environment variables such as ``AIRFLOW_CONN_…``
     :param settings: more configuration
     :param concurrency: the tasks that one worker runs at the same time
+    :param isolated: the parts that get a network of their own, which a story can cut (`scripts.namespace`)
+    :param ports: the ports on loopback that isolated parts reach, besides those of Redis and the API server
     """
 
     def __init__(
@@ -110,6 +113,8 @@ class CeleryCluster(AirflowCluster):
         settings: Settings | None = None,
         concurrency: int = 8,
         grace: float = 15,
+        isolated: Sequence[str] = (),
+        ports: Sequence[int] = (),
     ) -> None:
         program = shutil.which("redis-server")
         if program is None:
@@ -143,12 +148,18 @@ class CeleryCluster(AirflowCluster):
             settings=_with(SOON, {"celery": {"broker_url": f"redis://127.0.0.1:{port}/0"}}, settings or {}),
             variables=dict(variables or {}),
         )
+        self.networks = {
+            name: Namespace(number, [port, home.port, *ports], folder / "processes")
+            for number, name in enumerate(isolated)
+        }
         super().__init__(home, NAMES, grace)
 
     def start(self) -> None:
         """Start the servers, bring the metadata database up to date, and start every part at once."""
         self.postgres.start()
         self.redis.start()
+        for network in self.networks.values():
+            network.start()
         self.home.database_url = self.postgres.url
         self.home.settings = _with(
             self.home.settings, {"celery": {"result_backend": f"db+{self.postgres.url.replace('+psycopg2', '')}"}}
@@ -160,6 +171,8 @@ class CeleryCluster(AirflowCluster):
         try:
             super().stop()
         finally:
+            for network in self.networks.values():
+                network.stop()
             stop_all([self.redis])
             self.postgres.stop()
 
@@ -201,7 +214,10 @@ class CeleryCluster(AirflowCluster):
         }
         environment = self.home.environment() | more
         log = self.home.path / "processes" / f"{name}.log"
-        return Background(name, [airflow_command(), *self._arguments(name)], env=environment, log=log)
+        command = [airflow_command(), *self._arguments(name)]
+        if name in self.networks:
+            command = self.networks[name].command(command)
+        return Background(name, command, env=environment, log=log)
 
     def _arguments(self, name: str) -> list[str]:
         part = component_of(name)

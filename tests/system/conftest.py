@@ -19,6 +19,16 @@ from scripts.processes import free_port
 StartAirflow = Callable[..., AbstractContextManager[AirflowCluster]]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the matrix plays, unless ``-m`` asks for it."""
+    if "matrix" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("matrix")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @contextlib.contextmanager
 def running_airflow(
     folder: Path,

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ import requests
 
 from airflow_workflow_provider.sandbox.server import RunningSandbox, run_sandbox
 from scripts.cluster import CeleryCluster, running
+from scripts.namespace import missing
 from tests.system.cluster.conftest import FIGURES
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
@@ -94,7 +96,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CeleryCl
     dags = Path(__file__).parent / "dags"
     with run_sandbox() as sandbox:
         variables = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(one) for name, one in sandbox.connections().items()}
-        with running(folder, dags, variables=variables) as cluster:
+        # One worker has a network of its own where this machine can make one.
+        isolated = {} if missing() else {"isolated": ["worker-1"], "ports": [urlsplit(sandbox.url).port]}
+        with running(folder, dags, variables=variables, **isolated) as cluster:
             cluster.wait_until_ready("deferred", "on_workers", timeout=300)
             yield cluster, sandbox
 
@@ -183,6 +187,20 @@ def test_a_worker_stalls_longer_than_its_heartbeat(stage):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.resume()
     stage.judge("a worker stalls", runs=4)
+
+
+@pytest.mark.parametrize(("seconds", "what"), [(15, "for a moment"), (75, "longer than its heartbeat")])
+def test_a_worker_loses_its_network(stage, seconds, what):
+    """Its tasks go on, or are replaced by tries that take over their runs; what comes back leaves these runs alone."""
+    if not (network := stage.cluster.networks.get("worker-1")):
+        pytest.skip(missing())
+    stage.begin("on_workers", runs=8, seconds=seconds + 50)
+    network.cut()
+    try:
+        time.sleep(seconds)
+    finally:
+        network.join()
+    stage.judge(f"a worker loses its network {what}", runs=8)
 
 
 def test_redis_is_restarted(stage):

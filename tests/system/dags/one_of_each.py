@@ -1,4 +1,4 @@
-"""One deferred run of each system, long enough for its trigger to log in, to poll and to report."""
+"""One deferred run of each system, long enough for its trigger to log in, to poll and to report; and long ones."""
 
 from __future__ import annotations
 
@@ -44,4 +44,10 @@ with DAG("one_of_each", schedule=None, max_active_tasks=16):
         workflow="2f0c0004-3b1e-4c55-9a10-0d5eed000004",
         query_parameters={"seconds": SECONDS},
         **WAIT,
+    )
+
+
+with DAG("long", schedule=None, max_active_tasks=16):
+    CartoRunWorkflowOperator.partial(task_id="run", workflow=PROCEDURE, **WAIT | {"retries": 0}).expand(
+        query_parameters=[{"seconds": 600}] * 6
     )
