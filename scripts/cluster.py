@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -210,7 +211,7 @@ class CeleryCluster(AirflowCluster):
         more = {
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "cluster_host.name",
             "CLUSTER_HOST": name,
-            "PYTHONPATH": str(self.home.path / "python"),
+            "PYTHONPATH": os.pathsep.join([str(self.home.path / "python"), os.environ.get("PYTHONPATH", "")]),
         }
         environment = self.home.environment() | more
         log = self.home.path / "processes" / f"{name}.log"

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from asgiref.sync import sync_to_async
 
 from airflow_workflow_provider.exceptions import InvalidConnection
-from airflow_workflow_provider.hooks.supervisor import finished
+from airflow_workflow_provider.hooks.supervisor import ask
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.form import unknown_extras
 from airflow_workflow_provider.protocol.system import WorkflowSystem
@@ -103,8 +103,8 @@ async def aload_system(key: str, conn_id: str) -> WorkflowSystem:
     load = sync_to_async(system_class, thread_sensitive=False)
     made = system_class(key) if is_loaded(key) else await load(key)
     try:
-        connection = await finished(get_async_connection(conn_id))
-        extra = await finished(get_async_extra_dejson(connection))
+        connection = await ask(lambda: get_async_connection(conn_id))
+        extra = await ask(lambda: get_async_extra_dejson(connection))
     except AirflowNotFoundException as error:
         raise InvalidConnection(
             f"connection {conn_id!r} is not defined; create it in Airflow, or correct its name"
@@ -138,9 +138,9 @@ async def amask(secret: str) -> None:
     try:
         from airflow.sdk.log import amask_secret
     except ImportError:
-        await finished(sync_to_async(mask_secret)(secret))
+        await ask(lambda: sync_to_async(mask_secret)(secret))
     else:
-        await finished(amask_secret(secret))
+        await ask(lambda: amask_secret(secret))
 
 
 def _masker_of_this_process() -> Any:

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_workflow_provider.client.start_throttle import clock, pause
 from airflow_workflow_provider.exceptions import WorkflowError, WorkflowNotFound
-from airflow_workflow_provider.hooks.supervisor import finished
+from airflow_workflow_provider.hooks.supervisor import ask
 from airflow_workflow_provider.protocol.cursor import Cursor, newest
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.retry import Retry
@@ -177,8 +177,8 @@ async def _call(store: Any, name: str, *arguments: Any) -> Any:
     """Call the store: its coroutine where it has one (3.3.2+), else its method by `sync_to_async`."""
     call = getattr(store, f"a{name}", None)
     if call is not None:
-        return await finished(call(*arguments))
-    return await finished(sync_to_async(getattr(store, name))(*arguments))
+        return await ask(lambda: call(*arguments))
+    return await ask(lambda: sync_to_async(getattr(store, name))(*arguments))
 
 
 def _ended_at(run: Run) -> float:

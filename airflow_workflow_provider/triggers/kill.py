@@ -8,7 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger
 from asgiref.sync import sync_to_async
 
-from airflow_workflow_provider.hooks.supervisor import finished
+from airflow_workflow_provider.hooks.supervisor import ask
 
 log = logging.getLogger(__name__)
 DEFERRED = "deferred"
@@ -41,8 +41,9 @@ async def _state(ti: Any, trigger_id: Any) -> Any:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     except ImportError:
         return await sync_to_async(_state_in_database)(ti, trigger_id)
-    ask = sync_to_async(RuntimeTaskInstance.get_task_states)
-    states = await finished(ask(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index))
+    get_states = sync_to_async(RuntimeTaskInstance.get_task_states)
+    place = {"dag_id": ti.dag_id, "task_ids": [ti.task_id], "run_ids": [ti.run_id], "map_index": ti.map_index}
+    states = await ask(lambda: get_states(**place))
     return _of_run(states, ti)
 
 

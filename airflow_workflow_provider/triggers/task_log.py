@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from airflow_workflow_provider.exceptions import ServerUnavailable
-from airflow_workflow_provider.hooks.supervisor import finished
+from airflow_workflow_provider.hooks.supervisor import ask
 from airflow_workflow_provider.protocol.effects import Call, Flow, intercept
 from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, to_log
 from airflow_workflow_provider.protocol.model import Run
@@ -150,8 +150,8 @@ async def get_xcom(ti: Any) -> Any:
 
     xcom = _xcom()
     if hasattr(xcom, "aget_one"):
-        return await finished(xcom.aget_one(key=KEY, **_place(ti)))
-    return await finished(sync_to_async(lambda: xcom.get_one(key=KEY, **_place(ti)))())
+        return await ask(lambda: xcom.aget_one(key=KEY, **_place(ti)))
+    return await ask(sync_to_async(lambda: xcom.get_one(key=KEY, **_place(ti))))
 
 
 async def set_xcom(ti: Any, value: Any) -> None:
@@ -160,6 +160,6 @@ async def set_xcom(ti: Any, value: Any) -> None:
 
     xcom = _xcom()
     if hasattr(xcom, "aset"):
-        await finished(xcom.aset(key=KEY, value=value, **_place(ti)))
+        await ask(lambda: xcom.aset(key=KEY, value=value, **_place(ti)))
     else:
-        await finished(sync_to_async(lambda: xcom.set(key=KEY, value=value, **_place(ti)))())
+        await ask(sync_to_async(lambda: xcom.set(key=KEY, value=value, **_place(ti))))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_workflow_provider.hooks.connections import aload_system, amask
-from airflow_workflow_provider.hooks.supervisor import finished
+from airflow_workflow_provider.hooks.supervisor import AT_ONCE, ask, finished
 from airflow_workflow_provider.triggers.event_watch import _call
 from airflow_workflow_provider.triggers.kill import was_killed
 from airflow_workflow_provider.triggers.task_log import get_xcom, set_xcom
@@ -158,3 +158,25 @@ async def test_the_result_and_the_error_are_handed_on():
     assert await finished(work(None)) == 5
     with pytest.raises(ValueError, match="no"):
         await finished(work(ValueError("no")))
+
+
+async def test_requests_that_wait_for_their_turn_are_given_up():
+    """While Airflow is slow, cancelled requests do not pile up; those that were sent are finished."""
+    may_end, sent, answered = asyncio.Event(), [], []
+
+    async def request(number):
+        sent.append(number)
+        await may_end.wait()
+        answered.append(number)
+
+    asked = [asyncio.ensure_future(ask(lambda number=number: request(number))) for number in range(3 * AT_ONCE)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sent == list(range(AT_ONCE))
+    for one in asked[: 2 * AT_ONCE]:
+        one.cancel()
+    may_end.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    expected = [*range(AT_ONCE), *range(2 * AT_ONCE, 3 * AT_ONCE)]
+    assert (sent, answered) == (expected, expected)
+    assert [one.cancelled() for one in asked] == [True] * 2 * AT_ONCE + [False] * AT_ONCE
