@@ -56,6 +56,16 @@ def emit(context: Mapping[str, Any], receivers: Iterable[Any], item: Landed, ext
         context["outlet_events"][alias].add(asset, extra=stored)
 
 
+def publish(context: Mapping[str, Any], outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
+    """Put what a transfer has written into the events of the assets in its outlets: the rows, and the checks."""
+    events = context.get("outlet_events")
+    told = {"row_count": result.get("rows"), "checks": result.get("checks")}
+    extra = storable({name: value for name, value in told.items() if value is not None})
+    for outlet in outlets if events is not None else ():
+        if isinstance(outlet, Asset):
+            events[outlet].extra.update(extra)
+
+
 def shared_extra(context: Mapping[str, Any], run: Run, parameters: Any) -> dict[str, Any]:
     """Return the extra that the events of all outputs share: the run, its parameters, and the partition, if any."""
     from airflow.providers.common.compat.sdk import redact

@@ -16,12 +16,14 @@ from airflow.providers.common.compat.openlineage.facet import (
 )
 from airflow.providers.openlineage.extractors import OperatorLineage
 from openlineage.client.event_v2 import OutputDataset
-from openlineage.client.facet_v2 import JobFacet, RunFacet
+from openlineage.client.facet_v2 import JobFacet, RunFacet, data_quality_assertions_dataset
 
 from airflow_workflow_provider.lineage.naming import name_of
 from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.protocol.times import iso
 
+Assertion = data_quality_assertions_dataset.Assertion
+DataQualityAssertionsDatasetFacet = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet
 RUN, JOB = "workflowProvider_run", "workflowProvider_job"
 ANY = "any"  # what a system says of a column whose type it does not tell
 
@@ -58,12 +60,23 @@ def dataset(uri: str, columns: Iterable[tuple[str, str]] = ()) -> Dataset:
     )
 
 
-def written(namespace: str, name: str, *, rows: int | None, size: int | None) -> OutputDataset:
-    """Return the dataset that a task has written, with rows and bytes."""
+def written(
+    namespace: str, name: str, *, rows: int | None, size: int | None, checks: Iterable[Mapping[str, Any]] = ()
+) -> OutputDataset:
+    """Return the dataset that a task has written, with rows, bytes, and the checks that hold."""
     told: dict[str, Any] = {}
     if rows is not None:
         told["outputStatistics"] = OutputStatisticsOutputDatasetFacet(rowCount=rows, size=size)
-    return OutputDataset(namespace=namespace, name=name, outputFacets=told)
+    assertions = [Assertion(assertion=_assertion(check), success=True, column=check.get("column")) for check in checks]
+    facets: dict[str, Any] = {}
+    if assertions:
+        facets["dataQualityAssertions"] = DataQualityAssertionsDatasetFacet(assertions=assertions)
+    return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=told)
+
+
+def _assertion(check: Mapping[str, Any]) -> str:
+    """Return the name of a check; the condition of ``sql`` is part of it."""
+    return f"sql: {check['query']}" if check.get("query") else str(check["check"])
 
 
 def columns_of(run: Run, output: Output) -> list[tuple[str, str]]:
@@ -103,11 +116,18 @@ def of_run(
 
 
 def of_transfer(
-    sources: Iterable[tuple[Run, Output, str]], targets: list[tuple[str, str]], rows: int | None, size: int | None
+    sources: Iterable[tuple[Run, Output, str]],
+    targets: list[tuple[str, str]],
+    rows: int | None,
+    size: int | None,
+    checks: Iterable[Mapping[str, Any]] = (),
 ) -> OperatorLineage[Any, Any]:
     """Return the lineage of a transfer. Rows and bytes are reported if there is one target."""
     counted = (rows, size) if len(targets) == 1 else (None, None)
+    held = list(checks)
     return OperatorLineage(
         inputs=[dataset(uri, columns_of(run, output)) for run, output, uri in sources],
-        outputs=[written(namespace, name, rows=counted[0], size=counted[1]) for namespace, name in targets],
+        outputs=[
+            written(namespace, name, rows=counted[0], size=counted[1], checks=held) for namespace, name in targets
+        ],
     )

@@ -35,7 +35,8 @@ class TransferLineage:
 
         result = self.result or {}
         targets = self.named_targets(result) if result else []
-        return of_transfer(_read(self.sources), targets, result.get("rows"), result.get("bytes"))
+        checks = result.get("checks") or ()
+        return of_transfer(_read(self.sources), targets, result.get("rows"), result.get("bytes"), checks)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return the inputs. A failed task reports no outputs."""

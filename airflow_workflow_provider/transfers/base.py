@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_workflow_provider.assets.emission import publish
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.lineage.transfers import TransferLineage, named_sources
 
@@ -83,6 +84,7 @@ class WorkflowOutputTransfer(TransferLineage, BaseOperator):
 
     def handed_on(self, context: Any, result: Mapping[str, Any]) -> dict[str, Any]:
         """Push each value under its own key, so that ``task.output["rows"]`` works, and give all for the return."""
+        publish(context, self.outlets or [], result)
         if self.do_xcom_push:
             for key, value in result.items():
                 context["ti"].xcom_push(key=key, value=value)

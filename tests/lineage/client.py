@@ -22,6 +22,7 @@ FACETS: dict[str, Any] = {
     "nominalTime": facet_v2.nominal_time_run.NominalTimeRunFacet,
     "jobType": facet_v2.job_type_job.JobTypeJobFacet,
     "ownership": facet_v2.ownership_job.OwnershipJobFacet,
+    "dataQualityAssertions": facet_v2.data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet,
     "schema": facet_v2.schema_dataset.SchemaDatasetFacet,
 }
 

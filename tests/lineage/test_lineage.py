@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import Asset, TaskDeferred
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 from openlineage.client.transport.file import FileConfig, FileTransport
@@ -19,6 +19,7 @@ from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
 from airflow_workflow_provider.protocol import model
 from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
 from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
+from tests.assets.collecting import new_events
 from tests.lineage.client import checked, events_in
 from tests.operators.staging import Deferral, TaskInstance, context_of
 
@@ -175,6 +176,33 @@ def test_a_load_leads_from_the_runs_output_to_the_table(run, told, tmp_path, mon
     (output,) = event["outputs"]
     assert (output["namespace"], output["name"]) == (f"sqlite://{place}", "airports")
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == returned["rows"] > 0
+
+
+def test_the_checks_of_a_load_are_told(run, told, tmp_path, monkeypatch):
+    """In the dataset's facet of data quality, and in the event of an asset in the outlets."""
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "w.db")}))
+    asset = Asset("x://airports")
+    operator = WorkflowOutputToSqlOperator(
+        task_id="land",
+        run=run,
+        sql_conn_id="target",
+        table="airports",
+        expect={"min_rows": 1, "not_null": ["iata"], "sql": "iata <> ''"},
+        outlets=[asset],
+    )
+    events = new_events()
+    returned = operator.execute({**context_of(TaskInstance(task_id="land")), "outlet_events": events})
+    (output,) = told(operator.get_openlineage_facets_on_complete(None))["outputs"]
+    found = output["facets"]["dataQualityAssertions"]["assertions"]
+    assert [(one["assertion"], one["success"], one.get("column")) for one in found] == [
+        ("min_rows", True, None),
+        ("not_null", True, "iata"),
+        ("sql: iata <> ''", True, None),
+    ]
+    extra = events[asset].extra
+    assert extra["row_count"] == returned["rows"]
+    told_checks = extra["checks"] if not isinstance(extra["checks"], str) else json.loads(extra["checks"])
+    assert list(map(dict, told_checks)) == returned["checks"]
 
 
 def test_a_file_is_named_by_its_address(run, told, tmp_path):

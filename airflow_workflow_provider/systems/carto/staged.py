@@ -36,6 +36,7 @@ from airflow_workflow_provider.systems.carto.json_rows import JsonRows
 ATTEMPTS = 3  # at a copy, where the answer to a start is lost
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds between two looks at a job; the last one stays
 MOST_PARTITIONS = 3_900  # BigQuery: 4,000 that one job may write
+MOST_LOOKS = 1_440  # looks at the job that copies: four hours
 CLEANING = 12  # looks at a job that must end before its table can be dropped
 Query = Callable[[str], Flow[Mapping[str, Any]]]
 _REFUSED = re.compile(
@@ -179,19 +180,20 @@ def _done(statement: str, copy: _Copy, jobs: Jobs, total: int) -> Flow[None]:
         if isinstance(error, PermissionDenied) or _REFUSED.search(error.summary):
             raise error.become(PermissionDenied, _may_not(total)) from error
         raise
-    looks = 0
-    while True:
+    for looks in range(MOST_LOOKS):
         state, said = yield from persist(lambda: jobs.look(copy.job))
         if state.is_terminal:
             break
         yield Sleep(PAUSES[min(looks, len(PAUSES) - 1)])
-        looks += 1
+    else:
+        hours = MOST_LOOKS * PAUSES[-1] / 3600
+        raise OutputUnavailable(f"The copy of the output table to {copy.stage} has not ended after {hours:.0f} hours")
     copy.job = ""
     if state is RunState.SUCCEEDED:
         return
     if _REFUSED.search(said):
-        raise PermissionDenied(f"{_may_not(total)}The warehouse says: {said}")
-    raise OutputUnavailable(f"The copy of the output table for reading is {state}: {said or 'no reason is given'}")
+        raise PermissionDenied(f"{_may_not(total)}For {copy.stage} the warehouse says: {said}")
+    raise OutputUnavailable(f"The copy of the output table to {copy.stage} is {state}: {said or 'no reason is given'}")
 
 
 def _may_not(total: int) -> str:

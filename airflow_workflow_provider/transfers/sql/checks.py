@@ -54,6 +54,11 @@ class Expect:
             raise InvalidArgument(f"expect: there is no check {unknown!r}; there are {', '.join(NAMES)}")
         unique = expect.get("unique") or ()
         unique = [unique] if isinstance(unique, str) else unique
+        if not isinstance(unique, Sequence) or not all(
+            item and isinstance(item, (str, list, tuple)) and all(isinstance(name, str) and name for name in item)
+            for item in unique
+        ):
+            raise InvalidArgument(f"expect['unique']: expected columns, or lists of columns, not {unique!r}")
         return cls(
             _number(expect, "min_rows", whole=True),
             _number(expect, "max_rows", whole=True),
@@ -61,7 +66,7 @@ class Expect:
             _texts(expect, "columns"),
             _texts(expect, "not_null"),
             tuple((item,) if isinstance(item, str) else tuple(map(str, item)) for item in unique),
-            _texts(expect, "sql"),
+            tuple(_condition(text) for text in _texts(expect, "sql")),
         )
 
     @property
@@ -88,7 +93,7 @@ class Expect:
                 raise _violated("max_rows", f"{rows} rows came, expected at most {self.max_rows}", rows)
             done.append({"check": "max_rows", "value": rows})
         if self.max_shrink is not None:
-            after = count(session, target)
+            after = count(session, target.rows_sql)
             shrink = (before - after) / before if before else 0.0
             if shrink > self.max_shrink:
                 raise _violated(
@@ -103,9 +108,9 @@ class Expect:
         return done
 
 
-def count(session: SqlSession, target: Target) -> int:
+def count(session: SqlSession, rows_sql: str) -> int:
     """Count the rows of a table."""
-    return int(session.rows(f"SELECT COUNT(*) FROM {target.rows_sql}")[0][0])
+    return int(session.rows(f"SELECT COUNT(*) FROM {rows_sql}")[0][0])
 
 
 def _violated(check: str, text: str, figure: Any) -> ExpectationFailed:
@@ -132,19 +137,24 @@ def _not_null(session: SqlSession, target: Target, name: str) -> dict[str, Any]:
 
 
 def _unique(session: SqlSession, target: Target, names: Sequence[str]) -> dict[str, Any]:
-    columns = ", ".join(_own(session, target, name, "unique") for name in names)
-    twice = session.rows(f"SELECT {columns}, COUNT(*) FROM {target.rows_sql} GROUP BY {columns} HAVING COUNT(*) > 1")
+    """Compare rows whose columns all have values, as a UNIQUE constraint does; `not_null` finds the others."""
+    own = [_own(session, target, name, "unique") for name in names]
+    columns = ", ".join(own)
+    filled = " AND ".join(f"{name} IS NOT NULL" for name in own)
+    query = f"SELECT {columns}, COUNT(*) FROM {target.rows_sql} WHERE {filled} GROUP BY {columns} HAVING COUNT(*) > 1"
+    # The keys themselves may be millions; where it is not known how to ask for one, they are all asked for.
+    twice = session.rows(f"{query} LIMIT 1" if session.dialect.has_limit else query)
     if twice:
         *values, number = twice[0]
+        keys = int(session.rows(f"SELECT COUNT(*) FROM ({query}) d")[0][0]) if session.dialect.has_limit else len(twice)
         key = ", ".join(f"{name}={value!r}" for name, value in zip(names, values, strict=True))
-        raise _violated(
-            "unique", f"{len(twice)} keys come more than once, for example {key} ({number} rows)", len(twice)
-        )
+        raise _violated("unique", f"{keys} keys come more than once, for example {key} ({number} rows)", keys)
     return {"check": "unique", "column": ", ".join(names), "value": 0}
 
 
 def _sql(session: SqlSession, target: Target, text: str) -> dict[str, Any]:
-    given = text.strip().rstrip(";").replace("{table}", target.name.sql)
+    # A line comment at the end must not hide what follows.
+    given = text.strip().rstrip(";").replace("{table}", target.name.sql) + ("\n" if "--" in text else "")
     if re.match(r"(?i)(?:select|with)\b", given):
         rows = session.rows(given)
         value = rows[0][0] if rows and rows[0] else None
@@ -183,3 +193,10 @@ def _texts(expect: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if not all(isinstance(item, str) and item for item in listed):
         raise InvalidArgument(f"expect[{name!r}]: expected a text or a list of texts, not {value!r}")
     return tuple(listed)
+
+
+def _condition(text: str) -> str:
+    """Give a condition or a query; several statements, of which one could change a table, are refused."""
+    if ";" in re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", "", text.strip().rstrip(";")):
+        raise InvalidArgument("expect['sql']: holds a semicolon; expected one condition or one query")
+    return text

@@ -43,7 +43,7 @@ class SqlDialect:
     table in the place of another at once. ``indexes`` means that the staging table gets an index, without which a join
     takes the square of the rows' number. ``differs`` is true of two texts that a collation takes for the same.
     ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it. ``one_cursor`` means that only the connection shares
-    its transaction.
+    its transaction. ``has_limit`` means that a query may end in ``LIMIT 1``.
     """
 
     name: str
@@ -75,6 +75,7 @@ class SqlDialect:
     takes_arrow: bool = False
     copies: bool = False
     one_cursor: bool = False
+    has_limit: bool = True
 
 
 def _naive_utc(value: datetime) -> datetime:
@@ -177,6 +178,7 @@ GENERIC = SqlDialect(
     ddl_in_transaction=False,
     temporary="",
     update="UPDATE {t} SET {correlated} WHERE EXISTS (SELECT 1 FROM {s} WHERE {on_full})",
+    has_limit=False,
 )
 # unverified as well, but their manuals say so of names.
 SNOWFLAKE = replace(GENERIC, name="Snowflake", fold=str.upper, sees_case=True, longest_name=255, name_unit="characters")

@@ -265,23 +265,33 @@ class SqlLoad:
     def _write(
         self, opened: SqlSession, targets: Mapping[str, Target], rows: Mapping[str, Rows], progress: Progress
     ) -> list[dict[str, Any]]:
-        ways = []
+        loads: dict[str, Load] = {}
         load_log = self._load_log(opened)
         checks: list[dict[str, Any]] = []
-        before = {name: count(opened, target) for name, target in targets.items() if self._counts(target)}
+        before = {name: count(opened, target.rows_sql) for name, target in targets.items() if self._counts(target)}
         for number, (name, one) in enumerate(rows.items()):
             checks += self.expect.check_columns(one.schema.names)
             staging_name = f"airflow_{self.attempt.key[:16]}_{number}"
-            load = Load(opened, load_log, targets[name], one, self.mode, progress, staging_name, self.log)
-            ways.append(WAYS[self.mode.if_exists](load))
+            loads[name] = Load(opened, load_log, targets[name], one, self.mode, progress, staging_name, self.log)
+        ways = {name: WAYS[self.mode.if_exists](load) for name, load in loads.items()}
         written = dict.fromkeys(rows, 0)
-        for _ in range(3):
-            for name, way in zip(rows, ways, strict=True):
+        for step in range(3):
+            if step == 2:  # what is put in its place by a statement that commits is checked before
+                checks += self._checked(loads, written, before, commits=True)
+            for name, way in ways.items():
                 so_far = progress.rows
                 next(way, None)
                 written[name] += progress.rows - so_far
-        for name in rows:
-            checks += self.expect.check(opened, targets[name], written[name], before.get(name, 0))
+        return checks + self._checked(loads, written, before, commits=False)
+
+    def _checked(
+        self, loads: Mapping[str, Load], written: Mapping[str, int], before: Mapping[str, int], *, commits: bool
+    ) -> list[dict[str, Any]]:
+        checks: list[dict[str, Any]] = []
+        for name, load in loads.items():
+            if (load.filled is not None) == commits:
+                target = load.target if load.filled is None else Target(load.filled)
+                checks += self.expect.check(load.session, target, written[name], before.get(name, 0))
         return checks
 
     def _counts(self, target: Target) -> bool:

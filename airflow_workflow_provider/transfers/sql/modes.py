@@ -72,6 +72,8 @@ class Load:
 
     def __post_init__(self) -> None:
         self.made = False
+        # The table that holds the rows until a statement that commits puts it in the target's place.
+        self.filled: TableName | None = None
         dialect = self.session.dialect
         hint = "; give it another with columns={…}"
         for name in self.rows.schema.names:
@@ -186,9 +188,10 @@ class Load:
                 f"the table lacks {listed}; it has {known}. Use on_new_column='add' or 'ignore', or choose with columns"
             )
         for name in names:
-            self.session.run(
-                f"ALTER TABLE {self.target.name.sql} ADD COLUMN {self.session.quoted(name)} {self.types[name]}"
-            )
+            column = self.session.quoted(name)
+            self.session.run(f"ALTER TABLE {self.target.name.sql} ADD COLUMN {column} {self.types[name]}")
+            if not self.session.dialect.ddl_in_transaction:
+                self.session.reverts.append(f"ALTER TABLE {self.target.name.sql} DROP COLUMN {column}")
         self.log.info("on_new_column='add': added %s to the table", listed)
         found = self.session.look(self.target.name).columns or {}
         return {name: found.get(name, TargetColumn(name)) for name in names}
@@ -338,6 +341,7 @@ def _swap(load: Load) -> Steps:
     fresh, away = name.beside(load.staging_name), name.beside(load.staging_name + "_old")
     for leftover in (fresh, away):
         load.session.run(f"DROP TABLE IF EXISTS {leftover.sql}")
+    load.filled = fresh
     columns = load.create(fresh)
     yield
     load.insert(fresh, columns)

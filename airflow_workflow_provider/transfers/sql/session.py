@@ -43,7 +43,8 @@ _PINNED_MODES = (
 class SqlSession:
     """Runs statements, every parameter marked with `MARK`. Without `commit` nothing stays.
 
-    ``created`` are tables that this session made where making one commits; `undo` drops them.
+    ``created`` are tables that this session made where making one commits; `undo` drops them. ``reverts`` are
+    statements that take back other changes which have committed by themselves; `undo` runs them.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SqlSession:
         self._unlocks: list[Callable[[], None]] = []
         self._restores: list[tuple[str, list[Any]]] = []
         self.created: list[TableName] = []
+        self.reverts: list[str] = []
         self.can_copy = load_method != "insert" and self.dialect.copies and can_copy(connection, self._cursor)
         self.bulk: BulkPath | None = None
         if self.dialect.takes_arrow:
@@ -122,16 +124,18 @@ class SqlSession:
     def commit(self) -> None:
         """Make everything since `begin` stay."""
         self._connection.commit()
+        self.reverts.clear()
         self._unlock()
 
     def undo(self) -> None:
         """Take everything since `begin` back."""
         with suppress(Exception):  # a lost connection has rolled back by itself
             self._connection.rollback()
-        for table in self.created:
+        for statement in [*self.reverts, *(f"DROP TABLE {table.sql}" for table in self.created)]:
             with suppress(Exception):
-                self.run(f"DROP TABLE {table.sql}")
+                self.run(statement)
         self.created.clear()
+        self.reverts.clear()
         self._unlock()
 
     def close(self) -> None:
