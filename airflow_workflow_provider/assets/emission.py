@@ -59,9 +59,11 @@ def emit(context: Mapping[str, Any], receivers: Iterable[Any], item: Landed, ext
 def publish(context: Mapping[str, Any], outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
     """Put what a transfer has written into the events of the assets in its outlets: the rows, and the checks."""
     events = context.get("outlet_events")
+    if events is None:
+        return
     told = {"row_count": result.get("rows"), "checks": result.get("checks")}
     extra = storable({name: value for name, value in told.items() if value is not None})
-    for outlet in outlets if events is not None else ():
+    for outlet in outlets:
         if isinstance(outlet, Asset):
             events[outlet].extra.update(extra)
 
