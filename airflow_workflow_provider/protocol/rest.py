@@ -166,7 +166,14 @@ class RestSystem(WorkflowSystem):
 
         has_document = in_answer is None and place is not IDEMPOTENCY_KEY
         run = yield from self.send_start(
-            self.api, request, workflow, run_id, self.seen, has_document=has_document, in_answer=in_answer
+            self.api,
+            request,
+            workflow,
+            run_id,
+            self.seen,
+            has_document=has_document,
+            in_answer=in_answer,
+            place=f" where {self.declared('start_call.run_id')} says, at {_shown(place)}",
         )
         return (yield from self._completed(run))
 
@@ -222,7 +229,8 @@ class RestSystem(WorkflowSystem):
             document = listed[0]
         word = word_of(found(document, call.state))
         if not word:
-            raise self.api.unreadable(request, Response(200), doing, "the answer has no state of a run")
+            where = f"where {self.declared('status_call.state')} says, at {_shown(call.state)}"
+            raise self.api.unreadable(request, Response(200), doing, f"the answer has no state of a run {where}")
         yield from self.state_of(run, word)
         return self.seen(run, document)
 
@@ -450,7 +458,8 @@ class RestSystem(WorkflowSystem):
         def rows_of(asked: Request, document: Any) -> Sequence[Any]:
             rows = found(document, call.rows)
             if not isinstance(rows, list):
-                raise self.api.unreadable(asked, Response(200), doing, "the answer has no list")
+                where = f" at {_shown(call.rows)}" if call.rows else ""
+                raise self.api.unreadable(asked, Response(200), doing, f"the answer has no list{where}")
             return rows
 
         return (yield from read_pages(self.api, request, doing, paginator=call.paginator, rows_of=rows_of, whole=whole))
@@ -467,7 +476,9 @@ def _cancel(self: RestSystem, run: Run) -> Flow[None]:
     """Send the call that stops a run."""
     call = self.cancel_call
     assert call is not None  # the class has this method only where it has the call
-    request = self.request(call, workflow=run.workflow, run_id=run.run_id, known={RUN_ID: run.run_id})
+    request = self.request(call, workflow=run.workflow, run_id=run.run_id)
+    if call.looks_first and (yield from self.has_ended(run)):
+        return
     taken = call.taken
     check = None if taken is None else lambda response: bool(found(response.json_or_none(), taken))
     yield from self.send_cancel(self.api, request, run, taken=check)
@@ -530,6 +541,13 @@ def line_of(row: Any, call: Log) -> LogLine:
     time = time_or_none(found(row, call.time)) if call.time else None
     text = found(row, call.text)
     return LogLine(time, word, text if isinstance(text, str) else "" if text is None else str(text))
+
+
+def _shown(place: Any) -> str:
+    """Spell a place of an answer for people."""
+    if isinstance(place, FromHeader):
+        return f"header {place.name!r}"
+    return repr(place) if isinstance(place, str) else getattr(place, "__name__", "a function")
 
 
 def _last_part(output: Output) -> str:

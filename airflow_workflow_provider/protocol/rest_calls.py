@@ -125,10 +125,15 @@ class Status(Call):
 
 @dataclass(frozen=True, kw_only=True)
 class Cancel(Call):
-    """The call that stops a run. ``taken`` is given the answer's document and says whether the server took it."""
+    """The call that stops a run. ``taken`` is given the answer's document and says whether the server took it.
+
+    ``looks_first`` reads the run before, and sends nothing where it has ended: for an API that would change the state
+    of such a run.
+    """
 
     method: str = "POST"
     taken: Callable[[Any], bool] | None = None
+    looks_first: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,9 @@ class WorkflowSystem(ABC):
     assets_need_extras: ClassVar[bool] = False
     """Whether `asset_uri` reads extras of the connection."""
 
+    distribution: ClassVar[str] = ""
+    """The distribution that has registered the class, with its version; set when the class is loaded."""
+
     needs_sdk: ClassVar[tuple[int, int]] = (1, 0)
     """The version of the SDK that the class is written for, see `airflow_workflow_provider.sdk`."""
 
@@ -111,6 +114,11 @@ class WorkflowSystem(ABC):
         self.secrets: tuple[str, ...] = ()
         self.lacks: dict[Any, str] = {}
         """Capabilities that this connection lacks although its class has them, each with the reason as a sentence."""
+
+    @classmethod
+    def declared(cls, field: str) -> str:
+        """Name a field of the class for an error: with class and distribution."""
+        return f"{cls.__name__}.{field}{f' of {cls.distribution}' if cls.distribution else ''}"
 
     @classmethod
     def offers(cls, capability: Any) -> bool:
@@ -318,6 +326,7 @@ class WorkflowSystem(ABC):
         doing: str = "",
         has_document: bool = True,
         in_answer: Callable[[Response], Any] | None = None,
+        place: str = "",
     ) -> Flow[Run]:
         """Send the request that starts a run, and make the run from its answer. Every start goes through this.
 
@@ -327,6 +336,7 @@ class WorkflowSystem(ABC):
         :param has_document: False where the answer to a start holds nothing that is needed; both callables get None
             for a body that is not JSON.
         :param in_answer: reads the id from the answer itself, where the document does not hold it.
+        :param place: where the id is looked for, for the error.
         """
         doing = doing or f"starting workflow {workflow}"
         now = yield Now()
@@ -335,7 +345,7 @@ class WorkflowSystem(ABC):
             document = api.document(request, response, doing) if has_document else response.json_or_none()
             found = id_text(in_answer(response) if in_answer else run_id(document))
             if not found:
-                raise api.unreadable(request, response, doing, "the answer has no id of the run")
+                raise api.unreadable(request, response, doing, f"the answer has no id of the run{place}")
             return seen(Run(self.key, self.conn_id, workflow, found, started_at=from_epoch(now)), document)
 
         return (yield from api.start(request, doing, parsed))
@@ -358,15 +368,20 @@ class WorkflowSystem(ABC):
             refused: WorkflowError = RequestRejected(f"The answer says so: {one_line(response.text(500))}")
         except (RequestRejected, WorkflowNotFound) as error:
             refused = error
+        if not (yield from self.has_ended(run)):
+            raise self.cancel_refused(run, refused) from refused
+        return None
+
+    def has_ended(self, run: Run) -> Flow[bool]:
+        """Tell whether there is nothing to cancel, and log why: the run has ended, or it is gone."""
         try:
             now = yield from self.get_run(run)
         except WorkflowNotFound:
             yield Note(f"Run {run.run_id} was not cancelled: it is gone")
-            return None
-        if not now.state.is_terminal:
-            raise self.cancel_refused(run, refused) from refused
-        yield Note(f"Run {run.run_id} was not cancelled: it had ended, and is {now.state}")
-        return None
+            return True
+        if now.state.is_terminal:
+            yield Note(f"Run {run.run_id} was not cancelled: it had ended, and is {now.state}")
+        return now.state.is_terminal
 
     def cancel_refused(self, run: Run, error: WorkflowError) -> WorkflowError:
         """Make the error for a run that goes on although the server was asked to stop it."""
@@ -442,8 +457,22 @@ def choose(outputs: list[Output], wanted: str | int | None, run: Run, unlisted: 
 
 def wrong_states(states: Mapping[Any, Any]) -> Iterator[str]:
     """Say what is wrong with a table of states."""
+    known: dict[str, tuple[Any, Any]] = {}
+    for word, state in states.items():
+        spelling = str(word).strip().lower()
+        if spelling in known and known[spelling][1] != state:
+            other, meant = known[spelling]
+            yield (
+                f"its field 'states' contradicts itself: {other!r} stands for {_state(meant)} and {word!r} for "
+                f"{_state(state)}."
+            )
+        known[spelling] = word, state
     for word, state in states.items():
         if not isinstance(word, str) or word != word.strip().lower() or not isinstance(state, RunState):
             yield f"its field 'states' has {word!r}: {state!r}; every word is lower case and stands for a RunState."
-    if not {RunState.SUCCEEDED, RunState.FAILED} <= set(states.values()):
+    if not {RunState.SUCCEEDED, RunState.FAILED} <= {one for one in states.values() if isinstance(one, RunState)}:
         yield "its field 'states' has no word for success, or none for failure."
+
+
+def _state(value: Any) -> str:
+    return f"RunState.{value.name}" if isinstance(value, RunState) else repr(value)

@@ -75,6 +75,7 @@ def load(key: str) -> type[WorkflowSystem] | None:
             text = f"{type(error).__name__}: {error}"
             _failed[place] = f"system: {key!r} {origin} cannot be loaded from {point.value}. {text}"
             raise InvalidArgument(_failed[place]) from error
+        found.distribution = distribution_of(point)
         _loaded[place] = found
     return _loaded[place]
 
@@ -85,14 +86,16 @@ def check(found: Any, key: str, where: str) -> None:
         raise InvalidArgument(f"system: {key!r}, {where}: {reason}")
 
 
-def _mistakes(found: Any, key: str) -> Iterator[str]:
+def _mistakes(found: Any, key: str) -> Iterator[str]:  # noqa: C901  # one branch for each mistake
     """Say what is wrong with a class; each sentence holds only where those before it were not said."""
     from airflow_workflow_provider.protocol.form import Form
     from airflow_workflow_provider.protocol.system import WorkflowSystem, wrong_states
 
     if not isinstance(found, type) or not issubclass(found, WorkflowSystem):
         yield f"it is no subclass of WorkflowSystem, but {found!r:.100}."
-    needed = tuple(getattr(found, "needs_sdk", SDK_VERSION))
+    needed = getattr(found, "needs_sdk", SDK_VERSION)
+    if not isinstance(needed, tuple) or len(needed) != len(SDK_VERSION) or not all(type(n) is int for n in needed):
+        yield f"its field 'needs_sdk' is {needed!r}; expected two numbers such as {SDK_VERSION}."
     if needed[0] != SDK_VERSION[0] or needed > SDK_VERSION:
         have, want = (".".join(map(str, version)) for version in (SDK_VERSION, needed))
         yield f"it needs version {want} of the SDK, and this airflow-workflow-provider has {have}."
@@ -107,5 +110,7 @@ def _mistakes(found: Any, key: str) -> Iterator[str]:
     if found.key != key:
         yield f"its field 'key' is {found.key!r}, and the entry point is called {key!r}."
     yield from wrong_states(found.states)
-    if not found.poll_interval > 0:
-        yield "its field 'poll_interval' is not above 0."
+    if not isinstance(found.poll_interval, (int, float)) or not 0 < found.poll_interval < float("inf"):
+        yield f"its field 'poll_interval' is {found.poll_interval!r}; expected a number of seconds above 0."
+    if isinstance(found.start_options, str) or not all(isinstance(name, str) for name in found.start_options):
+        yield "its field 'start_options' is no set of names."

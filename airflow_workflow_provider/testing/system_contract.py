@@ -20,15 +20,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
 from airflow_workflow_provider.client.worker import WorkerClient
-from airflow_workflow_provider.exceptions import NotSupported, ServerUnavailable, UnknownStart, WorkflowError
+from airflow_workflow_provider.exceptions import NotSupported, RunTimedOut, UnknownStart, WorkflowError
 from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns, CanListWorkflows, HasLog
-from airflow_workflow_provider.protocol.connection import ConnectionValues
+from airflow_workflow_provider.protocol.connection import ConnectionValues, origin_of
 from airflow_workflow_provider.protocol.effects import NoAnswer, Now, Request, Response, Shared, Sleep
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, connection_type
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
@@ -39,6 +40,8 @@ from airflow_workflow_provider.systems import registry
 
 HOST = "https://own.example"
 HOSTILE = ("https://evil.example/x", "..", "../../admin", "a/../../b", "x\r\nHost: evil", "\x00", "p.d.t; DROP TABLE x")
+MOST = 300  # requests that one flow may send to a server that gives every request the same answer
+TOKENS = b'{"access_token": "minted-0123456789", "token": "minted-0123456789", "expires_in": 600}'
 ANSWERS: tuple[tuple[int, bytes], ...] = (
     (200, b"{}"),
     (200, b"[]"),
@@ -47,6 +50,7 @@ ANSWERS: tuple[tuple[int, bytes], ...] = (
     (200, b"<html><title>Log in</title></html>"),
     (200, b"[" * 10_000),
     (200, b'{"id": {"a": [1]}, "state": 5, "status": [], "data": "x"}'),
+    (200, b"[" + b",".join(b'{"id": "%d", "name": "n%d"}' % (n, n) for n in range(500)) + b"]"),
     (204, b""),
     (302, b""),
     (400, b'{"message": "no"}'),
@@ -61,10 +65,13 @@ ANSWERS: tuple[tuple[int, bytes], ...] = (
 
 
 class _Played:
-    """A server that gives every request the same answer, and a clock that passes by sleeping only."""
+    """A server that gives every request the same answer, and a clock that passes by sleeping only.
 
-    def __init__(self, status: int, body: bytes, most: int) -> None:
-        self.status, self.body, self.most = status, body, most
+    With ``lost`` it takes every request but starts, whose answers are lost.
+    """
+
+    def __init__(self, status: int, body: bytes, most: int, *, lost: bool = False) -> None:
+        self.status, self.body, self.most, self.lost = status, body, most, lost
         self.now = 1_790_000_000.0
         self.sent: list[Request] = []
 
@@ -73,7 +80,9 @@ class _Played:
         if isinstance(effect, Request):
             self.sent.append(effect)
             if len(self.sent) > self.most:
-                raise _EnoughError
+                raise EndlessError(f"more than {self.most} requests are sent, the last one is {effect}")
+            if self.lost and not effect.starts:
+                return Response(200, {}, TOKENS)
             if not self.status:
                 raise NoAnswer("the connection was reset")
             return Response(self.status, {}, self.body)
@@ -99,17 +108,33 @@ class _Played:
             return end.value
 
 
-class _EnoughError(Exception):
-    """A list without an end is being read."""
+class EndlessError(AssertionError):
+    """A flow sends requests without an end."""
 
 
-def play(flow: Any, status: int, body: bytes, *, most: int = 300) -> tuple[Any, list[Request]]:
-    """Drive a flow by hand: every request gets the same answer; a status of 0 is a connection that is reset."""
+def play(flow: Any, status: int, body: bytes, *, most: int = MOST) -> tuple[Any, list[Request]]:
+    """Drive a flow by hand: every request gets the same answer; a status of 0 is a connection that is reset.
+
+    Raises `EndlessError` for a flow that sends more requests than ``most``.
+    """
     played = _Played(status, body, most)
-    try:
-        return played.play(flow), played.sent
-    except _EnoughError:
-        return None, played.sent
+    return played.play(flow), played.sent
+
+
+def _sent(request: Request) -> str:
+    """Tell requests apart by what the server gets."""
+    return json.dumps(
+        [request.method, request.url, dict(request.params or {}), request.json, dict(request.form or {})],
+        sort_keys=True,
+        default=str,
+    )
+
+
+def _nested(place: str, value: Any) -> Any:
+    """Make the document in which a value stands at a dotted path."""
+    for name in reversed(place.split(".")):
+        value = [*[None] * int(name), value] if name.isdecimal() else {name: value}
+    return value
 
 
 class SystemContract:
@@ -156,7 +181,7 @@ class SystemContract:
 
     def test_the_class_is_a_system(self) -> None:
         """Key, label, form, states, and the version of the SDK."""
-        registry.check(self.system, self.system.key, self.system.__qualname__)
+        registry.check(self.system, self.system.key, self.system.__name__)
         assert self.system.default_conn_id == f"{self.system.key}_default"
 
     def test_the_form_is_one_that_airflow_takes(self) -> None:
@@ -182,41 +207,95 @@ class SystemContract:
         run = run if run.outputs else replace(run, outputs=(Output("o", "file", "o"),))
         made = self.alone()
         for flow in self.flows_of(made, run):
-            sent: list[Request] = []
-            try:
-                _, sent = play(flow(), 404, b"")
-            except WorkflowError:
-                continue
-            for request in sent:
-                assert request.url.startswith(f"{HOST}/")
-                assert ".." not in request.url
-                assert request.url.isprintable()
+            played = _Played(404, b"", MOST)
+            with suppress(WorkflowError):  # what counts is what was sent before
+                played.play(flow())
+            for request in played.sent:
+                is_own = origin_of(request.url) in made.transport.origins and request.url.isprintable()
+                what = f"{self.system.__name__} sends {request} for a forged run object: {field} is {value!r}"
+                assert is_own, what
+                assert ".." not in request.url, what
 
     @pytest.mark.parametrize(("status", "body"), [*ANSWERS, (0, b"")])
     def test_whatever_the_server_answers_a_flow_ends_in_a_value_or_in_our_error(self, status: int, body: bytes) -> None:
-        """Nothing but a `WorkflowError` leaves a flow; a run that comes out can be stored."""
+        """Nothing but a `WorkflowError` leaves a flow, every flow ends, and a run that comes out can be stored."""
         made = self.alone()
         run = self.known_run(outputs=(Output("o", "file", "o"),))
-        flows = [*self.flows_of(made, run), lambda: made.start("a-workflow", dict(self.parameters), dict(self.options))]
+        flows = [*self.flows_of(made, run), *self.lists_of(made), lambda: self.start_of(made)]
         for flow in flows:
             value: Any = None
             try:
                 value, _ = play(flow(), status, body)
             except WorkflowError as error:
                 value = str(error)
-            assert str(self.fields.get("password") or "no such text") not in str(value)
+            is_clean = str(self.fields.get("password") or "no such text") not in str(value)
+            assert is_clean, f"{self.system.__name__} shows the field 'password' in a run or an error; see secrets"
             if isinstance(value, Run):
                 assert Run.from_json(json.loads(json.dumps(value.to_json()))) == value
 
     def test_a_start_is_sent_once_when_its_answer_is_lost(self) -> None:
-        """`UnknownStart`, unless the system finds the run or may send the same start again."""
-        played = _Played(503, b"", 300)
-        with pytest.raises((UnknownStart, ServerUnavailable)):
-            played.play(self.alone().start("a-workflow", dict(self.parameters), dict(self.options)))
-        starts = [request for request in played.sent if request.starts]
-        assert len({json.dumps(request.json, sort_keys=True) for request in starts}) <= 1
-        if not getattr(getattr(self.system, "start_call", None), "is_idempotent", False):
-            assert len(starts) <= 1, "a start whose answer was lost was sent again"
+        """`UnknownStart`, unless the system finds the run or may send the same start again.
+
+        The request goes through `send_start`; otherwise nothing could tell it from one that may be repeated.
+        """
+        name = self.system.__name__
+        for status in (503, 0):
+            played = _Played(status, b"", MOST, lost=True)
+            outcome: Any = None
+            try:
+                outcome = played.play(self.start_of(self.alone()))
+            except WorkflowError as error:
+                outcome = error
+            starts = [request for request in played.sent if request.starts]
+            if not starts and isinstance(outcome, WorkflowError) and not isinstance(outcome, UnknownStart):
+                continue  # it asked for something before, and did not get it
+            assert starts, f"{name}.start: the request that starts a run does not go through send_start"
+            assert isinstance(outcome, (UnknownStart, Run)), f"{name}.start: a lost answer is {outcome!r}"
+            assert len({_sent(request) for request in starts}) == 1, f"{name}.start sends two different starts"
+            may_repeat = getattr(getattr(self.system, "start_call", None), "is_idempotent", False)
+            assert may_repeat or len(starts) == 1, f"{name}.start: a start whose answer was lost was sent again"
+            again = [request for request in played.sent if not request.starts and _sent(request) == _sent(starts[0])]
+            assert not again, f"{name}.start: a start whose answer was lost was sent again, past send_start"
+
+    @pytest.mark.parametrize("status", [500, 503, 0])
+    def test_a_cancel_that_no_server_took_is_an_error(self, status: int) -> None:
+        """A cancel that returns says that the server took the request, or that the run has ended."""
+        made = self.alone()
+        if not made.supports(CanCancel):
+            pytest.skip("the API cannot cancel")
+        name = self.system.__name__
+        try:
+            _, sent = play(made.require(CanCancel).cancel(self.known_run()), status, b"")
+        except WorkflowError:
+            return
+        what = f"although the server answered {status or 'nothing'}" if sent else "without a request"
+        pytest.fail(f"{name}.cancel returned {what}: the run goes on, and the task says that it was cancelled")
+
+    def test_the_table_of_states_is_what_a_poll_goes_by(self) -> None:
+        """Each word of ``states`` means what the table says; an unknown word keeps the run going."""
+        place = getattr(getattr(self.system, "status_call", None), "state", None)
+        if not isinstance(place, str) or self.system.status_call.rows is not None:  # type: ignore[attr-defined]  # a RestSystem
+            pytest.skip("the state is at no dotted path of an answer")
+        made, name = self.alone(), self.system.__name__
+        for word, state in {**self.system.states, "a word from the future": RunState.RUNNING}.items():
+            body = json.dumps(_nested(place, word.upper())).encode()
+            seen = _Played(200, body, MOST)
+            try:
+                run = seen.play(made.get_run(self.known_run()))
+            except WorkflowError:
+                continue  # the answer to a log-in is another one
+            assert run.state is state, f"{name}.states: {word!r} is read as {run.state}"
+
+    def start_of(self, made: WorkflowSystem) -> Any:
+        """The flow that starts a run."""
+        return made.start("a-workflow", dict(self.parameters), dict(self.options))
+
+    def lists_of(self, made: WorkflowSystem) -> list[Any]:
+        """The flows that read lists."""
+        return [
+            lambda: made.require(CanListWorkflows).list_workflows(),
+            lambda: made.require(CanListRuns).find_runs("a-workflow", None),
+        ]
 
     def flows_of(self, made: WorkflowSystem, run: Run) -> list[Any]:
         """The flows that a run object reaches."""
@@ -272,8 +351,22 @@ class SystemContract:
         while client.run(made.look(run)).state is RunState.QUEUED and time.monotonic() < limit:
             time.sleep(0.5)
         client.run(made.require(CanCancel).cancel(run))
-        assert self.awaited(made, client, run).state in (RunState.CANCELLED, RunState.FAILED)
+        try:
+            ended = self.awaited(made, client, run)
+        except RunTimedOut:
+            pytest.fail(f"{self.system.__name__}.cancel returned, but run {run.run_id} goes on at the server")
+        assert ended.state in (RunState.CANCELLED, RunState.FAILED)
         client.run(made.require(CanCancel).cancel(run))
+
+    def test_outputs_are_those_of_their_run(self, made: WorkflowSystem, client: WorkerClient) -> None:
+        """The files of two runs have two addresses, and a run does not read what only another one has."""
+        one, two = (self.awaited(made, client, self.started(made, client, self.workflow)) for _ in range(2))
+        for output in one.outputs:
+            places = {made.output_location(run, output) for run in (one, two)}
+            assert output.kind != "file" or "/" not in output.location or len(places) == 2, (
+                f"{self.system.__name__}.output_location: output {output.name!r} of run {one.run_id} has the "
+                f"address of that of run {two.run_id}: {output.location}"
+            )
 
     def test_what_can_be_listed_is_listed(self, made: WorkflowSystem, client: WorkerClient) -> None:
         """Workflows by id and name; the run that was just started among the runs."""

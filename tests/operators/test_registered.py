@@ -268,11 +268,11 @@ def test_outputs_are_loaded_and_copied(house, tmp_path, monkeypatch):
 
 
 def test_a_watcher_fires_with_the_run_and_its_outputs(house):
-    events = pytest.importorskip("airflow_workflow_provider.triggers.events")
-    if not hasattr(events.WorkflowRunEventTrigger, "run"):
-        pytest.skip("Airflow below 3.0 has no asset watchers")
+    pytest.importorskip("airflow.sdk", reason="Airflow below 3.0 has no asset watchers")
+    from airflow_workflow_provider.triggers.events import WorkflowRunEventTrigger
+
     trigger = revived(
-        events.WorkflowRunEventTrigger("house", "house_default", "report", poll_interval=0.05, since="2020-01-01")
+        WorkflowRunEventTrigger("house", "house_default", "report", poll_interval=0.05, since="2020-01-01")
     )
     house.ends_at_once = True
     WorkflowHook.for_system("house").start_run("report", PARAMETERS)

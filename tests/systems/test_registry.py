@@ -15,6 +15,7 @@ from airflow_workflow_provider.systems import SYSTEMS, known_keys, registry, sys
 from tests.systems.installing import installations
 from tests.systems.test_rest import AcmeSystem
 
+CLASH = "Other.states = {'done': R.SUCCEEDED, 'bad': R.FAILED, 'Done ': R.FAILED}"
 GOOD = "from tests.systems.test_rest import AcmeSystem\n"
 
 
@@ -56,7 +57,19 @@ def test_a_registered_key_is_a_system_like_any_other(installed):
         (f"{GOOD}class Other(AcmeSystem): needs_sdk = (1, 99)", "Other", "it needs version 1.99 of the SDK"),
         (f"{GOOD}class Other(AcmeSystem): needs_sdk = (2, 0)", "Other", "it needs version 2.0 of the SDK"),
         (f"{GOOD}class Other(AcmeSystem): pass\nOther.states = {{}}", "Other", "its field 'states' is missing, empty"),
-        (f"{GOOD}class Other(AcmeSystem): poll_interval = 0", "Other", "its field 'poll_interval' is not above 0"),
+        (
+            f"{GOOD}class Other(AcmeSystem): poll_interval = 0",
+            "Other",
+            "its field 'poll_interval' is 0; expected a number",
+        ),
+        (f"{GOOD}class Other(AcmeSystem): poll_interval = '15'", "Other", "its field 'poll_interval' is '15'"),
+        (f"{GOOD}class Other(AcmeSystem): needs_sdk = '1.0'", "Other", "its field 'needs_sdk' is '1.0'; expected two"),
+        (f"{GOOD}class Other(AcmeSystem): needs_sdk = 1.0", "Other", "its field 'needs_sdk' is 1.0; expected two"),
+        (
+            f"{GOOD}from airflow_workflow_provider.sdk import RunState as R\nclass Other(AcmeSystem): pass\n{CLASH}",
+            "Other",
+            "contradicts itself: 'done' stands for RunState.SUCCEEDED and 'Done ' for RunState.FAILED",
+        ),
     ],
 )
 def test_what_cannot_be_used_names_the_distribution_and_harms_no_other(installed, code, value, says):

@@ -15,7 +15,7 @@ from airflow_workflow_provider_airflow.form import FORM
 RUNS = "/dags/{workflow}/dagRuns"
 RUN = "/dags/{workflow}/dagRuns/{run_id}"
 TASKS = f"{RUN}/taskInstances"
-PAGES = sdk.OffsetPages(100)
+PAGES = sdk.OffsetPages(100, total=lambda document: document["total_entries"])  # a server may give smaller pages
 
 
 class AirflowSystem(sdk.RestSystem):
@@ -42,10 +42,20 @@ class AirflowSystem(sdk.RestSystem):
     )
     status_call = sdk.Status(path=RUN, state="state", message="note", started_at="start_date", ended_at="end_date")
     cancel_call = sdk.Cancel(
-        path=RUN, method="PATCH", body={"state": "failed"}, taken=lambda document: document["state"] == "failed"
+        path=RUN,
+        method="PATCH",
+        body={"state": "failed"},
+        taken=lambda document: document["state"] == "failed",
+        looks_first=True,  # a run that has succeeded would be marked as failed
     )
     list_runs_call = sdk.ListRuns(
-        path=RUNS, params={"order_by": "-id"}, rows="dag_runs", run_id="dag_run_id", parameters="conf", paginator=PAGES
+        path=RUNS,
+        params={"order_by": "-id"},
+        rows="dag_runs",
+        run_id="dag_run_id",
+        parameters="conf",
+        since="updated_at_gte",  # what began since then was changed since then
+        paginator=PAGES,
     )
     list_workflows_call = sdk.ListWorkflows(path="/dags", rows="dags", id="dag_id", name="dag_id", paginator=PAGES)
     outputs_call = sdk.Outputs(
@@ -81,9 +91,12 @@ class AirflowSystem(sdk.RestSystem):
             task, _, key = output.name.partition(":")
             names = {"workflow": run.workflow, "run_id": run.run_id, "task": task, "key": key}
             url = self.api.url(f"{TASKS}/{{task}}/xcomEntries/{{key}}", **names)
-            request = sdk.Request("GET", url, params={"stringify": "false"})
-            document = yield from self.api.read(request, f"reading XCom {output.name!r}", sdk.Asked.OUTPUT)
-            value: Any = sdk.found(document, "value")
+            request, doing = (
+                sdk.Request("GET", url, params={"stringify": "false"}, exact=True),
+                f"reading {output.name!r}",
+            )
+            response = yield from self.api.call(request, doing, sdk.Asked.OUTPUT)
+            value: Any = sdk.found(self.api.document(request, response, doing, exact=True), "value")
             is_table = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
             found = value if is_table else [{"value": value}]
             columns = dict.fromkeys(name for row in found for name in row)
