@@ -18,6 +18,7 @@ from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.effects import Flow, Note
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
+from airflow_workflow_provider.protocol.retry import is_storable
 from airflow_workflow_provider.protocol.system import KEY_OPTION
 from airflow_workflow_provider.protocol.times import from_epoch
 
@@ -60,7 +61,6 @@ class TaskDriver:
     ) -> None:
         self._hook, self._context, self._store, self._log = hook, context, store, log
         self._request, self._publish, self._wait = request, publish, wait
-        self._known: set[str] = set()  # ids of runs of earlier tries, which a lost start cannot have left
         self._key = ""  # the idempotency key of the start
 
     def drive(self, flow: Flow[T]) -> T:
@@ -122,7 +122,6 @@ class TaskDriver:
 
     def _recall(self) -> life.Earlier:
         earlier = self._store.recall()
-        self._known = {earlier.run.run_id} if earlier.run else set()
         self._key = earlier.key
         return earlier
 
@@ -173,7 +172,11 @@ class TaskDriver:
             since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
             **options,
         )
-        found = [run for run in listed if run.run_id not in self._known]
+        known = self._store.known_runs()
+        found = [run for run in listed if run.run_id not in known]
+        if unusable := [run for run in found if not is_storable(run)]:
+            label = self._hook.system.label
+            raise NotSupported(f"{label} lists {len(unusable)} runs whose ids hold a secret or what cannot be stored")
         if found and not (has_key and system.keyed_start == "found"):  # that there is none says enough
             check_list_can_tell(system, ti)
         return life.Found(tuple(self._watched(run) for run in found), system.lists_parameters)

@@ -16,8 +16,8 @@ from functools import partial
 from secrets import token_hex
 from typing import Any, TypeVar
 
-from airflow_workflow_provider.exceptions import WorkflowError
-from airflow_workflow_provider.operators.calls import next_call
+from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
+from airflow_workflow_provider.operators.calls import next_call, runs_of
 from airflow_workflow_provider.protocol.lifecycle import Earlier, Event
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.parameters import Fingerprint
@@ -27,6 +27,7 @@ from airflow_workflow_provider.systems import system_class
 
 KEY = "workflow_run"  # of the first call; later ones have their number behind it
 GAPS = 3  # calls that may have stored nothing, between others that have
+MOST_KNOWN = 20  # ids of runs of before that are kept
 BRIEFLY = 1.5  # seconds that a signal handler waits for the store
 PROCESS = token_hex(8)
 log = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class Record:
     """What one call has stored.
 
     ``request`` is None in records of version 0.1.0 that hold no run. ``try_number`` and ``max_tries`` are those of the
-    try that owns the run, ``retries`` and ``dag_version`` were the task's at that time.
+    try that owns the run, ``retries`` and ``dag_version`` were the task's at that time. ``known`` has the ids of runs
+    that this call had before, which a lost start cannot have left.
     """
 
     request: Request | None
@@ -74,6 +76,7 @@ class Record:
     process: str | None
     key: str = ""
     """The idempotency key of a start whose answer has not come."""
+    known: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: Any) -> Record | None:
@@ -103,6 +106,7 @@ class Record:
             value.get("dag_version"),
             value.get("process"),
             str(value.get("key") or ""),
+            tuple(map(str, value.get("known") or ())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -119,8 +123,9 @@ class Record:
             "dag_version": self.dag_version,
             "process": self.process,
             "key": self.key,
+            "known": list(self.known),
         }
-        return {name: value for name, value in found.items() if value not in (None, "")}
+        return {name: value for name, value in found.items() if value not in (None, "", [])}
 
 
 def _workflow_key(run: Run) -> str:
@@ -171,7 +176,8 @@ class RunStore:
         if why:
             return Earlier(Event.EDITED if record.run else Event.NOTHING_STORED, record.run, why=why)
         if record.run is None:
-            return Earlier(Event.INTENT_STORED, None, record.intended_at, record.sent, key=record.key)
+            event = Event.INTENT_STORED if record.intended_at else Event.NOTHING_STORED
+            return Earlier(event, None, record.intended_at, record.sent, key=record.key)
         return Earlier(Event.RUN_STORED, record.run, record.intended_at, record.sent, record.cancelled)
 
     def compare(self, sent: Fingerprint) -> tuple[list[str], bool]:
@@ -183,14 +189,23 @@ class RunStore:
         return earlier.sent.differing(sent), is_edit
 
     def intend(self, sent: Fingerprint, key: str = "") -> datetime:
-        """Store, before it is sent, that a start with this idempotency key will be sent; give the moment."""
+        """Store, before it is sent, that a start with this idempotency key will be sent; give the moment.
+
+        Raises `TaskStopped` where a newer try has stored something: this one was taken for dead.
+        """
         self._sent, moment = sent, datetime.now(UTC)
+        if self._is_replaced():
+            raise TaskStopped("a newer try of this task has begun; this one starts no run")
         self._set(replace(self._record(intended_at=moment), key=key))
         return moment
 
     def keep(self, run: Run, cancelled: str = "") -> bool:
         """Store the run as this try's; False if the next try will not know it. What goes wrong is logged."""
+        runs_of(self._ti).add(run.run_id)
         try:
+            if self._is_replaced():
+                log.warning("A newer try of this task has begun, and does not know run %s", run.run_id)
+                return False
             self._set(self._record(run=run, cancelled=cancelled))
         except Exception as error:  # noqa: BLE001  # the run is going, whatever it is that cannot be reached
             log.warning("Run %s is going, but it could not be stored for the next try: %s", run.run_id, error)
@@ -203,7 +218,12 @@ class RunStore:
         if self._store is None:
             return
         try:
-            self._store.delete(self._key(self._slot))
+            if self._is_replaced():
+                return
+            if self._earlier and self._earlier.known:
+                self._set(self._record())
+            else:
+                self._store.delete(self._key(self._slot))
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing was started
             log.warning("That no run was started could not be stored; the next try will look for one: %s", error)
 
@@ -243,7 +263,10 @@ class RunStore:
         return (record.max_tries, record.try_number) <= self._number
 
     def mark_cancelled(self, run: Run, why: str, *, briefly: bool) -> None:
-        """Store that this task cancels the run, which `owns` has looked up. What goes wrong is logged."""
+        """Store that this task cancels the run, which `owns` has looked up. What goes wrong is logged.
+
+        :param why: empty where the cancel had no effect.
+        """
         known = self._earlier.run if self._earlier else None
         if self._store is None or known is None or known.run_id != run.run_id:
             return  # the record, if there is one, is of another run
@@ -264,6 +287,13 @@ class RunStore:
             return False
         return bool(record and record.run and record.run.run_id == run.run_id and record.cancelled)
 
+    def known_runs(self) -> set[str]:
+        """Give the ids of the runs that any call of this task has had: a lost start cannot have left one of these."""
+        found = set(runs_of(self._ti))
+        for _, record in self._records():
+            found |= {*record.known, *([record.run.run_id] if record.run else [])}
+        return found
+
     def going(self, *, also_cleared: bool = False) -> list[Run]:
         """Give the runs that this task may leave behind: stored by this series, not known to have ended.
 
@@ -283,6 +313,17 @@ class RunStore:
     @property
     def _number(self) -> tuple[int, int]:
         return self._ti.max_tries, self._ti.try_number
+
+    def _is_replaced(self) -> bool:
+        """True if a newer try has stored something for this call: Airflow has taken this one for dead."""
+        try:
+            record = self._get(self._slot)
+        except Exception as error:  # noqa: BLE001  # then what is to be stored is stored, if that works
+            log.debug("Whether a newer try has begun cannot be found out: %s", error)
+            return False
+        if record is None or record.max_tries is None or record.try_number is None:
+            return False
+        return (record.max_tries, record.try_number) > self._number
 
     def _own_record(self, run: Run) -> Record | None:
         """Give the record of this call; a task that comes back from the triggerer finds it by its run."""
@@ -349,11 +390,15 @@ class RunStore:
         max_tries, try_number = self._number
         earlier, sent, version, moment = self._earlier, self._sent, self._dag_version, intended_at
         request = self._request or (earlier.request if earlier else None)
+        known = earlier.known if earlier else ()
+        if earlier and earlier.run and (run is None or earlier.run.run_id != run.run_id):
+            known = (*known, earlier.run.run_id)[-MOST_KNOWN:]
         if earlier and run and (earlier.run is None or earlier.run.run_id == run.run_id):
-            moment = moment or earlier.intended_at
-            if earlier.run:  # taken over: it was started with these parameters, by this version of the DAG
-                sent, version = earlier.sent, earlier.dag_version
-        return Record(request, run, moment, sent, cancelled, max_tries, self._retries, try_number, version, PROCESS)
+            # It was started with these parameters, by this version of the DAG.
+            moment, sent, version = moment or earlier.intended_at, earlier.sent, earlier.dag_version
+        return Record(
+            request, run, moment, sent, cancelled, max_tries, self._retries, try_number, version, PROCESS, known=known
+        )
 
     def _key(self, slot: int) -> str:
         return KEY if slot == 1 else f"{KEY}.{slot}"

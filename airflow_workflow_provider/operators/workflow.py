@@ -205,9 +205,9 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             if next_method == TRIGGER_FAILED:
                 run = published(self, context)
                 RUN_LINK.remember(context["ti"], run.url if run else None)
+                self._abandon(context, [run] if run else [], error)
                 if run:
                     self._run_log(context).keep(run)
-                self._abandon(context, [run] if run else [], error)
             raise
 
     def on_kill(self) -> None:
@@ -240,7 +240,11 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         from airflow_workflow_provider.protocol.lifecycle import LifeCycle
 
         self._sent = None  # a subclass may execute again with other parameters
-        asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        try:
+            asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        except WorkflowError as error:  # there is no such system (any more)
+            self._abandon_stored(context, error)
+            raise
         life = LifeCycle(self._policy())
         driver = self._drives(context, RunStore(context, self.retries or 0, asked))
         self._life, self._driver = life, driver
@@ -259,7 +263,11 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             self._abandon(context, [known] if known else [], error)
             raise
         RUN_LINK.remember(context["ti"], run.url)
-        asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        try:
+            asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        except WorkflowError as error:
+            self._abandon(context, [run], error)
+            raise
         life = LifeCycle(self._policy())
         driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))
         self._life, self._driver = life, driver
@@ -303,12 +311,20 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             wait=self.wait_for_completion,
         )
 
-    def _drives(self, context: Context, store: Any) -> TaskDriver:
+    def _hook_of(self, run: Run) -> WorkflowHook:
+        """Give a hook for a run of an earlier try; the task may ask for another system or connection by now."""
+        from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
+        if run.system == self.system_key and run.conn_id == self.hook.conn_id:
+            return self.hook
+        return WorkflowHook.for_run(run)
+
+    def _drives(self, context: Context, store: Any, hook: WorkflowHook | None = None) -> TaskDriver:
         # Imported late: a DAG file must not pay for what only a running task needs.
         from airflow_workflow_provider.operators.driver import RunRequest, TaskDriver
 
         return TaskDriver(
-            hook=self.hook,
+            hook=hook or self.hook,
             context=context,
             store=store,
             log=self.log,
@@ -403,8 +419,10 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         from airflow_workflow_provider.protocol.lifecycle import LifeCycle, Phase
 
         for run in runs:
-            driver = self._drives(context, RunStore(context, self.retries or 0))
-            driver.drive(LifeCycle(self._policy(), phase=Phase.GOING, run=run).abandon(error))
+            driver = self._drives(context, RunStore(context, self.retries or 0), self._hook_of(run))
+            life = LifeCycle(self._policy(), phase=Phase.GOING, run=run)
+            self._life, self._driver = life, driver  # for a kill that comes meanwhile
+            driver.drive(life.abandon(error, was_killed=self.killed))
 
     def _abandon_stored(self, context: Context, error: Exception) -> None:
         """A template or `pre_execute` failed: look after what earlier tries have left. Nothing here hides the error."""

@@ -78,6 +78,7 @@ class Event(str, Enum):
     START_TAKEN = "the start is answered with a run"
     START_UNKNOWN = "the answer to the start is lost"
     FOUND_ONE = "exactly one run fits"
+    FOUND_EARLIER = "exactly one run fits, and an earlier try meant to start it"
     FOUND_NONE = "no run fits"
     UNCLEAR_FAIL = "several runs fit, or the API cannot tell; `on_unknown_start` is `fail`"
     UNCLEAR_RESTART = "several runs fit, or the API cannot tell; `on_unknown_start` is `restart`"
@@ -118,7 +119,7 @@ class Action(str, Enum):
 P, E, A = Phase, Event, Action
 WITHOUT_RUN = (P.NEW, P.SEARCHING, P.STARTING, P.UNKNOWN)
 WITH_RUN = (P.REPLACING, P.RECALLED, P.GOING, P.RETURNED)
-BRINGS_RUN = (E.RUN_STORED, E.START_TAKEN, E.FOUND_ONE)
+BRINGS_RUN = (E.RUN_STORED, E.START_TAKEN, E.FOUND_ONE, E.FOUND_EARLIER)
 TO_THE_TRY = (E.KILLED, E.KILLED_LEAVE, E.TRY_ENDED, E.TASK_ENDED, E.TASK_ENDED_LEAVE)
 LEARNT = tuple(event for event in E if event not in TO_THE_TRY)  # what a flow can still learn after a kill
 TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
@@ -149,6 +150,7 @@ TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
     (P.STARTING, E.START_TAKEN): (A.WAIT, P.GOING),
     (P.STARTING, E.START_UNKNOWN): (A.FIND, P.UNKNOWN),
     (P.UNKNOWN, E.FOUND_ONE): (A.WAIT, P.GOING),
+    (P.UNKNOWN, E.FOUND_EARLIER): (A.ADOPT, P.RECALLED),
     (P.UNKNOWN, E.FOUND_NONE): (A.START, P.STARTING),
     (P.UNKNOWN, E.UNCLEAR_FAIL): (A.FAIL_UNKNOWN, P.OVER),
     (P.UNKNOWN, E.UNCLEAR_RESTART): (A.START, P.STARTING),
@@ -379,7 +381,7 @@ class OwnsRun:
 
 @dataclass(frozen=True)
 class StoreCancel:
-    """Store that this task cancels the run, and why. A failure is logged only."""
+    """Store that this task cancels the run, and why; "" stores that it did not. A failure is logged only."""
 
     run: Run
     why: str
@@ -422,7 +424,7 @@ class LifeCycle:
         self._intended_at: datetime | None = None
         self._error: WorkflowError | None = None  # what an event is about
         self._lost_starts = 0
-        self._starts_again = False
+        self._starts_again = self._may_have_started = False
         self._is_stored = False
         self._cancel_is_pending = False
 
@@ -440,12 +442,19 @@ class LifeCycle:
         self.phase, self.run, self._is_stored = Phase.GOING, run or self.run, True
         return (yield from self._guarded(self._resumed(outcome)))
 
-    def abandon(self, error: BaseException) -> Flow[None]:
-        """An error ends the try while the run goes on: the next try takes it over, or it is cancelled."""
+    def abandon(self, error: BaseException, *, was_killed: bool = False) -> Flow[None]:
+        """An error ends the try while the run goes on: the next try takes it over, or it is cancelled.
+
+        :param was_killed: the task was killed before this began; a kill that comes meanwhile is `kill`.
+        """
         run = self.run
         if run is None or (self.phase, Event.TRY_ENDED) not in TABLE:
             return
-        has_next = self.policy.reattach and (yield NextTry(run, error))
+        has_next = not was_killed and self.policy.reattach and (yield NextTry(run, error))
+        if self.is_killed:  # meanwhile; the signal handler has cancelled the run, or could not
+            if self._cancel_is_pending:
+                yield from self._cancel(run, "the task was killed")
+            return
         event = Event.TRY_ENDED if has_next else self.policy.task_ended()
         yield from self._do(self._on(event), f"no try of this task will wait for it after {type(error).__name__}")
 
@@ -592,6 +601,9 @@ class LifeCycle:
             raise TaskStopped("the task was killed before it started a run")
         self.run, self._is_stored = None, False
         self._intended_at = yield StoreIntent(self._starts_again)
+        if self.is_killed:
+            yield from self._forget()
+            raise TaskStopped("the task was killed before it started a run")
         self._earlier = replace(self._earlier, sent=None, cancelled="")
         try:
             run: Run = yield StartRun()
@@ -600,12 +612,17 @@ class LifeCycle:
             self._lost_starts += 1
             return Event.START_UNKNOWN
         except Exception:
-            yield ForgetIntent()  # every other error means that nothing was started
+            yield from self._forget()  # every other error means that nothing was started
             raise
-        self.run, self._is_stored, self._starts_again = run, True, False
+        self.run, self._is_stored, self._starts_again, self._may_have_started = run, True, False, False
         yield StoreRun(run)
         yield Note(f"Run {run.run_id} of {run.workflow} was started{f': {run.url}' if run.url else ''}")
         return Event.START_TAKEN
+
+    def _forget(self) -> Flow[None]:
+        """Remove the intent, unless an earlier start with the same idempotency key may have been taken."""
+        if not self._may_have_started:
+            yield ForgetIntent()
 
     def _find(self) -> Flow[Event]:
         """Find the run of a lost start, or without a run store the run of an earlier try."""
@@ -626,12 +643,13 @@ class LifeCycle:
         if len(runs) == 1:
             self.run, self._is_stored = runs[0], False
             yield Note(f"Taking over run {runs[0].run_id}, the only one that fits{f' ({why})' if is_lost else ''}")
-            return Event.FOUND_ONE
+            return Event.FOUND_EARLIER if is_lost and not self._lost_starts else Event.FOUND_ONE
         if runs:
             many = f"an earlier try may have started one of {len(runs)} runs that fit"
             return (yield from self._undecided(UnknownStart(f"{why}; {many}" if is_lost else many)))
         if is_lost and self._lost_starts > 1:
             return (yield from self._undecided(UnknownStart(why), may_restart=False))
+        self._may_have_started = found.may_repeat
         if is_lost and found.may_repeat:
             yield Note(f"The start is sent again with the same idempotency key, which cannot start two runs ({why})")
         elif is_lost:
@@ -726,6 +744,8 @@ class LifeCycle:
         if cancelled.outcome is CancelOutcome.NOT_SENT:
             self._cancel_is_pending = True
             return
+        if cancelled.outcome in (CancelOutcome.REFUSED, CancelOutcome.NOT_SUPPORTED) and not is_old:
+            yield StoreCancel(run, "", briefly)  # who cancels it from now on is somebody else
         yield Note(*cancelled.sentence(run, why))
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "UNEXPECTED",
     "Retry",
     "guarded_start",
+    "is_storable",
     "is_transient",
     "persist",
     "retry_after_seconds",
@@ -164,7 +165,7 @@ def guarded_start(flow: Flow[T]) -> Flow[T]:
         started = yield from intercept(flow, watched)
         if isinstance(started, Run):
             Run.from_json(started.to_json())  # what is stored now must be readable later
-            if REPLACEMENT in started.run_id or HIDDEN in started.run_id:
+            if not is_storable(started):
                 raise ProtocolError("its id holds characters or a secret that cannot be stored.")
     except UnknownStart:
         raise
@@ -178,6 +179,11 @@ def guarded_start(flow: Flow[T]) -> Flow[T]:
         f"A run was started, and its id is not known: {what} Look for the run before another one is started."
         f"\n  request: {taken}"
     )
+
+
+def is_storable(run: Run) -> bool:
+    """False for an id of which parts were replaced, since they were a secret or no text: no poll finds such a run."""
+    return REPLACEMENT not in run.run_id and HIDDEN not in run.run_id
 
 
 def urgently(flow: Flow[T]) -> Flow[T]:

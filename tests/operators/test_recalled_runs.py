@@ -10,12 +10,16 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_workflow_provider.exceptions import (
     InvalidArgument,
     RunFailed,
+    RunTimedOut,
     ServerUnavailable,
     TaskStopped,
     UnknownStart,
     WorkflowError,
 )
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+from airflow_workflow_provider.protocol.lifecycle import event_of
+from airflow_workflow_provider.protocol.model import Run
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import MODES, TaskInstance, TaskStateStore, context_of, hurried, meanwhile
 
@@ -80,6 +84,27 @@ def test_a_last_try_whose_rendered_arguments_are_wrong_cancels_the_run(carto, ta
     setattr(operator, argument, value)  # as a template has rendered it
     with pytest.raises(InvalidArgument, match=argument):
         operator.execute(task.context())
+    assert carto.states() == ["cancelled"]
+
+
+@pytest.mark.parametrize("is_forbidden", [False, True])
+@pytest.mark.parametrize("system", ["nothing", "stevesie"])
+def test_a_last_try_that_asks_for_another_system_cancels_the_run(carto, task, system, is_forbidden):
+    """Also for one that does not exist, or whose distribution is not installed any more."""
+    operator = RunWorkflowOperator(
+        task_id="run_workflow", system=system, workflow="w", retries=1, cancel_on_kill=not is_forbidden
+    )
+    with pytest.raises(WorkflowError):
+        operator.execute(task.context())
+    assert carto.states() == ["running" if is_forbidden else "cancelled"]
+
+
+def test_a_task_that_comes_back_from_the_triggerer_as_one_of_an_unknown_system_cancels_the_run(carto, task):
+    """The DAG was changed while it was deferred."""
+    event = event_of(Run.from_json(task.left), RunTimedOut("late"))
+    operator = RunWorkflowOperator(task_id="run_workflow", system="nothing", workflow="w", retries=1)
+    with pytest.raises(InvalidArgument, match="nothing"):
+        operator.resume_execution("execute_complete", {"event": event}, task.context())
     assert carto.states() == ["cancelled"]
 
 
