@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 
@@ -40,7 +40,7 @@ from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 from airflow_workflow_provider.protocol.times import from_epoch
-from tests.operators.staging import TaskInstance, context_of
+from tests.operators.staging import TaskInstance, TaskStateStore, context_of
 
 KEY = "memory"
 RETRIES = 2
@@ -211,11 +211,12 @@ class MemorySystem(WorkflowSystem):
         raise NotImplementedError
 
 
-class Store:
+class Store(TaskStateStore):
     """The state store of the task's tries; each use of it is a point."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.kept = world, {}
+        super().__init__()
+        self.world = world
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give a value."""
@@ -371,7 +372,7 @@ class World:
         )
         old.killed = "kill"
         self.kill(old)
-        if was is not None:
+        if taken and was is not None:
             assert taken.state is was, "a try that was replaced has cancelled the run of its successor"
 
     def owner(self, run_id: str) -> tuple[int, int]:
@@ -438,14 +439,13 @@ class World:
         self.point("list")
         if self.frame.is_down:
             raise ServerUnavailable("HTTP 503")
-        wanted = parameters if isinstance(parameters, Fingerprint) else None
-        sent = None if parameters is None or wanted else Fingerprint.of(parameters)
+        sent = parameters if isinstance(parameters, Fingerprint) else Fingerprint.of(parameters)
         return [
             self.run_of(job)
             for job in reversed(self.jobs.values())
             if (job.workflow, job.conn_id) == (workflow, conn_id)
             and (since is None or job.started_at >= since.timestamp())
-            and (parameters is None or (wanted or sent).matches(job.parameters))
+            and (parameters is None or sent.matches(job.parameters))
         ]
 
     def cancel(self, run: Run) -> None:
@@ -557,7 +557,7 @@ class World:
         operator = frame.operator = self.operator(**({"pre_execute": refuse} if is_broken else {}))
         try:
             if is_broken:
-                operator._pre_execute_hook(context)
+                cast("Any", operator)._pre_execute_hook(context)
             return operator.execute(context)
         except TaskDeferred as signal:
             return self.deferred(frame, context, signal, while_deferred)
@@ -578,7 +578,8 @@ class World:
             return what
         run, more = self.seen_by_trigger(frame, job, what)
         operator = frame.operator = self.operator()
-        method, kwargs = signal.method_name, {"event": event_of(run, more)}
+        method: str = signal.method_name
+        kwargs: dict[str, Any] = {"event": event_of(run, more)}
         if what == "trigger dies":
             method, kwargs = "__fail__", {"error": "Trigger failure", "traceback": []}
         elif more is None and not run.state.is_terminal:  # the run's fate is to go on
