@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -309,8 +310,11 @@ class PostgresCatalog(Catalog):
         except Exception as error:
             if str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)) != "55P03":
                 raise
-            ask.run("ROLLBACK TO SAVEPOINT airflow_lock")
-            raise lock_timed_out(name, seconds, self._owner(ask, key)) from error
+            owner = ""
+            with suppress(Exception):  # ADBC's driver takes nothing but a rollback after an error
+                ask.run("ROLLBACK TO SAVEPOINT airflow_lock")
+                owner = self._owner(ask, key)
+            raise lock_timed_out(name, seconds, owner) from error
         ask.run("RELEASE SAVEPOINT airflow_lock")
         return _nothing
 

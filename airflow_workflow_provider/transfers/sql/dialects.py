@@ -199,5 +199,6 @@ DIALECTS: Mapping[str, SqlDialect] = {
 
 def dialect_of(hook: Any) -> SqlDialect:
     """Give the dialect of a `DbApiHook`."""
-    by_type = DIALECTS.get(str(getattr(hook, "conn_type", "")).lower())
-    return by_type or DIALECTS.get(str(getattr(hook, "dialect_name", "")).lower(), GENERIC)
+    driver = str(getattr(hook, "driver", "")).removeprefix("adbc_driver_")  # what a connection of ADBC is for
+    names = [getattr(hook, "conn_type", ""), getattr(hook, "dialect_name", ""), driver]
+    return next((found for name in names if (found := DIALECTS.get(str(name).lower()))), GENERIC)

@@ -20,6 +20,8 @@ from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 from airflow_workflow_provider.transfers.source.parts import added_values, is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.sql.adbc import NAME as ADBC
+from airflow_workflow_provider.transfers.sql.adbc import is_adbc
 from airflow_workflow_provider.transfers.sql.bulk import allows_local_infile
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.checks import Expect, count
@@ -106,7 +108,7 @@ class SqlLoad:
                 raise InvalidArgument(
                     f"load_method: 'in_database' works for {' and '.join(KNOWN)}, not for {dialect}; use 'auto'"
                 )
-            if self.load_method == "bulk" and dialect not in BULK:
+            if self.load_method == "bulk" and dialect not in BULK and not is_adbc(self.hook):
                 raise InvalidArgument(f"load_method: 'bulk' works for {', '.join(BULK)}, not for {dialect}; use 'auto'")
         if self.load_method == "auto" and dialect in KNOWN and self._are_near(resolved):
             self.log.info("load_method='in_database': each output is a table of the target's own database")
@@ -114,6 +116,7 @@ class SqlLoad:
         refused = self._bulk_refused(dialect)
         if self.load_method == "auto":
             how = "INSERT in batches" if refused or dialect not in BULK else BULK[dialect]
+            how = ADBC if is_adbc(self.hook) else how
             self.log.info(
                 "load_method='auto': %s%s; it is not certain that the outputs are tables of the target's own database",
                 how,
@@ -132,7 +135,7 @@ class SqlLoad:
         A client that allows LOAD DATA LOCAL sends any file that the server names, so a connection or a task says that
         it may.
         """
-        if dialect != "MySQL" or self.load_method not in ("auto", "bulk"):
+        if dialect != "MySQL" or is_adbc(self.hook) or self.load_method not in ("auto", "bulk"):
             return ""
         if self.load_method == "auto" and not allows_local_infile(self.hook, self.conn_id):
             return "the connection does not set local_infile"
@@ -422,7 +425,7 @@ class Streams:
     def may_go(self, hook: Any) -> bool:
         """True if the target takes a stream, the sources give one, and too many attempts have not failed."""
         may_stream = all(is_csv(group) or is_paged(group) for group in self._groups.values())
-        return self._attempts > 0 and dialect_of(hook).copies and may_stream
+        return self._attempts > 0 and dialect_of(hook).copies and not is_adbc(hook) and may_stream
 
     @property
     def names(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
+from airflow_workflow_provider.transfers.sql.adbc import AdbcConnection, AdbcIngest, is_adbc, own_dialect
 from airflow_workflow_provider.transfers.sql.bulk import ArrowTable, BulkPath, LoadData
 from airflow_workflow_provider.transfers.sql.catalog import Target, catalog_of
 from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
@@ -60,19 +61,25 @@ class SqlSession:
         self.catalog = catalog_of(self.dialect.name)
         self.lock_timeout, self._application = lock_timeout, application
         self._hook, self._connection = hook, connection
+        is_arrow = is_adbc(hook)
+        if is_arrow:
+            self.dialect = own_dialect(self.dialect)
+            self._connection = connection = AdbcConnection(connection, self.dialect)
         self._cursor = connection if self.dialect.one_cursor else connection.cursor()
-        self._placeholder = str(hook.placeholder)
+        self._placeholder = MARK if is_arrow else str(hook.placeholder)
         self._unlocks: list[Callable[[], None]] = []
         self._restores: list[tuple[str, list[Any]]] = []
         self.created: list[TableName] = []
         self.reverts: list[str] = []
         self.can_copy = load_method != "insert" and self.dialect.copies and can_copy(connection, self._cursor)
         self.bulk: BulkPath | None = None
-        if self.dialect.takes_arrow:
+        if is_arrow:
+            self.bulk = AdbcIngest(self._cursor, self.dialect)
+        elif self.dialect.takes_arrow:
             self.bulk = ArrowTable(connection)
         elif load_method == "bulk" and self.dialect.name == "MySQL":
             self.bulk = LoadData()
-        if hook.supports_autocommit:
+        if hook.supports_autocommit and not is_arrow:  # which never commits by itself
             hook.set_autocommit(connection, False)
         if hasattr(connection, "set_character_set"):  # mysqlclient may speak Latin-1 otherwise
             connection.set_character_set("utf8mb4")
