@@ -24,6 +24,7 @@ USER_AGENT = "airflow-workflow-provider"
 _PLAIN = re.compile(
     r"https?://[a-z0-9](?:[a-z0-9-]|\.(?=[a-z0-9]))*(?::[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?"
 )
+_WORD = re.compile(r"[A-Za-z0-9._~-]+")  # of a query, that needs no encoding
 HEADER_SETS = 64
 # Services of cloud providers that give credentials to whoever asks from inside; the rest of them is link-local.
 _METADATA = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192"})
@@ -179,8 +180,8 @@ class Maker:
                 return self._whole(request)
             if request.sign is not None and not hasattr(request.sign, "header"):
                 return self._whole(request)  # a signature that wants to see more than method and address
-            plain = request.params is None and _PLAIN.fullmatch(request.url)
-            made = self._plain(request) if plain else self._whole(request.changed(sign=None))
+            url = _plain_url(request)
+            made = self._plain(request, url) if url else self._whole(request.changed(sign=None))
             if request.lasting:
                 # It goes with the request, and so with the run that it asks for.
                 object.__setattr__(request, "made", made)
@@ -190,16 +191,16 @@ class Maker:
         headers["Authorization"] = request.sign.header(made.method, made.url)
         return Made(made.method, made.url, headers)
 
-    def _plain(self, request: Request) -> Made:
+    def _plain(self, request: Request, url: str) -> Made:
         """Make a request without preparing it: `requests` would only repeat what it did for another address."""
-        check_address(request, request.url, self._transport)
+        check_address(request, url, self._transport)
         key = (request.method, *request.headers.items())
         headers = self._headers.get(key)
         if headers is None:
             if len(self._headers) >= HEADER_SETS:  # tokens come and go
                 self._headers.clear()
             headers = self._headers[key] = self._whole(request.changed(sign=None)).headers
-        return Made(request.method, request.url, headers)
+        return Made(request.method, url, headers)
 
     def _whole(self, request: Request) -> Made:
         check_address(request, request.url, self._transport)  # before it is signed
@@ -208,6 +209,18 @@ class Maker:
         if url != request.url:
             check_address(request, url, self._transport)
         return Made(str(made.method), url, CIMultiDict(made.headers), made.body)
+
+
+def _plain_url(request: Request) -> str:
+    """Give the whole address where `requests` would leave it as it is, else nothing."""
+    if not _PLAIN.fullmatch(request.url):
+        return ""
+    if not request.params:
+        return request.url
+    words = [word for pair in request.params.items() for word in pair]
+    if not all(isinstance(word, str) and _WORD.fullmatch(word) for word in words):
+        return ""
+    return f"{request.url}?{'&'.join([f'{name}={value}' for name, value in request.params.items()])}"
 
 
 def _text(value: str | bytes) -> str:

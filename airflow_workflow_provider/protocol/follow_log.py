@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -176,7 +177,7 @@ class LogFollower:
     phase: float = 0.0
     due: float | None = None
     is_recalled: bool = False
-    seen: tuple[Any, ...] = ()
+    seen: Run | None = None
     failures: int = 0
     refusals: int = 0
     minute: _Minute | None = None
@@ -204,7 +205,9 @@ class LogFollower:
         if self.is_over:
             return False
         if self._is_free and self.is_recalled:
-            return self.seen != (run.state, run.message, run.details)
+            is_new = _tells_more(run, self.seen)
+            self.seen = self.seen if is_new else run  # no second object of the same run is kept
+            return is_new
         return self.due is None or now >= self.due
 
     def step(self, run: Run) -> Flow[None]:
@@ -212,7 +215,7 @@ class LogFollower:
         if self.is_over:
             return
         if self._is_free and self.is_recalled:
-            self.seen = run.state, run.message, run.details
+            self.seen = run
             yield from self._read(run)
             return
         now = yield Now()
@@ -371,6 +374,13 @@ class LogFollower:
         yield from self._say(text, level)
 
 
+def _tells_more(run: Run, seen: Run | None) -> bool:
+    """Tell whether a run has changed since it was seen last."""
+    if run is seen:
+        return False
+    return seen is None or (run.state, run.message, run.details) != (seen.state, seen.message, seen.details)
+
+
 def _nowhere(state: LogState) -> None:
     """Store nothing."""
 
@@ -430,11 +440,12 @@ def writing(flow: Flow[T], write: Callable[[Sequence[LogLine]], None], store: St
     return intercept(flow, on_effect)
 
 
+def write_lines(log: Any, lines: Sequence[LogLine]) -> None:
+    """Write lines to a logger, each at its level; debug lines count as information."""
+    for line in lines:
+        getattr(log, "info" if line.level == "debug" else line.level)("%s", shown(line))
+
+
 def to_log(log: Any) -> Callable[[Sequence[LogLine]], None]:
-    """Give a function that writes lines to a logger, each at its level; debug lines count as information."""
-
-    def write(lines: Sequence[LogLine]) -> None:
-        for line in lines:
-            getattr(log, "info" if line.level == "debug" else line.level)("%s", shown(line))
-
-    return write
+    """Give a function that writes lines to a logger."""
+    return partial(write_lines, log)

@@ -84,12 +84,17 @@ def base_string(method: str, url: str, key: str, nonce: str, moment: int) -> str
         ("oauth_version", "1.0"),
     ]
     if query:
-        pairs = parse_qsl(query, keep_blank_values=True)
-        own = sorted([*own, *((escaped(name), escaped(value)) for name, value in pairs)])
+        own = sorted([*own, *_pairs(query)])
     # Of what is encoded once, these three are all that a second time would change.
     parameters = "&".join([f"{name}={value}" for name, value in own])
     twice = parameters.replace("%", "%25").replace("=", "%3D").replace("&", "%26")
     return f"{method.upper()}&{place}&{twice}"
+
+
+@lru_cache(maxsize=64)
+def _pairs(query: str) -> tuple[tuple[str, str], ...]:
+    """Give the encoded parameters of a query; every poll has the same ones."""
+    return tuple((escaped(name), escaped(value)) for name, value in parse_qsl(query, keep_blank_values=True))
 
 
 @lru_cache(maxsize=256)

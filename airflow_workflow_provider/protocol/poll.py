@@ -219,13 +219,23 @@ class Watch:
             if log and log.is_due(self.run, now):
                 yield from log.step(self.run)
                 now = yield Now()
-            left, pause = _left(self.deadline, now), self._pace.pause(self.run, now)
-            change = self._pace.change(self.run, now)
+            # Thousands wait here: what these methods compute is not kept in variables of this one.
             if run_list:
-                limits = [limit for limit in (change, log.left(now) if log else None) if limit is not None]
-                yield _rest(self.run, run_list, pause, left, min(limits, default=None))
+                yield self._until_next(run_list, log, now)
+            elif log:
+                yield from _sleep(self._seconds_to_next(now), log, self.run)
             else:
-                yield from _sleep(pause[0] if left is None else min(pause[0], left), log, self.run)
+                yield Sleep(self._seconds_to_next(now))
+
+    def _until_next(self, run_list: RunList, log: FollowsLog | None, now: float) -> Rest:
+        """Rest until the next poll, until another interval holds, or until the log is due."""
+        limits = (self._pace.change(self.run, now), log.left(now) if log else None)
+        change = min((limit for limit in limits if limit is not None), default=None)
+        return _rest(self.run, run_list, self._pace.pause(self.run, now), _left(self.deadline, now), change)
+
+    def _seconds_to_next(self, now: float) -> float:
+        left, (seconds, _) = _left(self.deadline, now), self._pace.pause(self.run, now)
+        return seconds if left is None else min(seconds, left)
 
     def _pause_after_failure(self, back_off: float) -> Flow[None]:
         now = yield Now()
@@ -250,9 +260,9 @@ def wait(
     return one.flow(get_run, run_list=run_list, repeats=repeats, log=log)
 
 
-def _sleep(seconds: float, log: FollowsLog | None, run: Run) -> Flow[None]:
+def _sleep(seconds: float, log: FollowsLog, run: Run) -> Flow[None]:
     """Sleep until the next poll; a log that is due before is read in between."""
-    while log:
+    while True:
         now = yield Now()
         left = log.left(now)
         if left is None or left >= seconds:

@@ -18,14 +18,15 @@ from weakref import WeakKeyDictionary
 from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.hooks.supervisor import ask
 from airflow_workflow_provider.protocol.effects import Call, Flow, intercept
-from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, to_log
+from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, write_lines
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
 
 KEY = "_workflow_log"
 TURNS = 10  # logs that a triggerer reads within a second
+FULL = (1 << TURNS) - 1
 XCOM_TIMEOUT = 20.0  # seconds that Airflow may take to read or write an XCom
-REMEMBERED = 50_000  # turns that are remembered, most of them long over
+REMEMBERED = 2_000  # seconds whose turns are remembered, most of them long over
 log = logging.getLogger(__name__)
 
 
@@ -33,21 +34,38 @@ class Turns:
     """Moments at which logs are read: ten a second, one for each."""
 
     def __init__(self) -> None:
-        self._next: dict[int, int] = {}  # of a turn that is taken: one that may be free
+        self._taken: dict[int, int] = {}  # turns of a second that are taken, a bit for each
+        self._next: dict[int, int] = {}  # of a second that is full: one that may have a turn
 
     def take(self, due: float) -> float:
         """Give the first free moment from ``due`` on (seconds since 1970)."""
-        wanted = floor(due * TURNS)
-        free, passed = wanted, []
-        while free in self._next:
-            passed.append(free)
-            free = self._next[free]
-        for turn in passed:
-            self._next[turn] = free + 1
-        if len(self._next) > REMEMBERED:
-            self._next = {turn: after for turn, after in self._next.items() if turn > wanted - REMEMBERED // 2}
-        self._next[free] = free + 1
-        return max(due, free / TURNS)
+        second = floor(due)
+        free = self._first_free(second, floor((due - second) * TURNS))
+        if free is None:
+            second = self._with_a_turn(second + 1)
+            free = self._first_free(second, 0) or 0
+        taken = self._taken[second] = self._taken.get(second, 0) | 1 << free
+        if taken == FULL:
+            self._next[second] = second + 1
+        if len(self._taken) > REMEMBERED:
+            self._taken, self._next = (
+                {one: value for one, value in known.items() if one > second - REMEMBERED // 2}
+                for known in (self._taken, self._next)
+            )
+        return max(due, second + free / TURNS)
+
+    def _first_free(self, second: int, start: int) -> int | None:
+        taken = self._taken.get(second, 0)
+        return next((turn for turn in range(start, TURNS) if not taken >> turn & 1), None)
+
+    def _with_a_turn(self, second: int) -> int:
+        passed = []
+        while second in self._next:
+            passed.append(second)
+            second = self._next[second]
+        for one in passed:
+            self._next[one] = second
+        return second
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
@@ -56,7 +74,7 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary(
 class TaskLog:
     """Writes the log of a run into the log of one deferred task, as `FollowsLog` has it."""
 
-    __slots__ = ("_ti", "_write", "follower")
+    __slots__ = ("_trigger", "follower")
 
     def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run) -> None:
         interval = given.get("interval")
@@ -68,8 +86,7 @@ class TaskLog:
             **({} if seconds is None else {"interval": float(seconds)}),
             phase=Pace.of(run, 1.0).phase,
         )
-        self._write = to_log(trigger.log)
-        self._ti = getattr(trigger, "task_instance", None)
+        self._trigger = trigger  # it makes its logger when it first writes: most have nothing to write for long
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -96,11 +113,15 @@ class TaskLog:
         if kind is RecallLog:
             return (yield Call(self.recalled))
         if kind is WriteLog:
-            self._write(effect.lines)
+            write_lines(self._trigger.log, effect.lines)
             if effect.stores and self._ti is not None:
                 yield Call(lambda: self._saved(effect.state))
             return None
         return (yield effect)
+
+    @property
+    def _ti(self) -> Any:
+        return getattr(self._trigger, "task_instance", None)
 
     async def recalled(self) -> Any:
         """Give what an earlier process has saved. A new triggerer may take many seconds to answer at first."""

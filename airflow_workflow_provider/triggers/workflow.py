@@ -124,7 +124,7 @@ class WorkflowRunTrigger(BaseTrigger):
 
         meter = reporter().start()
         meter.waiters += 1
-        watch, options = self._watch()
+        watch = self._watch()
         task_log = TaskLog(self, self.run_log, watch.run) if self.run_log is not None else None
         refused: Member | None = None
         try:
@@ -132,7 +132,7 @@ class WorkflowRunTrigger(BaseTrigger):
                 async with shared_client(self._key, self._load) as member:
                     is_renewed = refused is None or has_changed(refused.system, member.system)
                     try:
-                        flow = self._flow(watch, options, member.system, is_renewed=is_renewed, log=task_log)
+                        flow = self._flow(watch, member.system, is_renewed=is_renewed, log=task_log)
                         return event_of(await member.client.run(flow), log=task_log.state if task_log else None)
                     except CredentialsRefused:
                         refused = member
@@ -145,27 +145,23 @@ class WorkflowRunTrigger(BaseTrigger):
         finally:
             meter.waiters -= 1
 
-    def _watch(self) -> tuple[Watch, dict[str, Any]]:
+    def _watch(self) -> Watch:
         from airflow_workflow_provider.protocol.poll import Watch
 
         run = Run.from_json(self.run_json)  # made here alone: who waits holds it, and only as it was last seen
-        options = dict(self.options)
-        pace = Pace.of(run, self.poll_interval, options.pop(EXPECTED, None))
+        pace = Pace.of(run, self.poll_interval, self.options.get(EXPECTED))
         first = min(self.poll_interval, FIRST_POLL)
-        watch = Watch(
-            run, poll_interval=self.poll_interval, deadline=self.deadline, pace=pace, first=first, renews=True
-        )
-        return watch, options
+        return Watch(run, poll_interval=self.poll_interval, deadline=self.deadline, pace=pace, first=first, renews=True)
 
     def _flow(
         self,
         watch: Watch,
-        options: dict[str, Any],
         system: WorkflowSystem,
         *,
         is_renewed: bool,
         log: TaskLog | None = None,
     ) -> Flow[Run]:
+        options = {name: value for name, value in self.options.items() if name != EXPECTED}
         watch.run = system.with_options(watch.run, options)
         if log:
             log.follower.system = system

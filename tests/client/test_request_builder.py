@@ -35,6 +35,21 @@ def test_the_short_way_makes_the_bytes_of_the_long_one(url):
     assert (made.method, str(made.url), dict(made.headers)) == ("GET", expected.url, dict(expected.headers))
 
 
+@given(PLAIN, st.dictionaries(st.text("abXY09.~_- é&=+%", max_size=5), st.text("abXY09.~_- é&=+%", max_size=5)))
+def test_the_short_way_with_a_query_makes_the_bytes_of_the_long_one(url, params):
+    request = Request("GET", url, headers=HEADERS, params=params)
+    made, expected = Maker(Transport()).made(request), prepared(request)
+    assert (made.method, str(made.url), dict(made.headers)) == ("GET", expected.url, dict(expected.headers))
+
+
+def test_polls_with_the_same_query_share_their_headers():
+    maker, params = Maker(Transport()), {"includeMessages": "false"}
+    requests_made = [Request("GET", f"https://server/jobs/{number}", params=params, lasting=True) for number in "12"]
+    first, second = (maker.made(request) for request in requests_made)
+    assert first.headers is second.headers
+    assert first.url == "https://server/jobs/1?includeMessages=false"
+
+
 def test_polls_with_a_constant_header_are_prepared_once(mocker):
     prepare = mocker.spy(requests.Request, "prepare")
     maker = Maker(Transport())

@@ -116,7 +116,7 @@ def seen(run: Run, document: Mapping[str, Any], files: list[dict[str, Any]]) -> 
     """Bring what a job's answer tells into the run. ``appId`` is null in V1, so the run keeps its own workflow."""
     state = state_of(document)
     told = messages(document)
-    details: dict[str, Any] = {**run.details, "files": files}
+    details: dict[str, Any] = {**run.details, "files": files} if files else {**run.details}
     for name in ("disposition", "priority", "workerTag"):
         word = document.get(name)
         if word not in (None, ""):

@@ -69,6 +69,7 @@ class AlteryxSystem(WorkflowSystem):
         key = values.secret("login", values.login)
         self.auth = AUTHS[scheme](values.conn_id, base_url, key, self.secrets)
         self.api = Api(self.conn_id, base_url, self.auth, jobs.said, self.secrets, LABEL, FIELDS)
+        self._read_list = self._shown  # one object, however many runs wait
         self._order: Mapping[str, str] = self.paths.newest_first
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
@@ -90,13 +91,14 @@ class AlteryxSystem(WorkflowSystem):
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the job."""
+        run = run if run.url else replace(run, url=self.run_url(run))  # before the request, which shares the text
         document = yield from self._polled(run)
         yield from self.state_of(run, document.get("status"))
         return self._seen(run, {"disposition": None, **document})  # only lists may leave it out
 
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the app's jobs, if the app is known: a job does not tell it."""
-        return RunList(run.workflow, self._shown) if run.workflow else None
+        return RunList(run.workflow, self._read_list) if run.workflow else None
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Ask for the messages of a job that failed, where the server leaves them out unless asked."""
@@ -181,10 +183,12 @@ class AlteryxSystem(WorkflowSystem):
         """Give the page of the app, whose address in the Gallery is unverified, or the address of the job."""
         job = self._job_url(run)
         has_page = self.gallery_url and run.workflow
-        return f"{self.gallery_url}/#!app/run/{quote(run.workflow, safe='')}" if has_page else job
+        url = f"{self.gallery_url}/#!app/run/{quote(run.workflow, safe='')}" if has_page else job
+        return run.url if run.url == url else url
 
     def _job_url(self, run: Run) -> str:
-        return self.api.url(self.paths.job, run_id=run.run_id)
+        url = self.api.url(self.paths.job, run_id=run.run_id)
+        return run.url if run.url == url else url  # the text that is there already, since thousands of jobs wait
 
     def output_location(self, run: Run, output: Output) -> str:
         """Give the address of an output file from the ids of job and file."""

@@ -7,6 +7,7 @@ errors, failures, cancelling or limits; what is ``unverified`` here is read tole
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -71,6 +72,7 @@ class StevesieSystem(WorkflowSystem):
         self.api = Api(self.conn_id, base_url, self.auth, executions.said, self.secrets, self.label)
         # Results lie on another host, which must not see the token: unverified, but no harm if it is not so.
         self.files = Api(self.conn_id, "", NoAuth(), secrets=self.secrets, label="the host of the result")
+        self._read_list = self._shown  # one object, however many runs wait
 
     def start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         """Execute a workflow."""
@@ -86,6 +88,7 @@ class StevesieSystem(WorkflowSystem):
 
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the execution. There is no status: it is derived from ``completed_at`` and ``results``."""
+        run = run if run.url else replace(run, url=self.run_url(run))  # before the request, which shares the text
         execution = yield from self._execution(run)
         odd = executions.unknown_keys(execution)
         if odd:
@@ -94,7 +97,7 @@ class StevesieSystem(WorkflowSystem):
 
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the workflow's executions, if the workflow is known."""
-        return RunList(run.workflow, self._shown) if run.workflow else None
+        return RunList(run.workflow, self._read_list) if run.workflow else None
 
     def find_runs(self, workflow: str, since: datetime | None = None) -> Flow[list[Run]]:
         """List the executions of a workflow; that the list shows what one execution does is unverified."""
@@ -156,7 +159,8 @@ class StevesieSystem(WorkflowSystem):
 
     def run_url(self, run: Run) -> str:
         """Give the address of the execution."""
-        return self.api.url(EXECUTION, run_id=run.run_id)
+        url = self.api.url(EXECUTION, run_id=run.run_id)
+        return run.url if run.url == url else url  # the text that is there already, since thousands of runs wait
 
     def output_location(self, run: Run, output: Output) -> str:
         """Give the address as it was: results lie at other hosts. It is for people; a read asks for a fresh one."""
