@@ -125,7 +125,11 @@ class ServerUnavailable(WorkflowError):
 
 
 class ProtocolError(WorkflowError):
-    """The answer is not one that this API gives."""
+    """The answer is not one that this API gives. ``is_too_large`` is true where it is above the limit of answers."""
+
+    def __init__(self, message: str = "", *, status: int | None = None, is_too_large: bool = False) -> None:
+        super().__init__(message, status=status)
+        self.is_too_large = is_too_large
 
 
 class UnknownStart(WorkflowError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.outputs.stream import Stream
 from airflow_workflow_provider.protocol.connection import Transport
-from airflow_workflow_provider.protocol.effects import BadAnswer, NoAnswer
+from airflow_workflow_provider.protocol.effects import BadAnswer, NoAnswer, TooLarge
 from airflow_workflow_provider.protocol.redact import redacted
 from airflow_workflow_provider.protocol.retry import UNEXPECTED
 from airflow_workflow_provider.protocol.text import one_line
@@ -21,7 +21,7 @@ from airflow_workflow_provider.protocol.text import one_line
 if TYPE_CHECKING:
     import requests
 
-PIECE = 1 << 20  # bytes that are decompressed at once
+PIECE = 1 << 17  # bytes that are decompressed at once
 MAX_MEMBERS = 100  # of a gzip body; each costs time, however little it holds
 ERROR_BYTES = 64 * 1024  # of the body of an error in which the passwords of proxies are looked for
 _PLAIN = frozenset({"", "identity"})
@@ -36,7 +36,7 @@ BROKEN = (HTTPException, *UNEXPECTED)
 
 
 class AnswerBody:
-    """Collects the bytes of a control answer; more than ``limit`` of them, decompressed, raise `BadAnswer`."""
+    """Collects the bytes of a control answer; more than ``limit`` of them, decompressed, raise `TooLarge`."""
 
     def __init__(self, headers: Mapping[str, str], limit: int) -> None:
         self._limit, self._size, self._members = limit, 0, 0
@@ -53,6 +53,7 @@ class AnswerBody:
         """Take the next bytes from the wire; gives the size so far after each piece, so that others have their turn."""
         if self._encoding in _PLAIN:
             self._add(chunk)
+            del chunk  # many may wait here for their turn
             yield self._size
             return
         while chunk:
@@ -89,7 +90,7 @@ class AnswerBody:
     def _count(self, size: int, *, is_promise: bool = False) -> None:
         if self._size + size > self._limit:
             self._buffer, self._unpack = BytesIO(), None  # the error's traceback holds this object
-            raise BadAnswer(
+            raise TooLarge(
                 f"it has more than {self._limit} bytes (a larger limit can be set with max_answer_bytes in the extra)"
             )
         if not is_promise:

@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from ctypes import CDLL
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Self, cast
@@ -25,7 +27,7 @@ from airflow_workflow_provider.client.tls import bundle_of, state_of, tls_contex
 from airflow_workflow_provider.client.worker import WHOLE, shown
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.connection import Transport
-from airflow_workflow_provider.protocol.documents import BEGINNING, large_document
+from airflow_workflow_provider.protocol.documents import BEGINNING, MAX_SHARED_ANSWER, TooMuchError, large_document
 from airflow_workflow_provider.protocol.effects import (
     BadAnswer,
     Call,
@@ -41,6 +43,7 @@ from airflow_workflow_provider.protocol.effects import (
     Shared,
     Sleep,
     T,
+    TooLarge,
     TransportError,
 )
 from airflow_workflow_provider.protocol.retry import is_transient, retry_after_seconds, step
@@ -48,7 +51,10 @@ from airflow_workflow_provider.protocol.times import from_epoch
 
 log = logging.getLogger(__name__)
 MAX_SOCKETS = MAX_IN_FLIGHT  # to one host, however many runs wait
-LARGE = 256 * 1024  # bytes of an answer that are parsed in a thread
+LARGE = 128 * 1024  # bytes of an answer that are parsed in a thread
+MAPPED = 1 << 20  # bytes of a block of memory that the C library is to give back as soon as it is free
+M_MMAP_THRESHOLD = -3  # of glibc's <malloc.h>
+BUFFER = 1 << 15  # bytes of an answer that are read ahead
 LARGE_SECONDS, LARGE_WAIT = 15.0, 60.0  # for the rest of a large answer, and until it may be read
 AUTHORITIES = 5.0  # seconds after which the CA file is looked at again
 KEEP_ALIVE = 330.0  # seconds; above any poll interval, or every poll would open a connection
@@ -98,6 +104,7 @@ class TriggererClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # it would have no limit
+            read_bufsize=BUFFER,
             # The environment's proxies are looked up below, as `requests` does it. Left to itself aiohttp would also
             # read netrc for every request, which requests' sent-as-prepared requests never do.
             trust_env=False,
@@ -278,7 +285,7 @@ class TriggererClient:
         if length.isdecimal() and len(length) < 6 and "Content-Encoding" not in headers:
             body = await answer.read()  # most answers are small and say so
         else:
-            content = AnswerBody(headers, self._transport.max_answer)
+            content = AnswerBody(headers, self._transport.triggerer_limit)
             rest = await _collect(answer, content, iter(()), LARGE)
             if rest is not None:
                 return await self._large_answer(request, answer, content, rest)
@@ -299,7 +306,9 @@ class TriggererClient:
             async with asyncio.timeout(LARGE_SECONDS):
                 await _collect(answer, content, rest, None)
             bodies = [content.taken()]  # only the thread that parses it holds it
-            response = await opened(answer.status, answer.headers, bodies, exact=request.exact)
+            response = await opened(
+                answer.status, answer.headers, bodies, exact=request.exact, limit=self._transport.triggerer_limit
+            )
         finally:
             lane.leave()
         if answer.status >= 400:
@@ -371,17 +380,33 @@ _parsing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDi
 @cache
 def _parser() -> ThreadPoolExecutor:
     """Give the one thread that parses: what each of several threads frees, the process would keep for it."""
+    _give_memory_back()
     return ThreadPoolExecutor(1, "airflow-workflow-parser")
 
 
-async def opened(status: int, headers: Mapping[str, str], bodies: list[bytes], *, exact: bool = False) -> Response:
+def _give_memory_back() -> None:
+    """Have the C library return large blocks when they are free; left to itself, glibc soon keeps them for later."""
+    with suppress(AttributeError, OSError, TypeError):  # other C libraries have no such switch
+        CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED)
+
+
+async def opened(
+    status: int,
+    headers: Mapping[str, str],
+    bodies: list[bytes],
+    *,
+    exact: bool = False,
+    limit: int = MAX_SHARED_ANSWER,
+) -> Response:
     """Parse a large body in a thread, one at a time, so that the loop goes on meanwhile."""
     lock = _parsing.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     beginning = bodies[0][:BEGINNING]
     async with lock:
         try:
-            parse = partial(large_document, bodies, exact=exact)
+            parse = partial(large_document, bodies, exact=exact, limit=limit)
             body, document = await asyncio.get_running_loop().run_in_executor(_parser(), parse)
+        except TooMuchError as error:
+            raise TooLarge(str(error)) from None
         except ValueError as error:
             return Response(status, headers, beginning, unreadable=str(error)[:200] or "not JSON", native=False)
     return Response(status, headers, body, parsed=(document,), native=False)

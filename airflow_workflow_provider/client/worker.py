@@ -203,7 +203,7 @@ class WorkerClient:
         with answer:
             if answer.status_code == 407 and proxy:
                 raise NotSent("the proxy refused its credentials: HTTP 407")
-            content = AnswerBody(headers, self._transport.max_answer)
+            content = AnswerBody(headers, self._transport.worker_limit)
             for chunk in answer.raw.stream(CHUNK, decode_content=False):
                 for _ in content.feed(chunk):
                     pass

@@ -19,7 +19,17 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
 )
 from airflow_workflow_provider.protocol.auth import Auth
-from airflow_workflow_provider.protocol.effects import BadAnswer, Flow, NoAnswer, NotSent, Now, Request, Response, T
+from airflow_workflow_provider.protocol.effects import (
+    BadAnswer,
+    Flow,
+    NoAnswer,
+    NotSent,
+    Now,
+    Request,
+    Response,
+    T,
+    TooLarge,
+)
 from airflow_workflow_provider.protocol.policy import Asked, is_transient, meaning
 from airflow_workflow_provider.protocol.redact import redacted, without_whole
 from airflow_workflow_provider.protocol.retry import UNEXPECTED, retry_after_seconds, unexpected
@@ -235,8 +245,10 @@ class Api:
         )
 
     def _unanswered(self, request: Request, doing: str, error: NoAnswer) -> WorkflowError:
-        kind = ProtocolError if isinstance(error, BadAnswer) else ServerUnavailable
-        return kind(self._message(request, doing, f"No answer from {self.label}: {error} ({self._conn})."))
+        message = self._message(request, doing, f"No answer from {self.label}: {error} ({self._conn}).")
+        if isinstance(error, BadAnswer):
+            return ProtocolError(message, is_too_large=isinstance(error, TooLarge))
+        return ServerUnavailable(message)
 
     def _unknown(self, request: Request, doing: str, what: str, status: int | None = None) -> UnknownStart:
         text = (

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_workflow_provider.exceptions import InvalidConnection
-from airflow_workflow_provider.protocol.documents import MAX_ANSWER
+from airflow_workflow_provider.protocol.documents import MAX_ANSWER, MAX_SHARED_ANSWER
 
 MAX_TIMEOUT = 600.0  # seconds; a server that hangs must not hold a worker or a place in the triggerer for longer
 LEAST_ANSWER, LARGEST_ANSWER = 64 * 1024, 256 * 1024 * 1024  # bytes; the bounds of ``max_answer_bytes``
@@ -27,8 +27,9 @@ class Transport:
 
     ``conn_id`` is whose it is, for messages. ``origins`` are the servers that the connection names itself: a request
     with its credentials goes to these only; where none is known, to the API's own. ``max_answer`` (bytes) bounds an
-    answer after decompression, ``allow_http`` permits results over plain http, and ``result_hosts``, unless empty,
-    are the only other hosts that results are read from.
+    answer after decompression; 0 means the default of the driver, see `worker_limit` and `triggerer_limit`.
+    ``allow_http`` permits results over plain http, and ``result_hosts``, unless empty, are the only other hosts that
+    results are read from.
     """
 
     conn_id: str = ""
@@ -36,9 +37,19 @@ class Transport:
     timeout: float = 30.0
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     origins: Collection[str] = ()
-    max_answer: int = MAX_ANSWER
+    max_answer: int = 0
     allow_http: bool = False
     result_hosts: tuple[str, ...] = ()
+
+    @property
+    def worker_limit(self) -> int:
+        """Bytes that an answer may have on a worker, after decompression."""
+        return self.max_answer or MAX_ANSWER
+
+    @property
+    def triggerer_limit(self) -> int:
+        """Bytes that an answer may have in a triggerer, after decompression."""
+        return self.max_answer or MAX_SHARED_ANSWER
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -164,16 +175,16 @@ class ConnectionValues:
         for url in proxies.values():
             if not _is_proxy(url):
                 raise self.invalid("proxies", "every proxy is an http or https URL")
-        max_answer = int(self.number("max_answer_bytes", MAX_ANSWER, LARGEST_ANSWER))
-        if max_answer < LEAST_ANSWER:
-            raise self.invalid("max_answer_bytes", f"expected at least {LEAST_ANSWER}, not {max_answer}")
+        max_answer = self.number("max_answer_bytes", 0, LARGEST_ANSWER)
+        if max_answer and max_answer < LEAST_ANSWER:
+            raise self.invalid("max_answer_bytes", f"expected at least {LEAST_ANSWER}, not {max_answer:g}")
         return Transport(
             conn_id=self.conn_id,
             verify=verify,
             timeout=self.number("timeout", timeout),
             proxies=proxies,
             origins=self.origins,
-            max_answer=max_answer,
+            max_answer=int(max_answer),
             allow_http=self.flag("allow_http", False),
             result_hosts=tuple(host.lower() for host in self.texts("result_hosts")),
         )

@@ -14,11 +14,15 @@ from typing import Any
 
 from airflow_workflow_provider.protocol.text import REPLACEMENT
 
-MAX_ANSWER = 32 * 1024 * 1024  # bytes of a control answer after decompression, unless the connection says otherwise
+# Bytes of a control answer after decompression, unless the connection says otherwise: on a worker, and in a triggerer,
+# which all teams share.
+MAX_ANSWER, MAX_SHARED_ANSWER = 32 * 1024 * 1024, 8 * 1024 * 1024
 MAX_VALUES = 1_000_000  # values of a control answer; each costs up to a hundred bytes of memory
 MAX_DEPTH = 48  # below what a run object may have; nested arrays and objects of a control answer
 MAX_DATA_DEPTH = 256  # the same for the rows of a table
 MAX_DIGITS = 4300  # of a number; Python's own bound for integers
+SHARED_MEMORY = 3  # times the limit of bytes: the memory that reading one answer may take in a triggerer
+VALUE_BYTES = 100  # of memory, that a value takes beside its text
 BEGINNING = 4096  # bytes of a large body that errors may quote
 SLICE, OVERLAP = 64 * 1024, 512  # characters
 SAFE_DIGITS = 15  # a float keeps every decimal number of so many digits
@@ -38,7 +42,13 @@ _ESCAPE = re.compile(
     r"|[dD][89a-fA-F][0-9a-fA-F]{2}|202[a-eA-E]|206[6-9]))"
     r"|\\."
 )
+# Characters that make each one of their text take four bytes of memory.
+_FOUR_BYTES, _HALF_PAIR = re.compile(rb"[\xf0-\xff]"), re.compile(rb"\\u[dD][89abAB]")
 _WILD_NUMBER = re.compile(r"[0-9.][eE]\+?[0-9]{3}|NaN|Infinity|[0-9]{309}")
+
+
+class TooMuchError(ValueError):
+    """Reading a document would take more memory than the limit."""
 
 
 def control_document(body: bytes, object_hook: Hook = None) -> Any:
@@ -69,14 +79,22 @@ def exact_document(body: bytes, object_hook: Hook = None) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def large_document(bodies: list[bytes], *, exact: bool) -> tuple[bytes, Any]:
+def large_document(bodies: list[bytes], *, exact: bool, limit: int = MAX_SHARED_ANSWER) -> tuple[bytes, Any]:
     """Read a large body, which is taken out of the list so that its memory is free again; for a thread of its own.
 
     Gives a short body that stands for it, its beginning and a digest, beside the document. The parser is one long
-    call that lets no other thread run; a function that it must call for each object does. Raises ValueError.
+    call that lets no other thread run; a function that it must call for each object does. ``limit`` is that of the
+    bytes of an answer, and bounds the memory, too. Raises ValueError, `TooMuchError` where it takes more.
     """
     body = bodies.pop().removeprefix(BOM_UTF8)
     stands_for_it = body[:BEGINNING] + blake2b(body).hexdigest().encode()
+    if not _BEGINNING.match(body):
+        raise ValueError("this is not JSON")
+    if (needed := memory_of(body)) > limit * SHARED_MEMORY:
+        raise TooMuchError(
+            f"reading it takes {needed >> 20} MB of memory "
+            "(a larger limit can be set with max_answer_bytes in the extra)"
+        )
     if exact:
         check_depth(body, MAX_DATA_DEPTH)
     else:
@@ -96,6 +114,23 @@ def large_document(bodies: list[bytes], *, exact: bool) -> tuple[bytes, Any]:
             gc.enable()
 
 
+def memory_of(body: bytes) -> int:
+    """Estimate the bytes of memory that a document takes with the text that it is read from."""
+    values = sum(part.count(sign) for part in _parts(body) for sign in (b",", b"[", b"{"))
+    return 2 * _width(body) * len(body) + VALUE_BYTES * values
+
+
+def _width(body: bytes) -> int:
+    """Give the bytes of memory that each character of the widest text may take."""
+    is_ascii, has_escapes = body.isascii(), b"\\" in body
+    if is_ascii and not has_escapes and b"\x7f" not in body:
+        return 1
+    is_widest = (not is_ascii and any(_FOUR_BYTES.search(part) for part in _parts(body))) or (
+        has_escapes and any(_HALF_PAIR.search(part) for part in _parts(body, overlap=3))
+    )
+    return 4 if is_widest else 2
+
+
 def _as_it_is(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
@@ -104,7 +139,7 @@ def check_bounds(body: bytes) -> None:
     """Raise ValueError for what cannot be a control answer of an API, before anything is made of it."""
     if not _BEGINNING.match(body):
         raise ValueError("this is not JSON")
-    if len(body) > MAX_VALUES and body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+    if len(body) > MAX_VALUES and sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES} values")
     check_depth(body)
 
@@ -116,7 +151,7 @@ def check_depth(body: bytes, limit: int = MAX_DEPTH) -> None:
     """
     if body.count(b"[") + body.count(b"{") <= limit:
         return
-    brackets = body.translate(None, _NO_BRACKETS)
+    brackets = b"".join([part.translate(None, _NO_BRACKETS) for part in _parts(body)])
     for _ in range(8):  # most documents are flat: taking innermost pairs away leaves nothing
         shorter = brackets.replace(b"{}", b"").replace(b"[]", b"")
         if not shorter:
@@ -133,6 +168,11 @@ def check_depth(body: bytes, limit: int = MAX_DEPTH) -> None:
                 raise ValueError("nested too deeply")
         elif first in b"]}":
             depth -= 1
+
+
+def _parts(body: bytes, overlap: int = 0) -> Iterator[bytes]:
+    """Cut a body into parts: what goes through a whole one of many megabytes lets no other thread run, or copies it."""
+    return (body[at : at + SLICE + overlap] for at in range(0, len(body), SLICE))
 
 
 def exact_number(text: str) -> float | Decimal:

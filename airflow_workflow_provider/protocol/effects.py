@@ -50,6 +50,7 @@ __all__ = [
     "Shown",
     "Sleep",
     "T",
+    "TooLarge",
     "TransportError",
     "exact_number",
     "intercept",
@@ -277,6 +278,10 @@ class NoAnswer(TransportError):
 
 class BadAnswer(NoAnswer):
     """The request reached the server, and its answer cannot be read: it is too large or breaks the protocol."""
+
+
+class TooLarge(BadAnswer):
+    """The request reached the server, and its answer is above the limit of the connection."""
 
 
 def intercept(flow: Flow[T], on_effect: Callable[[Any], Flow[Any]]) -> Flow[T]:

@@ -44,7 +44,9 @@ COMMON_FIELDS: Mapping[str, Field] = {
         "Allow http", "Send credentials over plain http. Default false.", kind="boolean", default=False
     ),
     "max_answer_bytes": Field(
-        "Answer limit", "Bytes that an answer of the API may have. Default 33554432 (32 MB).", placeholder="33554432"
+        "Answer limit",
+        "Bytes that an answer of the API may have. Default 33554432 (32 MB), in a triggerer 8388608 (8 MB).",
+        placeholder="33554432",
     ),
     "result_hosts": Field(
         "Result hosts",

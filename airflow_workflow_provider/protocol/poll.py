@@ -53,12 +53,17 @@ class Trouble:
         """Count one more failed poll."""
         return Trouble(
             self.failures + 1,
-            self.refusals + 1 if isinstance(error, REFUSED) else 0,
+            self.refusals + 1 if isinstance(error, REFUSED) or _is_too_large(error) else 0,
             self.unknown + 1 if isinstance(error, WorkflowNotFound) else 0,
         )
 
 
 FINE = Trouble()
+
+
+def _is_too_large(error: WorkflowError) -> bool:
+    """Tell whether an answer was too large: it stays so. The next try polls on a worker, which reads larger ones."""
+    return isinstance(error, ProtocolError) and error.is_too_large
 
 
 class Echo:

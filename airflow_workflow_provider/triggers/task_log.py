@@ -18,7 +18,14 @@ from weakref import WeakKeyDictionary
 from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.hooks.supervisor import ask
 from airflow_workflow_provider.protocol.effects import Call, Flow, intercept
-from airflow_workflow_provider.protocol.follow_log import LogFollower, LogState, LogTurn, RecallLog, WriteLog, write_lines
+from airflow_workflow_provider.protocol.follow_log import (
+    LogFollower,
+    LogState,
+    LogTurn,
+    RecallLog,
+    WriteLog,
+    write_lines,
+)
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
 

@@ -18,6 +18,8 @@ from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth
 from airflow_workflow_provider.protocol.connection import Transport
 from airflow_workflow_provider.protocol.effects import NoAnswer, NotSent, Request
+from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.retry import guarded_start, persist
 from tests.client.certificates import self_signed
 from tests.client.driving import driven
@@ -256,3 +258,46 @@ async def test_large_answers_are_read_one_at_a_time_and_the_connections_take_tur
         tasks.append(asyncio.create_task(ask(one, "one")))
         assert set(await asyncio.gather(*tasks)) == {LIMIT * 2}
     assert "one" in order[:6]
+
+
+@pytest.mark.parametrize(
+    ("given", "size", "is_read_in"),
+    [
+        (0, 7 << 20, {"worker", "triggerer"}),
+        (0, 9 << 20, {"worker"}),
+        (0, 33 << 20, set()),
+        (40 << 20, 33 << 20, {"worker", "triggerer"}),
+    ],
+)
+def test_a_triggerer_has_the_smaller_limit_unless_the_connection_says_otherwise(mode, server, given, size, is_read_in):
+    """All teams share its memory; what does not fit is polled on a worker by the next try."""
+    server.page(gzip.compress(b'"' + b"a" * size + b'"', 1), "Content-Encoding: gzip")
+    drive = read(mode, server, Transport("c", timeout=30.0, max_answer=given))
+    if mode in is_read_in:
+        assert len(drive.value) == size
+    else:
+        assert isinstance(drive.error, ProtocolError)
+        assert drive.error.is_too_large
+
+
+def test_an_answer_that_needs_too_much_memory_is_too_large_for_a_triggerer(server):
+    """Many small objects are little on the wire and a lot in memory."""
+    server.page(b"[" + b"{}," * 200_000 + b"{}]")
+    drive = read("triggerer", server, Transport("c", timeout=30.0))
+    assert drive.error.is_too_large
+    assert "MB of memory" in str(drive.error)
+    assert len(read("worker", server, Transport("c", timeout=30.0)).value) == 200_001
+
+
+def test_answers_that_stay_too_large_end_the_wait_but_not_for_good(mode, server):
+    """The next try takes the run over, and polls it on a worker at first."""
+    server.page(b'"' + b"a" * LIMIT + b'"')
+    run = Run("stevesie", "c", "7", "1", RunState.RUNNING)
+
+    def look(run):
+        yield from api(server).read(Request("GET", server.url + "/x"), "reading")
+
+    drive = driven(mode, lambda: wait(look, run, poll_interval=5.0), SMALL)
+    assert type(drive.error) is ServerUnavailable
+    assert "max_answer_bytes" in str(drive.error)
+    assert len(server.heard) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from decimal import Decimal
 
 import pytest
@@ -14,8 +15,12 @@ from airflow_workflow_provider.protocol.documents import (
     MAX_DATA_DEPTH,
     MAX_DEPTH,
     MAX_VALUES,
+    SHARED_MEMORY,
+    TooMuchError,
     control_document,
     exact_document,
+    large_document,
+    memory_of,
 )
 from airflow_workflow_provider.protocol.text import clean_value
 
@@ -112,3 +117,48 @@ def test_a_giant_number_is_refused_at_once(number):
     with pytest.raises(ValueError):  # noqa: PT011  # which one does not matter
         exact_document(f"[{number}]".encode())
     assert time.process_time() - began < 0.5
+
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("body", "bytes_of_a_character"),
+    [
+        (b'["' + b"a" * MEGABYTE + b'"]', 1),
+        (b'["' + b"a" * MEGABYTE + b'\\n"]', 2),
+        ('["' + "a" * MEGABYTE + 'é"]', 2),
+        ('["' + "a" * MEGABYTE + '😀"]', 4),
+        (b'["' + b"a" * MEGABYTE + rb'\ud83d\ude00"]', 4),
+        (b'["' + b"a" * (65536 - 4) + rb'\ud83d\ude00"]', 4),
+    ],
+    ids=["ASCII", "escape", "Latin", "emoji", "escaped emoji", "between two slices"],
+)
+def test_the_memory_of_a_document_is_known_before_it_is_read(body, bytes_of_a_character):
+    """Text and value have it each; one wide character makes all of its text wide."""
+    body = body if isinstance(body, bytes) else body.encode()
+    assert memory_of(body) == pytest.approx(2 * bytes_of_a_character * len(body), rel=0.01)
+
+
+@pytest.mark.parametrize("value", [b"{}", b"[]", b'{"a":1}', b"1.5", b'"abc"', b'"\xe2\x82\xac"'])
+def test_the_estimate_of_memory_is_no_less_than_what_reading_takes(value):
+    body = b"[" + b",".join([value] * 50_000) + b"]"
+    bodies = [body]
+    del body
+    estimate = memory_of(bodies[0])
+    tracemalloc.start()
+    try:
+        document = large_document(bodies, exact=False, limit=100 * MEGABYTE)
+        assert tracemalloc.get_traced_memory()[1] < estimate
+    finally:
+        tracemalloc.stop()
+    assert len(document[1]) == 50_000
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("body", [b"[" + b"{}," * 100_000 + b"{}]", '["' + "😀" * 250_000 + '"]'])
+def test_a_document_that_takes_too_much_memory_is_not_read(exact, body):
+    body = body if isinstance(body, bytes) else body.encode()
+    with pytest.raises(TooMuchError, match="max_answer_bytes"):
+        large_document([body], exact=exact, limit=MEGABYTE)
+    assert large_document([body], exact=exact, limit=int(memory_of(body) / SHARED_MEMORY) + 1)

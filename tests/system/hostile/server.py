@@ -23,6 +23,8 @@ GOING = {
     "invision": b'{"dataFlowRunId": "run1", "status": "Running"}',
 }
 BOMB = gzip.compress(b'"' + b"a" * (512 * MEGABYTE), 9)
+# Just within the limit of a triggerer.
+MOST = gzip.compress(b'["' + b"a" * (8 * MEGABYTE - 10) + b'"]', 9)
 FULL = gzip.compress(b'["' + b"a" * (32 * MEGABYTE - 10) + b'"]', 9)
 
 
@@ -80,6 +82,8 @@ KINDS: dict[str, Callable[[Any, str, Callable[[bytes], None]], None]] = {
     "dripping": Play.dripping,
     "bomb of 512 MB": _fixed(page(BOMB, "Content-Encoding: gzip")),
     "bomb of 32 MB": _fixed(page(FULL, "Content-Encoding: gzip")),
+    "8 MB, which is read": _fixed(page(MOST, "Content-Encoding: gzip")),
+    "8 MB as it is": _fixed(page(b'["' + b"a" * (8 * MEGABYTE - 10) + b'"]')),
     "depth of 100,000": _fixed(page(b'{"a":' * 100_000)),
     "a megabyte of titles": _fixed(page(b"<html>" + b"<title" * 170_000, "Content-Type: text/html", status=503)),
     "many values": _fixed(page(b"[" + b"{}," * 300_000 + b"{}]")),
