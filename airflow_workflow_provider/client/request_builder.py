@@ -48,6 +48,7 @@ def prepared(request: Request) -> requests.PreparedRequest:
             headers=headers,
             json=request.json,
             data=dict(request.form) if request.form is not None else None,
+            files=dict(request.files) if request.files is not None else None,
             auth=request.sign,
         ).prepare()
     except (RequestException, ValueError) as error:
@@ -176,7 +177,7 @@ class Maker:
         """Give the request in its bytes, signed for this attempt where it is to be signed."""
         made: Made | None = request.made
         if made is None:
-            if request.json is not None or request.form is not None or request.stream:
+            if any(body is not None for body in (request.json, request.form, request.files)) or request.stream:
                 return self._whole(request)
             if request.sign is not None and not hasattr(request.sign, "header"):
                 return self._whole(request)  # a signature that wants to see more than method and address

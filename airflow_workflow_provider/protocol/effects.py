@@ -63,7 +63,8 @@ Flow = Generator[Any, Any, T]
 class Request:
     """One HTTP request, complete but for its credentials.
 
-    ``json`` is sent as a JSON body, ``form`` as a URL-encoded one. ``sign`` is a `requests` auth object for
+    ``json`` is sent as a JSON body, ``form`` as a URL-encoded one, ``files`` (field to file name and bytes; without a
+    file name a plain field) as a multipart one. ``sign`` is a `requests` auth object for
     schemes that sign the finished request. ``stream`` asks for the body as a file object (workers only).
     ``timeout`` (seconds) overrides the connection's. An ``urgent`` one is sent even to a server that counts as down.
     A ``lasting`` one may be sent again as it is, since its credentials do not change; ``made`` is what the driver has
@@ -90,6 +91,7 @@ class Request:
     starts: bool = False
     optional: bool = False
     exact: bool = False
+    files: Mapping[str, tuple[str | None, bytes]] | None = None
 
     def with_headers(self, **headers: str) -> Request:
         """Give the same request with these headers added."""

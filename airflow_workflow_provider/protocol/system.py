@@ -27,7 +27,7 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues, Tran
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.protocol.limits import MAX_MESSAGE
-from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
+from airflow_workflow_provider.protocol.model import LONGEST, Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.redact import holds, redacted_value
@@ -338,6 +338,10 @@ class WorkflowSystem(ABC):
         :param in_answer: reads the id from the answer itself, where the document does not hold it.
         :param place: where the id is looked for, for the error.
         """
+        if len(workflow) > LONGEST["workflow"]:  # else nobody could read the object of the run that goes on
+            raise InvalidArgument(
+                f"workflow: has {len(workflow)} characters, and at most {LONGEST['workflow']} are read"
+            )
         doing = doing or f"starting workflow {workflow}"
         now = yield Now()
 

@@ -21,7 +21,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
 )
 from airflow_workflow_provider.protocol.capabilities import CanListRuns, CanListWorkflows
-from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.model import LONGEST, Output, Run, RunState
 from airflow_workflow_provider.protocol.times import from_epoch
 from tests.protocol.playing import EPOCH, Player, answer
 
@@ -183,6 +183,20 @@ def test_a_value_that_cannot_be_spelled_is_refused_before_anything_is_sent(carto
     with pytest.raises(InvalidArgument, match=r"query_parameters\['b'\]"):
         player.play(carto().start("p.d.wfproc_1", {"b": b"bytes"}, {}))
     assert player.requests == []
+
+
+def test_a_call_that_a_run_object_cannot_hold_is_refused_before_it_is_sent(carto):
+    """A retry could not read the run that it is to take over."""
+    for more in (0, 1):
+        player = Player([CREATED])
+        call = "CALL `p.d.wfproc_1`()"
+        flow = carto().start(f"{call}{' ' * (LONGEST['workflow'] + more - len(call))}", {}, {})
+        if more:
+            with pytest.raises(InvalidArgument, match="100001 characters"):
+                player.play(flow)
+        else:
+            assert Run.from_json(player.play(flow).to_json()).run_id == "job_1"
+        assert len(player.requests) == 1 - more
 
 
 def test_what_a_look_does_not_tell_stays_as_it_was(carto):

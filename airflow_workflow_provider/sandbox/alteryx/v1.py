@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from email import message_from_bytes
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -48,6 +50,7 @@ class V1:
             Route(prefix + "/v1/jobs/{job}", self.job),
             Route(prefix + "/v1/jobs/{job}/output/{output}", self.output),
             Route(prefix + "/v1/{app}/package", self.package),
+            Route(prefix + "/user/v2/inputfiles", self.input_file, methods=["POST"]),
         ]
         if self.access.world == "gallery":
             return shared
@@ -123,6 +126,15 @@ class V1:
         name = f"{made.output.name.rpartition('.')[0]}.{form.lower()}"
         return file_response(request, path, "application/octet-stream", filename=name)
 
+    async def input_file(self, request: Request) -> Response:
+        """``POST /user/v2/inputfiles``: multipart ``file`` and ``name``; the text of the answer is inferred."""
+        await self.access.user(request)
+        parts = multipart(request.headers.get("content-type", ""), await request.body())
+        if "file" not in parts or not parts.get("name"):
+            raise invalid("file", "A file and its name are needed.")
+        name, content = parts["name"].decode(), parts["file"]
+        return self.answer(f"{sha256(content).hexdigest()[:24]}_{name}")
+
     async def package(self, request: Request) -> Response:
         """``GET /v1/{appId}/package``: the .yxzp."""
         await self.access.user(request)
@@ -140,6 +152,15 @@ class V1:
     def runs_of(self, app: App) -> int:
         """How often an app was run."""
         return sum(job.app is app for job in self.jobs.known.values())
+
+
+def multipart(content_type: str, body: bytes) -> dict[str, bytes]:
+    """The fields of a multipart body; 415 for another one."""
+    message = message_from_bytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body)
+    if message.get_content_type() != "multipart/form-data" or not message.is_multipart():
+        raise ApiError(415, "Unsupported Media Type")
+    parts = {str(part.get_param("name", header="content-disposition")): part for part in message.walk()}
+    return {name: bytes(part.get_payload(decode=True) or b"") for name, part in parts.items()}
 
 
 def app_of(request: Request) -> App:

@@ -33,6 +33,7 @@ class Generation:
     jobs: str
     job: str
     output: str
+    input_files: str
     can_cancel: bool
     newest_first: Mapping[str, str]
 
@@ -47,6 +48,7 @@ GENERATIONS: Mapping[str, Generation] = {
         "/v3/workflows/{workflow}/jobs",
         "/v3/jobs/{run_id}",
         "/v1/jobs/{run_id}/output/{output}",
+        "/user/v2/inputfiles",  # of V2, as the vendor's page of that API lists it; unverified on a server
         True,
         {"sortField": "CreateDate", "direction": "desc"},  # the parameters are [v3]'s, their values unverified
     ),
@@ -59,6 +61,7 @@ GENERATIONS: Mapping[str, Generation] = {
         "/api/v1/workflows/{workflow}/jobs/",
         "/api/v1/jobs/{run_id}/",
         "/api/v1/jobs/{run_id}/output/{output}/",
+        "/api/user/v2/inputfiles/",  # unverified
         False,
         {"sortField": "createdate", "direction": "desc"},
     ),

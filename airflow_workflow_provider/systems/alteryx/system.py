@@ -22,7 +22,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowError,
     WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.api import Api
+from airflow_workflow_provider.protocol.api import Api, is_page
 from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response, RunList, Shown
@@ -40,6 +40,7 @@ from airflow_workflow_provider.systems.alteryx.form import FORM
 from airflow_workflow_provider.systems.alteryx.run_list import dated, is_past, jobs_of, rows_of, shown
 
 WITH_MESSAGES, WITHOUT_MESSAGES = {"includeMessages": "true"}, {"includeMessages": "false"}  # [v1, v3]
+LONGEST_ANSWER = 4_000  # bytes of the answer to an upload
 PAGE = 100  # jobs asked for at once; the server's own limit is unverified
 
 
@@ -99,6 +100,24 @@ class AlteryxSystem(WorkflowSystem):
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the app's jobs, if the app is known: a job does not tell it."""
         return RunList(run.workflow, self._read_list) if run.workflow else None
+
+    def upload_input_file(self, workflow: str, name: str, content: bytes) -> Flow[str]:
+        """Upload a file for a File Browse question; give the text that answers the question.
+
+        V2 takes the fields ``file`` and ``name`` and answers with a text. What that holds is unverified.
+        """
+        files = {"file": (name, content), "name": (None, name.encode())}
+        request = Request("POST", self.api.url(self.paths.input_files), files=files)
+        doing = f"uploading the input file {name} for workflow {workflow}"
+        response = yield from self.api.call(request, doing, Asked.WORKFLOW)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = response.text(LONGEST_ANSWER)
+        text = answer if isinstance(answer, str) else ""
+        if not text.strip() or is_page(response):
+            raise self.api.unreadable(request, response, doing, "the answer is no text")
+        return text.strip()
 
     def conclude(self, run: Run) -> Flow[Run]:
         """Ask for the messages of a job that failed, where the server leaves them out unless asked."""
