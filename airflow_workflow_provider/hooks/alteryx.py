@@ -35,7 +35,7 @@ class AlteryxHook(WorkflowHook):
         :param path: a file of this worker, or an `ObjectStoragePath`.
         :raises InvalidArgument: the file cannot be read; nothing is sent.
         """
-        source = path if hasattr(path, "open") else Path(path)
+        source: Any = path if hasattr(path, "open") else Path(path)
         try:
             with source.open("rb") as file:
                 content = file.read()
