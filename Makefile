@@ -77,7 +77,7 @@ fuzz: ## broken answers, run objects and files: FUZZ_SECONDS for each system, FU
 
 test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
 	@$(ENVIRONMENT) airflow-3
-	$(AIRFLOW_3) -m pytest tests/system -m "faults and not cluster" $(PYTEST_ARGS)
+	$(AIRFLOW_3) -m pytest tests/system tests/plugins -m "faults and not cluster" $(PYTEST_ARGS)
 
 cluster: ## an Airflow of several machines on this one, beside the sandbox; needs redis-server
 	@$(ENVIRONMENT) airflow-3

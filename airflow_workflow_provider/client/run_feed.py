@@ -15,6 +15,7 @@ from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowErro
 from airflow_workflow_provider.protocol.cursor import OVERLAP
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.policy import Ends, treatment
+from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 FEW = 100  # runs; a list of so many is asked for as a whole every time
 AT_ONCE = 8  # runs that are looked at together
@@ -35,8 +36,8 @@ class Source(Protocol):
         """The workflow's id or name."""
 
     @property
-    def interval(self) -> float:
-        """Seconds between two list calls."""
+    def interval(self) -> float | None:
+        """Seconds between two list calls; None stands for the usual ones."""
 
 
 class FailureLog(Protocol):
@@ -141,7 +142,7 @@ class Feed:
                 workflow = await member.client.run(member.system.resolved(self.source.workflow))
                 while clock() < until:
                     self._publish(await self._page(member, workflow))
-                    await pause(self.source.interval)
+                    await pause(self.source.interval or WorkflowSystem.poll_interval)
             finally:
                 self._member = None  # before the client is closed: no poll may begin with it then
 

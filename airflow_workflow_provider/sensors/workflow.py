@@ -37,7 +37,7 @@ from airflow_workflow_provider.protocol.lifecycle import deadline_of, outcome_of
 from airflow_workflow_provider.protocol.literals import check_seconds, is_literal
 from airflow_workflow_provider.protocol.model import Run, RunArgument, parse_run
 from airflow_workflow_provider.protocol.poll import REFUSED
-from airflow_workflow_provider.systems import SYSTEMS, system_class
+from airflow_workflow_provider.systems import SYSTEMS, is_loaded, system_class
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -145,10 +145,10 @@ class WorkflowRunSensor(BaseSensorOperator):
         self._conn_id = value
 
     def _default_conn_id(self) -> str | None:
-        try:
-            return system_class(self.system_key).default_conn_id if self.system_key else None
-        except InvalidArgument:  # raised again when the run is polled
-            return None
+        # Airflow reads the template fields while it parses a DAG file, where a system of another distribution is not
+        # imported.
+        is_known = self.system_key in SYSTEMS or is_loaded(self.system_key)
+        return system_class(self.system_key).default_conn_id if is_known else None
 
     @cached_property
     def hook(self) -> WorkflowHook:

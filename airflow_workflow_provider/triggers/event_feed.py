@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
+
+from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.protocol.system import WorkflowSystem
+from airflow_workflow_provider.systems import system_class
 from airflow_workflow_provider.triggers.event_trouble import Troubles
 from airflow_workflow_provider.triggers.loading import load, loaded
 
@@ -18,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """What is listed: a workflow of a connection, every so many seconds."""
+    """What is listed: a workflow of a connection, every so many seconds; None stands for what the system says."""
 
     system: str
     conn_id: str
     workflow: str
-    interval: float
+    interval: float | None
 
     def __str__(self) -> str:
         return f"workflow {self.workflow!r} of connection {self.conn_id!r}"
@@ -37,15 +42,27 @@ class Source:
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Source, Feed]] = WeakKeyDictionary()
 
 
+def _usual_interval(system: str) -> float:
+    """Give the interval that a system says; one that cannot be loaded is told of when it lists."""
+    try:
+        return system_class(system).poll_interval
+    except InvalidArgument:
+        return WorkflowSystem.poll_interval
+
+
 async def pages(source: Source) -> AsyncIterator[Page]:
     """Give each page of a source; all who ask for the same source in one event loop share its list calls."""
     await loaded()
     from airflow_workflow_provider.client.run_feed import Feed
 
+    if source.interval is None:
+        source = replace(source, interval=await sync_to_async(_usual_interval, thread_sensitive=False)(source.system))
     feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
     feed = feeds.get(source)
     if feed is None:
-        feed = feeds[source] = Feed(source, partial(load, *source.key), Troubles(source, source.interval))
+        feed = feeds[source] = Feed(
+            source, partial(load, *source.key), Troubles(source, source.interval or WorkflowSystem.poll_interval)
+        )
         feed.start()
     feed.users += 1
     watcher, last = object(), None

@@ -11,11 +11,11 @@ from airflow.triggers import base
 from airflow.triggers.base import TriggerEvent
 
 from airflow_workflow_provider.exceptions import InvalidArgument, NotSupported
-from airflow_workflow_provider.hooks.connections import system_class
 from airflow_workflow_provider.protocol.capabilities import CanListRuns
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.model import RunState
 from airflow_workflow_provider.protocol.times import iso, parse_time
+from airflow_workflow_provider.systems import SYSTEMS, is_loaded, known_keys, system_class
 from airflow_workflow_provider.triggers.event_runs import triggering_runs
 
 if TYPE_CHECKING:
@@ -135,8 +135,11 @@ class WorkflowRunEventTrigger(BaseEventTrigger):
                     await write()
 
     @property
-    def _interval(self) -> float:
-        return self.poll_interval or system_class(self.system).poll_interval
+    def _interval(self) -> float | None:
+        """Seconds between two list calls; None for a system of another distribution, which is not imported here."""
+        if self.poll_interval or self.system not in SYSTEMS:
+            return self.poll_interval
+        return system_class(self.system).poll_interval
 
     @property
     def source(self) -> Source:
@@ -155,7 +158,13 @@ class WorkflowRunEventTrigger(BaseEventTrigger):
 
 
 def _listing(system: Any) -> str:
-    """Check that the system's API lists runs."""
+    """Check that the system's API lists runs.
+
+    A system of another distribution is not imported here, where a DAG file is parsed or an event loop runs: its import
+    may take long. It is checked when it lists.
+    """
+    if system in known_keys() and system not in SYSTEMS and not is_loaded(system):
+        return str(system)
     made = system_class(system)
     if not made.offers(CanListRuns):
         raise NotSupported(

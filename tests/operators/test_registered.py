@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
+import sys
 import time
 
 import pytest
@@ -25,6 +27,8 @@ from airflow_workflow_provider.operators.workflow import CancelWorkflowRunOperat
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
 from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
+from airflow_workflow_provider.triggers.loading import loaded
+from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
 from tests.operators.staging import (
     MODES,
     TaskInstance,
@@ -305,3 +309,70 @@ def test_an_option_that_the_system_does_not_have_is_refused(house):
     house.ends_at_once = True
     executed(lambda: operator(start_options={"priority": "5"}))
     assert len(house.jobs) == 1
+
+
+DAG_FILE = """
+from airflow_workflow_provider.operators.workflow import CancelWorkflowRunOperator, RunWorkflowOperator
+from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
+
+for key in ("slow", "raising", "good0"):
+    RunWorkflowOperator(task_id="run", system=key, workflow="w")
+    WorkflowRunSensor(task_id="wait", system=key, run_id="1", workflow="w")
+    CancelWorkflowRunOperator(task_id="stop", run="1", system=key)
+"""
+WATCHERS = """
+from airflow_workflow_provider.triggers.events import WorkflowRunEventTrigger
+
+for key in ("slow", "raising", "good0"):
+    trigger = WorkflowRunEventTrigger(key, "c", "w")
+    trigger.serialize(), trigger.shared_stream_key()
+"""
+
+
+def test_a_dag_file_imports_no_plug_in(tmp_path, monkeypatch):
+    """Ten plug-ins, of which one sleeps and one raises: a DAG file that names them is parsed without any of them."""
+    with installations(tmp_path, monkeypatch) as install:
+        for number in range(8):
+            install(f"good{number}", f"good{number}", "imported = True")
+        install("slow", "slow", "import time\ntime.sleep(5)")
+        install("raising", "raising", "raise RuntimeError('no')")
+        exec(compile(DAG_FILE, "dag.py", "exec"), {})  # noqa: S102  # it is ours
+        with contextlib.suppress(ImportError):  # below Airflow 3 there are no watchers
+            import airflow.sdk  # noqa: F401  # its presence counts
+
+            exec(compile(WATCHERS, "watchers.py", "exec"), {})  # noqa: S102  # it is ours
+        assert not [name for name in sys.modules if name.startswith("plug_")]
+
+
+def test_an_import_that_takes_long_does_not_stop_the_other_triggers(house, tmp_path, monkeypatch):
+    """The system of a trigger is imported in a thread; the event loop goes on meanwhile."""
+    slow = "import threading\nthreading.Event().wait(0.5)\nfrom tests.systems.house import HouseSystem\n"
+    with installations(tmp_path, monkeypatch) as install:
+        install("slow", "slowly", f"{slow}class Slow(HouseSystem):\n    key = 'slowly'\n", "Slow")
+        monkeypatch.setenv("AIRFLOW_CONN_SLOWLY", json.dumps({**house.connection, "conn_type": "slowly"}))
+        house.ends_at_once = True
+        run = {"system": "slowly", "conn_id": "slowly", "run_id": house.submitted("report", {}).no}
+        trigger = WorkflowRunTrigger(
+            "slowly", "slowly", {**run, "workflow": "report", "state": "running"}, poll_interval=0.05
+        )
+        payload, longest = asyncio.run(_beside_a_clock(trigger))
+    assert payload["status"] == "succeeded", payload["message"]
+    assert longest < 0.4
+
+
+async def _beside_a_clock(trigger):
+    """Run a trigger to its first event; give its payload, and the longest time that the event loop stood still."""
+    longest, loop = 0.0, asyncio.get_running_loop()
+    await loaded()  # what is this package's own
+
+    async def tick():
+        nonlocal longest
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - before - 0.01)
+
+    ticking = asyncio.create_task(tick())
+    payload = await first_event(trigger)
+    ticking.cancel()
+    return payload, longest

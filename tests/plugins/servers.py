@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -116,7 +117,8 @@ class Proxy:
                 self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
                 self.send_header("Content-Length", str(len(answer.content)))
                 self.end_headers()
-                self.wfile.write(answer.content)
+                with contextlib.suppress(ConnectionError):  # whoever asked may be dead
+                    self.wfile.write(answer.content)
 
             do_GET = do_POST = do_PATCH = _pass  # noqa: N815  # the names that http.server wants
 
@@ -167,10 +169,8 @@ def prefect_server(python: str, folder: Path) -> Iterator[tuple[str, dict[str, s
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
-        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
     }
-    command = [python, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
+    command = [python, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui", "--no-services"]
     with Background("prefect", command, env=env, log=folder / "server.log") as server:
         deadline = time.monotonic() + 240
         while True:

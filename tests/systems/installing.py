@@ -39,10 +39,12 @@ def installations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ins
         write(folder, name, f"{key} = {value if code is None else f'plug_{name}:{value}'}", code)
         registry.registered.cache_clear()
 
-    yield install
-    forget()
-    for name in [name for name in sys.modules if name.startswith("plug_")]:
-        del sys.modules[name]
+    try:
+        yield install
+    finally:
+        forget()
+        for name in [name for name in sys.modules if name.startswith("plug_")]:
+            del sys.modules[name]
 
 
 def forget() -> None:
