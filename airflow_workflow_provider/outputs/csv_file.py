@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import struct
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import BinaryIO, cast
 
@@ -21,9 +23,17 @@ import pyarrow as pa
 import pyarrow.csv
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
-from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.content_check import SENTENCE
-from airflow_workflow_provider.outputs.csv_grammar import LONGEST_ROW, UNCLOSED, Dialect, Problem, ended
+from airflow_workflow_provider.outputs.csv_grammar import (
+    LONGEST_ROW,
+    UNCLOSED,
+    Block,
+    Dialect,
+    Problem,
+    ended,
+    unchanging_rows,
+)
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.head import with_head
 from airflow_workflow_provider.outputs.inference import infer_text
@@ -32,6 +42,7 @@ from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.stream import Stream
 from airflow_workflow_provider.outputs.text_encoding import utf8
+from airflow_workflow_provider.outputs.types import UNIT, ZONE
 
 BLOCK = 4 << 20  # bytes that are parsed at a time; a longer row makes a longer block
 MOST_COLUMNS = 20_000
@@ -39,6 +50,18 @@ _HEADER = 1 << 20  # bytes; no header may be longer
 _HEADER_LINES = 200  # a header with more line breaks in its names is none
 _PREFETCHED = 2  # blocks
 _SAMPLE_ROWS = 50
+_MOST_CERTAIN = 100  # columns; the pattern of more takes too much memory
+_MOST_MISSES = 4  # blocks one after the other that no pattern fits, although they bring nothing new
+_PLACE = re.compile(r"CSV column #(\d+)")  # of a value that Arrow cannot convert
+# What a column's values were seen to be, and the types into which Arrow's parser reads them as `convert` does.
+_DIRECT: Mapping[Kind, frozenset[pa.DataType]] = {
+    Kind.BOOL: frozenset({pa.bool_()}),
+    Kind.INT: frozenset({pa.int64(), pa.float64()}),
+    Kind.NUMBER: frozenset({pa.float64()}),
+    Kind.DATE: frozenset({pa.date32(), pa.timestamp(UNIT)}),
+    Kind.DATETIME: frozenset({pa.timestamp(UNIT)}),
+    Kind.TIMESTAMP: frozenset({pa.timestamp(UNIT, ZONE)}),
+}
 _OTHER_DELIMITERS = ";\t|^~:\x01\x1f"
 
 
@@ -67,6 +90,10 @@ class _CsvReader:
         self._names: list[str] = []
         self._header_lines = self._row = 1  # the number of the row that comes next
         self._kept: list[int] = []
+        self._seen: dict[str, ColumnStats] = {}
+        self._certain: Block | None = None
+        self._misses = 0
+        self._unparsable: set[int] = set()  # columns that are parsed as text, and converted
 
     def raws(self) -> Iterator[Raw]:
         head = self._header()
@@ -74,10 +101,9 @@ class _CsvReader:
         kept = [names[index] for index in self._kept]
         empty = pa.schema([(name, pa.string()) for name in kept])
         yield Raw(pa.RecordBatch.from_pylist([], empty), dict.fromkeys(kept, ColumnStats()), names)
-        # The next block is read, checked and parsed while the last one is looked at.
-        with closing(prefetch(self._parsed(head), _PREFETCHED)) as batches:
-            for batch in batches:
-                yield Raw(batch, {name: self._stats(name, batch.column(name)) for name in kept}, names)
+        # The next block is read, checked and looked at while the last one is kept.
+        with closing(prefetch(self._raws(head, kept), _PREFETCHED)) as raws:
+            yield from raws
 
     def plain_rows(self) -> tuple[list[str], int, BinaryIO]:
         head = self._header()
@@ -243,24 +269,61 @@ class _CsvReader:
 
     # -- the rows -----------------------------------------------------------------------------------------------
 
-    def _parsed(self, head: bytes) -> Generator[pa.RecordBatch]:
-        for data in self._blocks(head):
+    def _raws(self, head: bytes, kept: Sequence[str]) -> Generator[Raw]:
+        names = tuple(self._names)
+        self._seen = dict.fromkeys(kept, ColumnStats())
+        for data, is_certain in self._blocks(head):
             self._check_utf8(data)
+            if is_certain:
+                rows = data.count(b"\n")
+                yield Raw(_cell(data), {}, names, parse=self._typed, unparsed=rows)
+                self._row += rows
+                continue
             batch = self._parse(data)
-            self._row += batch.num_rows
+            del data  # it must not stay while the next one is made
             if batch.num_rows:
-                yield batch
-            del batch, data  # they must not stay while the next ones are made
+                seen = {name: self._stats(name, batch.column(name)) for name in kept}
+                self._learn(seen)
+                yield Raw(batch, seen, names)
+            self._row += batch.num_rows
+            del batch
 
-    def _blocks(self, head: bytes) -> Iterator[bytes]:
-        """Give the rest of the file in blocks of whole rows. Raises `OutputUnavailable` for what is no row."""
+    def _learn(self, found: Mapping[str, ColumnStats]) -> None:
+        """Add what a block holds; where that is nothing new, no pattern fits this file's blocks."""
+        seen = {name: self._seen[name] | one for name, one in found.items()}
+        if seen == self._seen:
+            self._misses += 1
+            return
+        self._seen, self._misses = seen, 0
+        if self._wanted.may_be_unparsed and self._is_plain:
+            columns = (seen.get(name, TEXT) for name in self._names)
+            self._certain = unchanging_rows(columns, self._dialect)
+
+    @property
+    def _is_plain(self) -> bool:
+        """True if numbers, times and missing values are written as by default, and a pattern is not too big."""
+        return self._spelling is None and not self._options.null_values and len(self._names) <= _MOST_CERTAIN
+
+    def _certain_rows(self, block: bytes) -> int:
+        """Give the length of the whole rows of a block if they certainly change nothing of what was seen; else 0."""
+        if self._certain is None or self._misses >= _MOST_MISSES:
+            return 0
+        end = block.rfind(b"\n") + 1
+        return end if end and self._certain.holds(block if end == len(block) else block[:end]) else 0
+
+    def _blocks(self, head: bytes) -> Iterator[tuple[bytes, bool]]:
+        """Give the rest of the file in blocks of whole rows, and whether they are certain; see `_certain_rows`.
+
+        Raises `OutputUnavailable` for what is no row.
+        """
         left = head
         # Twice as much each time where no row ends, so that one huge row is not looked at over and over.
         while data := self._read(min(max(BLOCK, len(left)), LONGEST_ROW + 1 - len(left))):
             block = left + data if left else data
-            end = self._dialect.whole_rows(block)
+            certain = self._certain_rows(block)
+            end = certain or self._dialect.whole_rows(block)
             if end:
-                yield block[:end] if end < len(block) else block
+                yield (block[:end] if end < len(block) else block), bool(certain)
             left = block[end:]
             # A part of a row is read on; more than that is a row that can never end.
             if left and (end or len(left) > len(data)):
@@ -270,13 +333,14 @@ class _CsvReader:
                 raise _cut_off(left, self._where)
             left = ended(left)
         while left:
-            end = self._dialect.whole_rows(left)
+            certain = self._certain_rows(left)
+            end = certain or self._dialect.whole_rows(left)
             if not end and self._dialect.whole_rows(left + b"\n"):  # its line end is escaped, and part of the value
                 left += b"\n"
                 end = len(left)
             if not end:
                 raise self._refused(self._dialect.problem(left, len(self._names)) or Problem(0, 0, UNCLOSED))
-            yield left[:end]
+            yield left[:end], bool(certain)
             left = left[end:]
 
     def _read(self, size: int) -> bytes:
@@ -298,7 +362,7 @@ class _CsvReader:
             )
 
     def _check_utf8(self, data: bytes) -> None:
-        if data.isascii():
+        if _is_utf8(data):
             return
         try:
             data.decode()
@@ -309,38 +373,64 @@ class _CsvReader:
                 "csv_options={'encoding': …} names the encoding"
             ) from error
 
+    def _typed(self, data: pa.Buffer, final: Mapping[str, pa.DataType]) -> pa.RecordBatch:
+        """Parse rows that were certain, into their final types as far as that gives what a conversion would give."""
+        types = {
+            str(index): final[name]
+            for index in self._kept
+            if final.get(name := self._names[index]) in _DIRECT.get(self._seen[name].kind, ())
+            and index not in self._unparsable
+        }
+        while types:
+            try:
+                return self._parsed(data, types)
+            except pa.ArrowInvalid as error:  # such as empty text in quotes, where a number may be
+                found = _PLACE.search(str(error))
+                failed = [found[1]] if found and found[1] in types else list(types)
+                self._unparsable.update(map(int, failed))
+                types = {index: kind for index, kind in types.items() if index not in failed}
+        return self._parsed(data, {})
+
     def _parse(self, data: bytes) -> pa.RecordBatch:
+        if len(self._names) > 1 and not data.strip(b"\r\n"):
+            return self._parsed(pa.py_buffer(b""), {})
+        try:
+            return self._parsed(pa.py_buffer(data), {})
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            problem = self._dialect.problem(data, len(self._names))
+            raise self._refused(problem or Problem(0, 0, str(error))) from error
+
+    def _parsed(self, data: pa.Buffer, types: Mapping[str, pa.DataType]) -> pa.RecordBatch:
+        """Parse rows into these types, by the column's number, and text."""
         numbers = [str(index) for index in range(len(self._names))]
         names = [self._names[index] for index in self._kept]
         empty = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in names]))
-        if len(numbers) > 1 and not data.strip(b"\r\n"):
+        if not len(data):
             return empty
         dialect = self._dialect
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(data),
-                # One block: a line end that Arrow's blocks cut loses a byte (apache/arrow#51368).
-                read_options=pyarrow.csv.ReadOptions(column_names=numbers, block_size=len(data) + 1, use_threads=False),
-                # In a file of one column an empty line is a row without a value.
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=dialect.delimiter,
-                    quote_char=dialect.quote or False,
-                    escape_char=dialect.escape or False,
-                    newlines_in_values=True,
-                    ignore_empty_lines=len(numbers) > 1,
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    check_utf8=False,  # it was
-                    column_types=dict.fromkeys(numbers, pa.string()),
-                    include_columns=[str(index) for index in self._kept],
-                    null_values=["", *self._options.null_values],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            problem = dialect.problem(data, len(self._names))
-            raise self._refused(problem or Problem(0, 0, str(error))) from error
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            # One block: a line end that Arrow's blocks cut loses a byte (apache/arrow#51368).
+            read_options=pyarrow.csv.ReadOptions(column_names=numbers, block_size=len(data) + 1, use_threads=False),
+            # In a file of one column an empty line is a row without a value.
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.delimiter,
+                quote_char=dialect.quote or False,
+                escape_char=dialect.escape or False,
+                newlines_in_values=True,
+                ignore_empty_lines=len(numbers) > 1,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                check_utf8=False,  # it was
+                column_types={**dict.fromkeys(numbers, pa.string()), **types},
+                include_columns=[str(index) for index in self._kept],
+                null_values=["", *self._options.null_values],
+                true_values=["true", "True", "TRUE"],
+                false_values=["false", "False", "FALSE"],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
         batches = table.combine_chunks().to_batches()
         if not batches:
             return empty
@@ -404,6 +494,22 @@ def _cut_off(last: bytes, where: str) -> OutputUnavailable:
         f"{where}the file cannot be read as CSV: the last row has no line end, and the server does not tell how long "
         f"the file is: it may be cut off, at {last[-60:].decode(errors='replace')!r}"
     )
+
+
+def _cell(data: bytes) -> pa.RecordBatch:
+    """Give bytes as a batch of one value, without a copy."""
+    offsets = pa.py_buffer(struct.pack("<ii", 0, len(data)))
+    cell = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(data)])
+    return pa.RecordBatch.from_arrays([cell], names=["rows"])
+
+
+def _is_utf8(data: bytes) -> bool:
+    offsets = pa.py_buffer(struct.pack("<ii", 0, len(data)))
+    try:
+        pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _outside(line: str) -> str:

@@ -88,15 +88,89 @@ def pattern_of_type(kind: pa.DataType) -> str | None:
     return _BY_TYPE.get(kind)
 
 
+# Patterns of fields that change nothing of what was seen: neither the type of a column nor a figure of its statistics.
+
+_EVERY_YEAR = r"(?:000[2-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])"
+_NEAR_YEAR = r"(?:1[789]|2[01])[0-9]{2}"  # whose nanoseconds Arrow keeps
+_NEAR_LEAP = r"(?:(?:1[789]|2[01])(?:0[48]|[2468][048]|[13579][26])|2000)-02-29"
+_DAY_OF_YEAR = (
+    r"-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+_OFFSET = r"(?:Z|[-+](?:0[0-9]|1[0-4]):[0-5][0-9])"
+_FLOAT_DIGITS = 15  # which a float keeps
+_INT_DIGITS = 18  # which 64 bits keep
+_SHORTS = ((1, 4, 11), (5, 9, 6), (10, 15, 0))  # digits from and to, and digits behind the point
+
+
+def unchanging(seen: ColumnStats) -> str | None:
+    """Give the values that a column may have without a change of its statistics; None where no pattern can tell."""
+    if seen.fixed is not None:
+        return None
+    make = _UNCHANGING.get(seen.kind)
+    return make(seen) if make else None
+
+
+def _same_ints(seen: ColumnStats) -> str | None:
+    digits = min(seen.digits, _FLOAT_DIGITS if seen.fits_float64 else _INT_DIGITS)
+    return rf"0|-?[1-9][0-9]{{0,{digits - 1}}}" if digits and seen.fits_int64 else None
+
+
+def _same_numbers(seen: ColumnStats) -> str | None:
+    if not seen.digits:
+        return None
+    if not seen.fits_float64:
+        fraction = rf"(?:\.[0-9]{{1,{seen.scale}}})?" if seen.scale else ""
+        return rf"-?(?:0|[1-9][0-9]{{0,{seen.digits - 1}}}){fraction}" if seen.scale + seen.digits <= 60 else None
+    parts = [rf"0(?:\.[0-9]{{1,{min(seen.scale, _FLOAT_DIGITS)}}})?" if seen.scale else "0"]
+    for least, most, scale in _SHORTS:
+        if least <= seen.digits:
+            behind = min(scale, seen.scale)
+            fraction = rf"(?:\.[0-9]{{1,{behind}}})?" if behind else ""
+            parts.append(rf"[1-9][0-9]{{{least - 1},{min(most, seen.digits) - 1}}}{fraction}")
+    return rf"-?(?:{'|'.join(parts)})"
+
+
+def _same_days(seen: ColumnStats) -> str:
+    if seen.in_nanosecond_range:
+        return rf"(?:{_NEAR_YEAR}{_DAY_OF_YEAR}|{_NEAR_LEAP})"
+    return rf"{_EVERY_YEAR}{_DAY_OF_YEAR}"
+
+
+_UNCHANGING: Mapping[Kind, Callable[[ColumnStats], str | None]] = {
+    Kind.BOOL: lambda seen: "(?i:true|false)",
+    Kind.INT: _same_ints,
+    Kind.NUMBER: _same_numbers,
+    Kind.DATE: _same_days,
+    Kind.DATETIME: lambda seen: f"{_same_days(seen)}(?:{_TIME})?",
+    Kind.TIMESTAMP: lambda seen: f"{_same_days(seen)}{_TIME}{_OFFSET}",
+}
+# Delimiters that no number and no time holds.
+_PLAIN_DELIMITERS = frozenset(",;\t|^~\x01\x1f")
+
+
+def unchanging_rows(columns: Iterable[ColumnStats], dialect: Dialect) -> Block | None:
+    """Give the pattern of rows on one line each whose values change nothing of what was seen in the columns."""
+    if dialect.quote != '"' or dialect.escape or dialect.delimiter not in _PLAIN_DELIMITERS:
+        return None
+    text = rf'(?:"(?:[^"\r\n]|"")*"|[^"{re.escape(dialect.delimiter)}\r\n\x00]*)'
+    settled = {Kind.NULL: "", Kind.BLANK: '(?:"")?', Kind.TEXT: text}
+    fields = []
+    for seen in columns:
+        values = unchanging(seen)
+        fields.append(settled.get(seen.kind) if values is None else _field(values))
+    return None if None in fields else Block(fields, re.escape(dialect.delimiter))
+
+
 class Block:
     """A pattern for a block of whole rows with these fields, in order.
 
     With a field of None, which no pattern can tell, no block is certain.
     """
 
-    def __init__(self, fields: Iterable[str | None]) -> None:
+    def __init__(self, fields: Iterable[str | None], delimiter: str = ",") -> None:
         listed = list(fields)
-        self._pattern = None if None in listed else rf"\A(?:{','.join(map(str, listed))}\r?\n)*\z"
+        self._pattern = None if None in listed else rf"\A(?:{delimiter.join(map(str, listed))}\r?\n)*\z"
 
     def holds(self, block: bytes) -> bool:
         """True if every row is certainly of this shape; False may also mean that there are too many columns to tell."""

@@ -23,24 +23,37 @@ class Client(Protocol):
         """Drive a flow and hand out its chunks as they come."""
 
 
+# Parses rows that a `Raw` holds as they stand in the file, given the final types of columns.
+Parse = Callable[["pa.Buffer", Mapping[str, "pa.DataType"]], "pa.RecordBatch"]
+
+
 @dataclass(frozen=True, eq=False)
 class Raw:
     """Some rows. ``names`` are all columns of the source so far, also those that were not wanted.
 
-    ``complete`` is False where later rows may bring columns that are not among them.
+    ``complete`` is False where later rows may bring columns that are not among them. With ``parse`` the batch is one
+    binary value: ``unparsed`` rows as they stand in the file, which change nothing of what was seen before.
     """
 
     batch: pa.RecordBatch
     seen: Mapping[str, ColumnStats]
     names: tuple[str, ...]
     complete: bool = True
+    parse: Parse | None = None
+    unparsed: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return self.unparsed if self.parse is not None else int(self.batch.num_rows)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Which columns to read (None: all), which of them have a type already, and what was seen in them before.
 
-    ``texts`` are those that are text whatever they hold, ``where`` names the output in errors.
+    ``texts`` are those that are text whatever they hold, ``where`` names the output in errors. ``may_be_unparsed`` says
+    that the reader may give rows which are still to be parsed.
     """
 
     columns: frozenset[str] | None = None
@@ -48,6 +61,7 @@ class Wanted:
     texts: Container[str] = frozenset()
     before: Mapping[str, ColumnStats] = field(default_factory=dict)
     where: str = ""
+    may_be_unparsed: bool = False
 
     def of(self, names: list[str]) -> list[str]:
         """Give the wanted ones among these columns; at least one, for rows are counted by their columns."""

@@ -117,7 +117,7 @@ def _bounded(part: Part, most: int, wanted: Wanted) -> Iterator[Raw]:
     rows = 0
     with closing(cast("Any", part.read(wanted))) as raws:
         for raw in raws:
-            rows += raw.batch.num_rows
+            rows += raw.num_rows
             if rows > most:
                 raise OutputUnavailable(f"{part.where}the output has more than the {most:,} rows that max_rows allows")
             yield raw

@@ -18,7 +18,7 @@ from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavaila
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.prefetch import prefetch
-from airflow_workflow_provider.outputs.raw import Raw, RawReader, Wanted
+from airflow_workflow_provider.outputs.raw import Parse, Raw, RawReader, Wanted
 from airflow_workflow_provider.outputs.spelling import Spelling
 from airflow_workflow_provider.outputs.spool import Spool
 from airflow_workflow_provider.outputs.types import parse_types
@@ -47,7 +47,7 @@ class _Gathered:
     spool: Spool = field(default_factory=Spool)
     seen: dict[str, ColumnStats] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
-    places: list[tuple[Part, int]] = field(default_factory=list)
+    places: list[tuple[Part, int, Parse | None]] = field(default_factory=list)
 
 
 def table(
@@ -118,7 +118,7 @@ def _gathered(
     columns = frozenset(chosen) if chosen is not None else None
     try:
         for part in parts:
-            wanted = Wanted(columns, frozenset(types), texts, gathered.seen, part.where)
+            wanted = Wanted(columns, frozenset(types), texts, gathered.seen, part.where, may_be_unparsed=True)
             _gather(part, gathered, wanted, watch, single=len(parts) == 1)
         _check_known({**(chosen or {}), **types}, gathered.names, parts)
     except BaseException:
@@ -138,11 +138,11 @@ def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single
             into.names.update(dict.fromkeys(raw.names))
             for name, seen in raw.seen.items():
                 into.seen[name] = into.seen.get(name, ColumnStats()) | seen
-            if raw.batch.num_rows:
+            if raw.num_rows:
                 into.spool.add(raw.batch)
-                into.places.append((part, row))
-            row += raw.batch.num_rows
-            watch(raw.batch.num_rows, raw.batch.nbytes)
+                into.places.append((part, row, raw.parse))
+            row += raw.num_rows
+            watch(raw.num_rows, raw.batch.nbytes)
 
 
 @contextmanager
@@ -170,7 +170,8 @@ def _check_known(asked: Mapping[str, Any], names: Mapping[str, None], parts: Seq
 def _batches(
     gathered: _Gathered, final: Mapping[str, pa.DataType], schema: pa.Schema, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    for batch, (part, row) in zip(gathered.spool.replay(), gathered.places, strict=True):
+    for kept, (part, row, parse) in zip(gathered.spool.replay(), gathered.places, strict=True):
+        batch = kept if parse is None else parse(kept.column(0)[0].as_buffer(), final)
         arrays = []
         for name, kind in final.items():
             if name in batch.schema.names:

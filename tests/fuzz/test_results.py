@@ -139,3 +139,47 @@ def test_whatever_happens_to_a_file_it_is_a_table_or_a_clear_error(kind):
             assert (
                 table_of(file(kind, bytes(data[: rnd.choice([len(data), rnd.randrange(len(data) + 1)])]))).num_rows >= 0
             )
+
+
+CELLS = {
+    "int": ["0", "7", "-12", "123456", "999999999999999", "9007199254740993", "-1234567890123456789", "1" * 25],
+    "number": ["0.5", "-12.25", "3", "-0", "123456789.123456", "0.1234567890123456789", "1e5", "NaN", "12345678901.5"],
+    "bool": ["true", "FALSE", "True", "tRuE"],
+    "date": ["2024-01-31", "2024-02-29", "1999-12-31", "1600-05-06", "9998-01-01", "2023-02-29", "0000-01-01"],
+    "datetime": ["2024-01-31 10:20", "2024-01-31T10:20:30.5", "1650-01-01 00:00:00", "2024-01-31T10:20:30.1234567"],
+    "timestamp": [
+        "2024-01-31T10:20:30Z",
+        "2024-01-31 10:20:30.25+02:00",
+        "2200-01-01T00:00:00Z",
+        "2024-01-31 10:20 UTC",
+    ],
+    "text": ["a", "007", "x,y", 'say "hi"', "two\nlines", "é", "+5", " 5", "1_000", "\\"],
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_values_and_types_do_not_depend_on_where_a_block_ends(seed):
+    """Rows of one block are looked at one by one; later blocks may be certified by a pattern, and parsed at once."""
+    rnd = random.Random(seed)  # noqa: S311 (no secret)
+    for _ in range(CASES // 4):
+        pools = [
+            [*rnd.sample(CELLS[kind], rnd.randint(1, len(CELLS[kind]))), *rnd.choice([[], [], [""]])]
+            for kind in rnd.choices(list(CELLS), k=rnd.randint(1, 4))
+        ]
+        if rnd.random() < 0.3:
+            pools[0].append(rnd.choice(CELLS[rnd.choice(list(CELLS))]))
+        rows = [[rnd.choice(pool) for pool in pools] for _ in range(rnd.randint(1, 40))]
+        delimiter = rnd.choice(",;\t|")
+        out = io.StringIO(newline="")
+        quoting = rnd.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+        written = csv.writer(out, quoting=quoting, delimiter=delimiter, lineterminator=rnd.choice(["\n", "\r\n"]))
+        written.writerows([[f"c{k}" for k in range(len(pools))], *rows])
+        options = {"csv_options": {"delimiter": delimiter}}
+        if rnd.random() < 0.2:
+            options["columns"] = ["c0"]
+        csv_file.BLOCK = 4 << 20
+        expected = table_of(file("csv", out.getvalue()), **options)
+        csv_file.BLOCK = rnd.choice([1, 8, 40, 200])
+        given = table_of(file("csv", out.getvalue()), **options)
+        assert given.schema == expected.schema, out.getvalue()
+        assert repr(given.to_pylist()) == repr(expected.to_pylist()), out.getvalue()

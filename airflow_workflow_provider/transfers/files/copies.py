@@ -96,7 +96,8 @@ def _tee(file: BinaryIO, target: Target, watch: Watch) -> BinaryIO:
 def _counted(file: BinaryIO, name: str, where: str) -> int | None:
     """Read a file to its end and count its rows; raises `OutputUnavailable` where it is no such file."""
     if name == "csv":
-        return sum(raw.batch.num_rows for raw in read_csv(file, Wanted(columns=frozenset(), where=where)))
+        wanted = Wanted(columns=frozenset(), where=where, may_be_unparsed=True)
+        return sum(raw.num_rows for raw in read_csv(file, wanted))
     rows, last = 0, b""
     with closing(prefetch(_pieces(file), _PREFETCHED)) as pieces:
         for data in pieces:

@@ -81,7 +81,7 @@ def part_for(
     values = {name: _value(name, value, item) for name, value in add_columns.items()}
 
     def read(wanted: Wanted) -> Iterator[Raw]:
-        raws = part.read(wanted)
+        raws = part.read(replace(wanted, may_be_unparsed=wanted.may_be_unparsed and not values))
         try:
             first = next(raws, None)
         except OutputUnavailable as error:

@@ -391,7 +391,7 @@ def counted_part(part: Part, places: Places) -> Part:
 
     def read(wanted: Wanted) -> Iterator[Raw]:
         for raw in part.read(wanted):
-            places.add(part.where, raw.batch.num_rows)
+            places.add(part.where, raw.num_rows)
             yield raw
 
     return replace(part, read=read)
