@@ -25,6 +25,8 @@ _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 _WIDE = Context(prec=100)  # more digits than any decimal type has: a check must not round
 _MARK = "\udfff"  # no text holds it
 _MARKED = re.compile(rf'"{_MARK}([^"]*)"')
+_BELOW_MICROSECOND = re.compile(r"[.,][0-9]{6}0*[1-9]")
+_STEPS = {"s": 1_000_000, "ms": 1_000}  # microseconds of a unit
 _FAILURES = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 
 
@@ -71,6 +73,8 @@ def _attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.
             yield lambda: pc.cast(pc.utf8_lower(array), target)
     elif _is_text(array.type) and pa.types.is_timestamp(target):
         yield from _timestamp_attempts(iso_times(array), target)
+    elif _is_text(array.type) and pa.types.is_time(target):
+        yield lambda: _times_of_day(array, target)
     elif _is_text(target) and pa.types.is_floating(array.type):
         yield lambda: pc.cast(_without_exponents(pc.cast(array, pa.string())), target)
     elif not _is_safe(array, target):
@@ -79,6 +83,12 @@ def _attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.
         yield lambda: _finite(pc.cast(array, target), array)
     else:
         yield lambda: pc.cast(array, target)
+
+
+def _times_of_day(text: pa.Array, target: pa.DataType) -> pa.Array:
+    """Read times of a day by way of a day; Python has no nanoseconds."""
+    moments = pc.binary_join_element_wise("1970-01-01", text, " ")
+    return pc.cast(pc.cast(moments, pa.timestamp(target.unit)), target)
 
 
 def _finite(floats: pa.Array, array: pa.Array) -> pa.Array:
@@ -127,7 +137,7 @@ def _decimal_attempts(array: pa.Array, target: pa.DataType) -> Iterator[Callable
 
 
 def _timestamp_attempts(text: pa.Array, target: pa.DataType) -> Iterator[Callable[[], pa.Array]]:
-    """Read ISO 8601; what has no zone is UTC, and what has more digits than the type is cut to it."""
+    """Read ISO 8601; what has no zone is UTC, and what has more digits than the type fails."""
     own, other = (ZONE, None) if target.tz else (None, ZONE)
     yield lambda: pc.cast(text, target)
     for zone in (own, other):
@@ -147,7 +157,7 @@ def _rezoned(times: pa.Array, target: pa.DataType) -> pa.Array:
         times = pc.assume_timezone(times, ZONE)
     elif times.type.tz and not target.tz:
         times = pc.cast(times, pa.timestamp(times.type.unit))
-    return pc.cast(times, target, safe=False)
+    return pc.cast(times, target)
 
 
 def _one_by_one(array: pa.Array, target: pa.DataType, column: str, first_row: int, where: str) -> pa.Array:
@@ -203,15 +213,22 @@ def _date(value: Any, target: pa.DataType) -> date:
 
 def _timestamp(value: Any, target: pa.DataType) -> datetime:
     moment = _moment(value)
+    if moment.microsecond % _STEPS.get(target.unit, 1):
+        return _refused(value)
     if target.tz:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _time(value: Any, target: pa.DataType) -> time:
-    moment = value if isinstance(value, time) else time.fromisoformat(str(value).strip())
-    step = {"s": 1_000_000, "ms": 1_000}.get(target.unit, 1)  # microseconds
-    return moment if moment.tzinfo is None and moment.microsecond % step == 0 else _refused(value)
+    moment = value if isinstance(value, time) else time.fromisoformat(_whole_microseconds(str(value).strip()))
+    fits = moment.tzinfo is None and moment.microsecond % _STEPS.get(target.unit, 1) == 0
+    return moment if fits else _refused(value)
+
+
+def _whole_microseconds(text: str) -> str:
+    """Refuse text with more digits than Python keeps, which cuts them."""
+    return _refused(text) if _BELOW_MICROSECOND.search(text) else text
 
 
 def _moment(value: Any) -> datetime:
@@ -219,7 +236,7 @@ def _moment(value: Any) -> datetime:
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)  # noqa: DTZ001 (a date has no zone)
-    text = str(value).strip()
+    text = _whole_microseconds(str(value).strip())
     return datetime.fromisoformat(text.removesuffix(ZONE).rstrip() + "Z" if text.endswith(ZONE) else text)
 
 

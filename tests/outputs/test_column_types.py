@@ -80,7 +80,8 @@ def test_another_name_is_refused_and_its_column_named(name):
         (["2024-01-01 10:00", "2024-01-01 11:00"], "timestamp[us, UTC]",
          [datetime(2024, 1, 1, 10, tzinfo=UTC), datetime(2024, 1, 1, 11, tzinfo=UTC)]),
         (["2024-01-01T10:00:00+02:00"], "timestamp[us]", [datetime(2024, 1, 1, 8)]),
-        (["2024-01-01T10:00:00.1234567Z"], "timestamp[us, UTC]", [datetime(2024, 1, 1, 10, 0, 0, 123456, tzinfo=UTC)]),
+        (["2024-01-01T10:00:00.1234560Z"], "timestamp[us, UTC]", [datetime(2024, 1, 1, 10, 0, 0, 123456, tzinfo=UTC)]),
+        (["2024-01-01T10:00:00.000Z"], "timestamp[s]", [datetime(2024, 1, 1, 10)]),
     ],
 )  # fmt: skip
 def test_text_becomes_what_was_asked_for(values, kind, expected):
@@ -118,6 +119,13 @@ def test_a_page_too(word, values, kind, expected):
         ("maybe", "bool"),
         ("2024-01-01T10:00:00", "date32"),
         ("soon", "timestamp[us, UTC]"),
+        ("2024-01-01T10:00:00.5", "timestamp[s]"),
+        ("2024-01-01T10:00:00.1234Z", "timestamp[ms, UTC]"),
+        ("2024-01-01T10:00:00.1234567Z", "timestamp[us, UTC]"),
+        ("2024-01-01T10:00:00.1234567", "timestamp[us]"),
+        ("2024-01-01T10:00:00.1234567891", "timestamp[ns]"),
+        ("10:00:00.5", "time32[s]"),
+        ("10:00:00.1234567", "time64[us]"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_by_row_and_column(value, kind):

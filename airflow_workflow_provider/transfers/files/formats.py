@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, BinaryIO
 
@@ -129,6 +129,8 @@ def _json_line(row: Mapping[str, Any]) -> bytes:
 def _json_values(column: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         return _spelled_times(column)
+    if pa.types.is_time(column.type):  # Python has no nanoseconds
+        return list(pc.cast(column, pa.string()).to_pylist())
     return [_json_value(value) for value in column.to_pylist()]
 
 
@@ -146,7 +148,7 @@ def _json_value(value: Any) -> Any:
             whole = value == value.to_integral_value()
             exact = whole or Decimal(repr(float(value))) == value
             return (int(value) if whole else float(value)) if exact else format(value, "f")
-        case datetime() | date() | time():
+        case datetime() | date():
             return value.isoformat()
         case timedelta():
             return value.total_seconds()

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
-from airflow_workflow_provider.outputs.column_stats import ColumnStats, Kind
+from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
@@ -28,6 +28,7 @@ _OWN = ("output", "index")
 _PARAMETERS = "parameters."
 # What errors say of an output that is gone; where a server answers 404 or 410, the status says it.
 _GONE = re.compile(r"does not exist|any more|is gone|has no (?:result|table|dataset)")
+_TIME = pa.time64("us")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACEHOLDER = re.compile(r"\{(" + "|".join((*FACTS, *_OWN)) + r"|parameters\.[^{}]+)\}")
 
@@ -51,8 +52,10 @@ def checked_columns(add_columns: Any) -> dict[str, Any]:
     for name, value in added.items():
         if not name:
             raise InvalidArgument("add_columns: a column has no name")
-        if not isinstance(value, (str, int, float, Decimal, date, datetime, type(None))):
+        if not isinstance(value, (str, int, float, Decimal, date, datetime, time, type(None))):
             raise InvalidArgument(f"add_columns[{name!r}]: expected text, a number, a date or a time, not {value!r}")
+        if isinstance(value, time) and value.tzinfo is not None:
+            raise InvalidArgument(f"add_columns[{name!r}]: expected a time without a zone, not {value!r}")
         if any(isinstance(text, str) and _SURROGATE.search(text) for text in (name, value)):
             raise InvalidArgument(f"add_columns[{name!r}]: the text holds half a surrogate pair, which is no character")
     return added
@@ -164,7 +167,7 @@ def _spelled(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _column(value: Any, rows: int) -> tuple[pa.Array, ColumnStats]:
+def _column(value: Any, rows: int) -> tuple[pa.Array, ColumnStats]:  # noqa: PLR0911 (one return a kind)
     """Give a column of one value, and the statistics of its type."""
     if value is None:
         return pa.nulls(rows, pa.string()), ColumnStats()
@@ -175,6 +178,8 @@ def _column(value: Any, rows: int) -> tuple[pa.Array, ColumnStats]:
         return pa.array([moment] * rows, pa.timestamp("us", "UTC")), ColumnStats(Kind.TIMESTAMP)
     if isinstance(value, date):
         return pa.array([value] * rows, pa.date32()), ColumnStats(Kind.DATE)
+    if isinstance(value, time):
+        return pa.array([value] * rows, _TIME), TEXT.of_fixed(_TIME)
     if isinstance(value, bool):
         return pa.array([value] * rows, pa.bool_()), ColumnStats(Kind.BOOL)
     text = format(value, "f") if isinstance(value, Decimal) else repr(value)
