@@ -214,7 +214,7 @@ def _date(value: Any, target: pa.DataType) -> date:
 def _timestamp(value: Any, target: pa.DataType) -> datetime:
     moment = _moment(value)
     if moment.microsecond % _STEPS.get(target.unit, 1):
-        return _refused(value)
+        raise ValueError(value)
     if target.tz:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
@@ -228,7 +228,9 @@ def _time(value: Any, target: pa.DataType) -> time:
 
 def _whole_microseconds(text: str) -> str:
     """Refuse text with more digits than Python keeps, which cuts them."""
-    return _refused(text) if _BELOW_MICROSECOND.search(text) else text
+    if _BELOW_MICROSECOND.search(text):
+        raise ValueError(text)
+    return text
 
 
 def _moment(value: Any) -> datetime:

@@ -138,6 +138,8 @@ class _CsvReader:
             self._check_message(fields)
         wanted = set(self._wanted.of(self._names))
         self._kept = [index for index, name in enumerate(self._names) if name in wanted]
+        if not self._wanted.columns and self._wanted.columns is not None:
+            self._kept = self._kept[:1]  # the rows are counted; the column may be there twice
         return data[end:] if self._options.has_header else data
 
     def _wanted_more(self, data: bytes) -> bytes:

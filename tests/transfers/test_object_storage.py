@@ -368,7 +368,9 @@ def test_many_rows_make_few_row_groups(tmp_path):
 def test_json_lines_refuse_what_json_has_no_number_for(word, tmp_path):
     """No value would be another value; the other formats keep it."""
     path = tmp_path / "out.jsonl"
-    with pytest.raises(OutputUnavailable, match=r"column 'x', row 2: -?(?:nan|inf) is no number that JSON has"):
+    with pytest.raises(
+        OutputUnavailable, match=r"run job-0, output 'out0': column 'x', row 2: -?(?:nan|inf) is no number"
+    ):
         saved(csv_outputs(f"x\n1.5\n{word}\n"), path, "jsonl")
     assert not list(tmp_path.iterdir())
     for name in ("parquet", "csv"):
@@ -392,3 +394,11 @@ def saved(outputs, path, name, **options):
     attempt = Attempt.of(context(Task()))
     load = FileLoad(str(path), None, name, checked, compression, False, attempt, None, Log(), **options)
     return load.earlier() or load.run(outputs)
+
+
+def test_a_file_that_is_copied_may_have_a_column_twice(tmp_path):
+    """Its bytes are kept, and its rows are counted."""
+    assert saved(csv_outputs("a,a\n1,2\n3,4\n"), tmp_path / "out.csv", "csv")["rows"] == 2
+    assert (tmp_path / "out.csv").read_text() == "a,a\n1,2\n3,4\n"
+    with pytest.raises(OutputUnavailable, match="the file has the column 'a' twice"):
+        saved(csv_outputs("a,a\n1,2\n"), tmp_path / "out.parquet", "parquet")

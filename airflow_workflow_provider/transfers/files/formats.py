@@ -99,6 +99,22 @@ def _csv_column(column: pa.Array) -> pa.Array:
     return pa.array(_json_values(column), pa.string()) if pa.types.is_binary(column.type) else column
 
 
+class NotFinite(Exception):
+    """A number of a column that JSON does not have; ``row`` counts from 1 over all rows of the file."""
+
+    def __init__(self, column: str, row: int, value: float) -> None:
+        super().__init__(column, row, value)
+        self.column, self.row, self.value = column, row, value
+
+    def placed(self, where: str, row: int | None) -> OutputUnavailable:
+        """Make the error that names the output and its own row."""
+        place = f", row {row}" if row is not None else ""
+        return OutputUnavailable(
+            f"{where}column {self.column!r}{place}: {self.value} is no number that JSON has. Use format='parquet' or "
+            f"'csv', or column_types={{{self.column!r}: 'string'}}"
+        )
+
+
 def _write_jsonl(reader: pa.RecordBatchReader, file: BinaryIO, compression: str, watch: Watch) -> None:
     names, first_row = reader.schema.names, 1
     for batch in _batches(reader, reader.schema, watch):
@@ -116,10 +132,7 @@ def _check_finite(name: str, column: pa.Array, first_row: int) -> None:
     finite = pc.fill_null(pc.is_finite(column), True)
     if not pc.all(finite, min_count=0).as_py():
         row = pc.index(finite, value=False).as_py()
-        raise OutputUnavailable(
-            f"column {name!r}, row {first_row + row}: {column[row].as_py()} is no number that JSON has. Use "
-            f"format='parquet' or 'csv', or column_types={{{name!r}: 'string'}}"
-        )
+        raise NotFinite(name, first_row + row, column[row].as_py())
 
 
 def _json_line(row: Mapping[str, Any]) -> bytes:

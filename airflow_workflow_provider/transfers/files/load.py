@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,12 +15,13 @@ from airflow_workflow_provider.outputs.table import Columns, table
 from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
-from airflow_workflow_provider.transfers.files.formats import Format
+from airflow_workflow_provider.transfers.files.formats import Format, NotFinite
 from airflow_workflow_provider.transfers.files.partitions import MANIFESTS, Partitions, file_name, manifest
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 from airflow_workflow_provider.transfers.source.parts import is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.source.places import Places, counted_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,7 +117,8 @@ class FileLoad:
         assert write is not None, "raw bytes have no partitions"
         name = file_name([item.run.run_id for item in group], self.attempt.key)
         ending = f"{self.name}{'.gz' if self._compresses else ''}"
-        partitions = Partitions(self._reader(group, gone), self.partition_by)
+        partitions = Partitions(self._reader(group, gone, Places()), self.partition_by)
+        where = group[0].where if len(group) == 1 else ""
         landed = []
         for folder in partitions.folders:
             file = self._file(f"{path.rstrip('/')}/{folder}/{name}.{ending}")
@@ -127,7 +129,7 @@ class FileLoad:
                 )
             self._sweep(file.path)
             reader, before = partitions.reader(folder), progress.rows
-            fill = partial(_filled, write, reader, self.compression, progress)
+            fill = partial(_filled, write, reader, self.compression, progress, lambda row: (where, None))
             written = file.write(fill, compress=self._compresses)
             leftovers.callback(file.discard)
             landed.append(_Landed(file, written, progress.rows - before, tuple(others)))
@@ -206,15 +208,17 @@ class FileLoad:
         write, before = self.format.write, progress.rows
         assert write is not None, "raw bytes are copied"
         # It is read to its end before there is a file: an output that breaks off leaves the storage alone.
-        reader = self._reader(group, gone)
-        written = file.write(
-            lambda target: write(reader, target, self.compression, progress.add), compress=self._compresses
-        )
+        places = Places()
+        reader = self._reader(group, gone, places)
+        fill = partial(_filled, write, reader, self.compression, progress, places.find)
+        written = file.write(fill, compress=self._compresses)
         return _Landed(file, written, progress.rows - before)
 
-    def _reader(self, group: Sequence[ResolvedOutput], gone: list[ResolvedOutput]) -> pa.RecordBatchReader:
+    def _reader(
+        self, group: Sequence[ResolvedOutput], gone: list[ResolvedOutput], places: Places
+    ) -> pa.RecordBatchReader:
         reading = Progress(self.log, "Read")
-        parts = [part_for(item, self.add_columns, gone, self.csv_options) for item in group]
+        parts = [counted_part(part_for(item, self.add_columns, gone, self.csv_options), places) for item in group]
         columns = with_added(self.columns, self.add_columns)
         return table(parts, columns=columns, column_types=self.column_types, watch=reading.add)
 
@@ -293,8 +297,19 @@ class _Landed:
     replaced: tuple[str, ...] = ()
 
 
-def _filled(write: Any, reader: Any, compression: str, progress: Progress, target: Any) -> None:
-    write(reader, target, compression, progress.add)
+def _filled(
+    write: Any,
+    reader: Any,
+    compression: str,
+    progress: Progress,
+    find: Callable[[int], tuple[str, int | None]],
+    target: Any,
+) -> None:
+    """Write the rows; ``find`` gives the output and the row there of a row of the file."""
+    try:
+        write(reader, target, compression, progress.add)
+    except NotFinite as error:
+        raise error.placed(*find(error.row)) from error
 
 
 def _check_file(file: StoredFile) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -74,15 +74,19 @@ def is_unfit(error: Exception) -> bool:
     return str(code or "").startswith(_DATA_EXCEPTION)
 
 
-def placed(error: Exception, unit: str, first: int) -> WorkflowError | None:
-    """Give the server's error with the row or line, and the column, where it names them."""
+def placed(error: Exception, unit: str, find: Callable[[int], tuple[str, int]]) -> WorkflowError | None:
+    """Give the server's error with the output, the row or line, and the column, where it names them.
+
+    ``find`` gives the output and the number there of what was sent, counted from 1.
+    """
     diagnosis = getattr(error, "diag", None)
     found = _PLACE.search(str(getattr(diagnosis, "context", None) or ""))
     if diagnosis is None or found is None:
         return None
     column = f", column {found[2]!r}" if found[2] else ""
     detail = f" ({diagnosis.message_detail})" if diagnosis.message_detail else ""
-    return WorkflowError(f"{unit} {first + int(found[1]) - 1}{column}: {diagnosis.message_primary}{detail}")
+    where, number = find(int(found[1]))
+    return WorkflowError(f"{where}{unit} {number}{column}: {diagnosis.message_primary}{detail}")
 
 
 ROWS = 4_096  # a piece; about half a megabyte

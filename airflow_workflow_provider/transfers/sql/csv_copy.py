@@ -150,9 +150,10 @@ class CsvRows:
         except (WorkflowError, RestartLoad):
             raise
         except Exception as error:
+            told = placed(error, "line", lambda line: (part.where, part.first_line + line - 1)) or error
             if is_unfit(error):
-                raise RestartLoad(str(placed(error, "line", part.first_line) or error)) from error
-            raise placed(error, f"{part.where}line", part.first_line) or error from error
+                raise RestartLoad(str(told)) from error
+            raise told from error
         progress.rows = before + rows
 
 

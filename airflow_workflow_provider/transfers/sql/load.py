@@ -6,20 +6,20 @@ import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
-from airflow_workflow_provider.outputs.raw import Raw, Wanted
-from airflow_workflow_provider.outputs.table import Columns, Part, chosen_columns, table
+from airflow_workflow_provider.outputs.table import Columns, chosen_columns, table
 from airflow_workflow_provider.outputs.types import parse_types
 from airflow_workflow_provider.transfers.arguments import LOAD_METHODS, PLACEHOLDER, check_choice
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
 from airflow_workflow_provider.transfers.source.parts import added_values, is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.source.places import Places, counted_part
 from airflow_workflow_provider.transfers.sql.adbc import NAME as ADBC
 from airflow_workflow_provider.transfers.sql.adbc import is_adbc
 from airflow_workflow_provider.transfers.sql.bulk import allows_local_infile
@@ -31,7 +31,7 @@ from airflow_workflow_provider.transfers.sql.in_database import KNOWN, TableRows
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
 from airflow_workflow_provider.transfers.sql.modes import KEEPING, WAYS, Load, Mode, check_absent
 from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, check_apart, parse_table
-from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, Places, RestartLoad, Rows, is_paged
+from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
 
 _SPELLED_ALIKE = ("text", "enum", "uuid", "own", "bool", "any", "interval", "json", "json64", "hstore", "shape")
@@ -384,17 +384,6 @@ class SqlLoad:
                 raise error.during(place) from error.__cause__
             said = re.sub(r"\s+", " ", str(error)).strip()
             raise WorkflowError(f"{type(error).__name__}: {said}").during(place) from error
-
-
-def counted_part(part: Part, places: Places) -> Part:
-    """Count the rows of an output while they are read, for the errors of what comes later."""
-
-    def read(wanted: Wanted) -> Iterator[Raw]:
-        for raw in part.read(wanted):
-            places.add(part.where, raw.num_rows)
-            yield raw
-
-    return replace(part, read=read)
 
 
 _ATTEMPTS = 3  # at types that the first rows suggest; then everything is read before anything is written

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.csv_grammar import kept_type
@@ -19,6 +19,7 @@ from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.source.places import Places
 from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
 from airflow_workflow_provider.transfers.sql.copying import copy_text, placed
 from airflow_workflow_provider.transfers.sql.names import TableName
@@ -61,39 +62,12 @@ class RestartLoad(Exception):
         self.is_learnt = is_learnt
 
 
-class Places:
-    """Which row of a load is which row of which output."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[str, int]] = []
-
-    def add(self, where: str, rows: int) -> None:
-        """Count rows of an output; ``where`` names it in errors."""
-        if self._parts and self._parts[-1][0] == where:
-            rows += self._parts.pop()[1]
-        self._parts.append((where, rows))
-
-    @property
-    def only(self) -> str:
-        """The name of the output, where there is but one."""
-        return self._parts[0][0] if len(self._parts) == 1 else ""
-
-    def find(self, row: int) -> tuple[str, int]:
-        """Give what names the output of a row, where there are several, and the row's number there, from 1."""
-        if len(self._parts) == 1:
-            return "", row
-        for where, rows in self._parts:
-            if row <= rows:
-                return where, row
-            row -= rows
-        return "", row
-
-
 class ArrowRows:
     """Rows as Arrow record batches of certain types."""
 
     def __init__(self, reader: pa.RecordBatchReader, places: Places | None = None) -> None:
         self._reader, self._places = reader, places or Places()
+        self._before = 0  # rows that were written before, into other tables
 
     @property
     def schema(self) -> pa.Schema:
@@ -113,36 +87,35 @@ class ArrowRows:
         fitting = session.fitting(list(columns.values()))
         if not columns:
             return
+        self._before = progress.rows
         if session.can_copy:
             self._copy(session, table, columns, fitting, progress)
             return
         for batch in self._reader:
             if not batch.num_rows:
                 continue
-            first = progress.rows + 1
+            where, first = self._places.find(progress.rows - self._before + 1)
             fitted = self._fitted(batch, columns, fitting, progress)
             try:
                 counted = session.insert(table, list(columns.values()), fitted)
             except WorkflowError:
                 raise
             except Exception as error:
-                raise WorkflowError(f"rows {first} to {first + batch.num_rows - 1} were refused: {error}") from error
+                raise WorkflowError(
+                    f"{where}rows {first} to {first + batch.num_rows - 1} were refused: {error}"
+                ) from error
             if counted not in (-1, batch.num_rows):
                 raise WorkflowError(
-                    f"the table took {counted} of the rows {first} to {first + batch.num_rows - 1}; a trigger or a "
-                    "conflict clause of the table leaves rows out"
+                    f"{where}the table took {counted} of the rows {first} to {first + batch.num_rows - 1}; a trigger "
+                    "or a conflict clause of the table leaves rows out"
                 )
             progress.add(batch.num_rows, batch.nbytes)
 
     def _fitted(
         self, batch: pa.RecordBatch, columns: Mapping[str, TargetColumn], fitting: Fitting, progress: Progress
     ) -> pa.RecordBatch:
-        try:
-            return fitting.fit(batch.select(list(columns)), lambda row: self._places.find(progress.rows + row))
-        except OutputUnavailable as error:
-            if self._places.only:
-                error.add_note(f"It is about {self._places.only.removesuffix(': ')}")
-            raise
+        done = progress.rows - self._before  # the progress counts the rows of other tables too
+        return fitting.fit(batch.select(list(columns)), lambda row: self._places.find(done + row))
 
     def _copy(
         self,
@@ -161,7 +134,7 @@ class ArrowRows:
         except (WorkflowError, RestartLoad):
             raise
         except Exception as error:
-            raise placed(error, "row", 1) or error from error
+            raise placed(error, "row", self._places.find) or error from error
         check_copied(counted, progress.rows - before)
 
     def _lines(
