@@ -57,8 +57,9 @@ class ColumnType:
     ``kind`` is one of ``int``, ``decimal``, ``float``, ``bool``, ``text``, ``date``, ``datetime`` (no time zone),
     ``timestamp`` (with a time zone), ``time``, ``interval``, ``binary``, ``uuid``, ``enum``, ``array``, ``json`` (a
     database that keeps one value for each key), ``json64`` (likewise, and its numbers have 64 bits), ``hstore``,
-    ``shape`` (made of floats); ``own`` (the database's own type whose text it checks by itself and keeps), ``any``
-    (nothing is known, or it takes everything), ``untyped`` (SQLite's numeric affinity), or ``closed`` (a type that no
+    ``shape`` (made of floats), ``network`` (an address, whose pattern is the only label); ``own`` (the database's own
+    type whose text it checks by itself and keeps), ``any`` (nothing is known, or it takes everything), ``untyped``
+    (SQLite's numeric affinity), or ``closed`` (a type that no
     text can be compared with).
 
     ``low`` and ``high`` bound whole numbers; ``takes_bool`` means that 1 and 0 are also true and false. ``precision``
@@ -170,6 +171,7 @@ _PATTERNS: Mapping[str, Callable[[ColumnType], str | None]] = {
     "uuid": lambda kind: r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "array": _array_pattern,
     "interval": lambda kind: _INTERVAL,
+    "network": lambda kind: kind.labels[0],
     "json": lambda kind: r"[^:]*:?[^:]*",  # with two colons a key may come twice
 }
 
@@ -659,6 +661,21 @@ def _digits(kind: str, arguments: str, default: int) -> ColumnType:
     return ColumnType(kind, digits=found[0] if found else default)
 
 
+_ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2})?|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(?:/[0-9]{1,3})?"
+_BYTE = "[0-9a-fA-F]{2}"
+_REGISTERED = (
+    "class",
+    "proc",
+    "procedure",
+    "oper",
+    "operator",
+    "type",
+    "role",
+    "namespace",
+    "config",
+    "dictionary",
+    "collation",
+)
 _POSTGRES: Mapping[str, Callable[[str], ColumnType]] = {
     "smallint": lambda a: _signed(16),
     "integer": lambda a: _signed(32),
@@ -689,6 +706,11 @@ _POSTGRES: Mapping[str, Callable[[str], ColumnType]] = {
     **dict.fromkeys(("point", "lseg", "path", "polygon", "circle"), lambda a: ColumnType("shape")),
     # What these print is not what they were given.
     **dict.fromkeys(("tsvector", "tsquery", "jsonpath", "box", "line"), lambda a: CLOSED),
+    **dict.fromkeys((f"reg{kind}" for kind in _REGISTERED), lambda a: CLOSED),
+    # The server fills up what is left out, and takes a day for an address of hardware.
+    **dict.fromkeys(("inet", "cidr"), lambda a: ColumnType("network", labels=(_ADDRESS,))),
+    "macaddr": lambda a: ColumnType("network", labels=(f"{_BYTE}(?::{_BYTE}){{5}}|{_BYTE}(?:-{_BYTE}){{5}}",)),
+    "macaddr8": lambda a: ColumnType("network", labels=(f"{_BYTE}(?::{_BYTE}){{7}}|{_BYTE}(?:-{_BYTE}){{7}}",)),
 }
 
 

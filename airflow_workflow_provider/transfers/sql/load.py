@@ -34,7 +34,20 @@ from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns
 from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
 
-_SPELLED_ALIKE = ("text", "enum", "uuid", "own", "bool", "any", "interval", "json", "json64", "hstore", "shape")
+_SPELLED_ALIKE = (
+    "text",
+    "enum",
+    "uuid",
+    "own",
+    "bool",
+    "any",
+    "interval",
+    "json",
+    "json64",
+    "hstore",
+    "shape",
+    "network",
+)
 # The bulk path of each database; the others have none here.
 BULK = {"PostgreSQL": "COPY", "DuckDB": "Arrow batches", "MySQL": "LOAD DATA LOCAL"}
 _UNFIT = r"\W"  # what cannot stand in a table's name without quotes
