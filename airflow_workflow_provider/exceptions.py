@@ -1,12 +1,12 @@
 """What can go wrong, sorted by what the reader should do.
 
 * WorkflowError                    everything below, and an AirflowException
-  x a retry cannot mend it         (each is an AirflowFailException: no retries are burnt)
+  x a retry cannot help            (each is an AirflowFailException, so Airflow does not retry)
     + InvalidConnection            correct the Airflow connection: the message names the field
     + AuthenticationFailed         correct the credentials (HTTP 401)
       - PermissionDenied           ask for the right (HTTP 403)
     + WorkflowNotFound             correct the id of the workflow, run or result (HTTP 404)
-    + RequestRejected              correct what was asked for (another HTTP 4xx)
+    + RequestRejected              correct the request (another HTTP 4xx)
       - InvalidArgument            correct the argument of the operator or hook method; nothing was sent
   x try again later
     + ServerUnavailable            408, 425, 429, 5xx, a reset, a time-out; ``retry_after`` if the server said so
@@ -14,10 +14,10 @@
   x look at the remote system
     + UnknownStart                 a start was sent and its answer lost: a run may or may not exist
       - FinalUnknownStart          the same where a retry could only start another run: not retried
-    + RunFailed                    the run ended badly; ``run`` tells
-    + RunCancelled                 somebody cancelled the run; ``run`` tells
+    + RunFailed                    the run failed; ``run`` has it
+    + RunCancelled                 somebody cancelled the run; ``run`` has it
     + CancelRefused                the server did not take a request to cancel the run
-    + RunTimedOut                  the run did not end in time; ``run`` tells
+    + RunTimedOut                  the run did not end in time; ``run`` has it
       - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout: not retried)
     + OutputUnavailable            the run has no such result, or not yet
   x the task, not the run, was stopped
@@ -180,7 +180,7 @@ class RunCancelled(_RunError):
 
 
 class RunTimedOut(_RunError):
-    """The run was still going when its time was up."""
+    """The run was still going when its time limit had ended."""
 
 
 class WorkflowSensorTimeout(RunTimedOut, AirflowSensorTimeout):

@@ -76,14 +76,14 @@ def _tls(place: Place) -> Check:
     try:
         is_good, detail = encrypted(place)
     except OSError as error:
-        hint = "check the port, and the field verify: a house's own authority goes there as a file"
+        hint = "check the port, and the field verify: it takes the CA file of a private authority"
         return Check("tls", WRONG, f"{place.shown}: {error}; {hint}")
     return Check("tls", OK if is_good else WRONG, detail)
 
 
 def _clock(seen: Seen) -> Check:
     if seen.skew is None:
-        return Check("clock", UNKNOWN, "the server tells no time")
+        return Check("clock", UNKNOWN, "the server sends no date")
     if abs(seen.skew) < 1:
         return Check("clock", OK, "the server's clock agrees with this machine's")
     ahead = "ahead of" if seen.skew > 0 else "behind"
@@ -95,7 +95,7 @@ def _clock(seen: Seen) -> Check:
 
 def _version(hook: WorkflowHook) -> Check:
     told = hook.system.api_version
-    return Check("api version", OK if told else UNKNOWN, told or "the API does not tell")
+    return Check("api version", OK if told else UNKNOWN, told or "the API does not show it")
 
 
 def _abilities(hook: WorkflowHook, *, listing: bool) -> Iterator[Check]:
@@ -103,14 +103,14 @@ def _abilities(hook: WorkflowHook, *, listing: bool) -> Iterator[Check]:
     system = hook.system
     finds, cancels = system.supports(CanListRuns), system.supports(CanCancel)
     if not system.supports(CanListWorkflows):
-        yield Check("list workflows", UNKNOWN, "this API cannot; workflows are named by their id")
+        yield Check("list workflows", UNKNOWN, "this API cannot; use the id of a workflow")
     elif listing:
         yield _tried("list workflows", lambda: f"{len(hook.list_workflows())} workflows")
     else:
         yield Check("list workflows", UNKNOWN, "not tried")
     lost = f"this API cannot: a start whose answer was lost {system.lost_starts}"
     yield Check("find runs", OK if finds else UNKNOWN, "this API can" if finds else lost)
-    goes_on = "this API cannot: a run goes on when its task is stopped"
+    goes_on = "this API cannot: a run continues when its task is stopped"
     yield Check("cancel", OK if cancels else UNKNOWN, "this API can" if cancels else goes_on)
 
 
@@ -130,6 +130,6 @@ def _polls(hook: WorkflowHook, options: Namespace) -> Check:
             hook.client.run(observed(hook.system.get_run(run) if run else hook.system.test(), measured))
     except WorkflowError as error:
         return Check("poll", WRONG, str(error))
-    what = "a look at this run" if options.run else "a request (--run RUN measures looks at a run)"
+    what = "a poll of this run" if options.run else "a request (--run RUN measures the polls of a run)"
     took = f"{(measured.typical or 0) * 1000:.0f} ms for {what}"
     return Check("poll", OK, f"{took}; every {hook.system.poll_interval:g} s by default")

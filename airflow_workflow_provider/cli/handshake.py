@@ -64,10 +64,10 @@ def encrypted(place: Place) -> tuple[bool, str]:
     parts = urlsplit(place.url)
     if parts.scheme != "https":
         if is_loopback(parts.hostname or ""):
-            return True, "none, and none is needed to this machine itself"
-        return False, "none: the credentials can be read on the way; use an https URL"
+            return True, "not used (localhost)"
+        return False, "none: the credentials are sent unencrypted; use an https URL"
     if place.proxy:
-        return place.verify is not False, _checked(place, "the handshake goes through the proxy")
+        return place.verify is not False, _checked(place, "not checked, because the proxy is between")
     with _handshake(place) as connection:
         version, certificate = connection.version() or "TLS", connection.getpeercert() or {}
     end = certificate.get("notAfter")
@@ -76,12 +76,12 @@ def encrypted(place: Place) -> tuple[bool, str]:
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(end)), UTC)
     days = (expires - datetime.now(UTC)).days
     text = f"{version}, certificate valid until {expires:%Y-%m-%d}"
-    return days >= SOON, text if days >= SOON else f"{text}, {days} days from now; have it renewed"
+    return days >= SOON, text if days >= SOON else f"{text}, in {days} days; renew it"
 
 
 def _checked(place: Place, text: str) -> str:
     if place.verify is False:
-        return f"{text}; the certificate is not checked, the field 'verify' of the connection says so"
+        return f"{text}; the certificate is not checked, because the field 'verify' of the connection is false"
     return text
 
 

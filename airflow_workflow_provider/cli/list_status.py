@@ -20,7 +20,7 @@ NOT_LOADED = dict.fromkeys(
 
 
 def systems(options: Namespace, terminal: Terminal) -> Result:
-    """List the systems and what each API can; those of other distributions are named, and not imported."""
+    """List the systems and what each API can do; those of other distributions are named, and not imported."""
     others: list[dict[str, Any]] = [
         {**NOT_LOADED, "system": key, "name": point.value, "distribution": distribution_of(point)}
         for key, points in registered().items()

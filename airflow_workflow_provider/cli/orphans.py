@@ -36,11 +36,11 @@ def orphans(options: Namespace, terminal: Terminal) -> Result:
     awaited = awaited_ids() if going else set()
     found = list({run.run_id: run for run in going if run.run_id not in awaited}.values())
     note = (
-        f"{len(going)} runs are going; a task of this Airflow waits for {len(going) - len(found)} of them. The others "
-        "can belong to people and programs outside Airflow: look before you cancel one."
+        f"{len(going)} runs are active; a task of this Airflow waits for {len(going) - len(found)} of them. The others "
+        "can belong to people and programs outside Airflow: check a run before you cancel it."
     )
     shown = results.many(found)
-    return Result(shown.rows, shown.data, note=note if going else "No run is going.")
+    return Result(shown.rows, shown.data, note=note if going else "No run is active.")
 
 
 def workflows_of(options: Namespace, hook: WorkflowHook) -> list[str]:

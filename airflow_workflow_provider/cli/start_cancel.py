@@ -43,7 +43,7 @@ def cancel(options: Namespace, terminal: Terminal) -> Result:
         run = hook.get_run(run)
     if run.state.is_terminal:
         # Some systems stop a workflow's newest run, whatever run they are asked to stop.
-        return results.one(run, code=exit_codes.DONE, note=f"Run {run.run_id}: it had ended, nothing was cancelled")
+        return results.one(run, code=exit_codes.DONE, note=f"Run {run.run_id} had already ended; nothing was cancelled")
     hook.cancel_run(run)
     seen = _looked_at(hook, run)
     if options.wait:

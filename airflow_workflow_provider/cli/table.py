@@ -43,9 +43,7 @@ WORKFLOW = _argument("workflow", metavar="WORKFLOW", help="id of the workflow, o
 RUN = _argument(
     "run", metavar="RUN", help="id of the run, a run object as JSON, @FILE that holds one, or @- for standard input"
 )
-OF_WORKFLOW = _argument(
-    "--workflow", metavar="WORKFLOW", help="the workflow that a bare run id belongs to, where the API wants to know"
-)
+OF_WORKFLOW = _argument("--workflow", metavar="WORKFLOW", help="the workflow of a bare run id, if the API needs it")
 OPTION = _argument(
     "--option",
     metavar="NAME=VALUE",
@@ -72,10 +70,10 @@ WAITING = (
         "--timeout",
         metavar="TIME",
         type=values.seconds,
-        help="how long to wait, such as 90, 15m or 2h; default for ever",
+        help="how long to wait, such as 90, 15m or 2h; default: no limit",
     ),
     _argument(
-        "--poll-interval", metavar="TIME", type=values.seconds, help="time between two looks; default per system"
+        "--poll-interval", metavar="TIME", type=values.seconds, help="time between two polls; default per system"
     ),
 )
 COMMON = (
@@ -91,7 +89,7 @@ COMMON = (
 )
 
 COMMANDS = (
-    Command("systems", "List the systems and what each API can", f"{PACKAGE}.list_status.systems", COMMON),
+    Command("systems", "List the systems and what each API can do", f"{PACKAGE}.list_status.systems", COMMON),
     Command(
         "workflows",
         "List the workflows that a connection may start",
@@ -106,17 +104,24 @@ COMMANDS = (
             CONN,
             WORKFLOW,
             _argument(
-                "--since", metavar="TIME", type=values.since, help="runs since then: 2h, 7d, or 2026-01-31T08:00"
+                "--since",
+                metavar="TIME",
+                type=values.since,
+                help="only runs that began since then: 2h, 7d, or 2026-01-31T08:00",
             ),
             _argument(
-                "--limit", metavar="N", type=values.count, default=20, help="so many at most, 0 for all; default 20"
+                "--limit",
+                metavar="N",
+                type=values.count,
+                default=20,
+                help="number of runs at most, 0 for all; default 20",
             ),
             *COMMON,
         ),
     ),
     Command(
         "orphans",
-        "List the runs that are going and that no task waits for",
+        "List the active runs that no task waits for",
         f"{PACKAGE}.orphans.orphans",
         (
             CONN,
@@ -125,33 +130,36 @@ COMMANDS = (
                 metavar="WORKFLOW",
                 action="append",
                 default=[],
-                help="look at the runs of this workflow only; repeatable; default all, where the API lists workflows",
+                help="only the runs of this workflow; repeatable; default all, where the API lists workflows",
             ),
             _argument(
-                "--since", metavar="TIME", type=values.since, help="runs since then: 2h, 7d, or 2026-01-31T08:00"
+                "--since",
+                metavar="TIME",
+                type=values.since,
+                help="only runs that began since then: 2h, 7d, or 2026-01-31T08:00",
             ),
             *COMMON,
         ),
-        "List the runs that are going and that no task of this Airflow waits for, where the API lists runs. It reads "
+        "List the active runs that no task of this Airflow waits for, where the API lists runs. It reads "
         "Airflow's metadata database.",
     ),
     Command(
         "start",
-        "Start a run, and wait for it if asked to",
+        "Start a run; --wait waits for its end",
         f"{PACKAGE}.start_cancel.start",
         (CONN, WORKFLOW, PARAMETER, PARAMETERS, OPTION, *WAITING, *COMMON),
-        "Start a run. Ctrl-C while it waits leaves the run going.",
+        "Start a run. Ctrl-C ends the wait, but not the run.",
     ),
     Command(
         "status",
-        "Look at a run, and wait for its end if asked to",
+        "Show a run; --wait waits for its end",
         f"{PACKAGE}.list_status.status",
         (CONN, RUN, OF_WORKFLOW, OPTION, *WAITING, *COMMON),
-        "Look at a run. The exit code tells its state: 0 succeeded, 1 failed, 3 cancelled, 4 still going.",
+        "Show a run. The exit code is its state: 0 succeeded, 1 failed, 3 cancelled, 4 active.",
     ),
     Command(
         "logs",
-        "Show the log of a run, and follow it if asked to",
+        "Show the log of a run; --follow follows it",
         f"{PACKAGE}.logs.logs",
         (
             CONN,
@@ -167,14 +175,14 @@ COMMANDS = (
             OPTION,
             *COMMON,
         ),
-        "Show the log of a run. With --follow the exit code tells the state of the run, as that of status does.",
+        "Show the log of a run. With --follow the exit code is the state of the run, as for status.",
     ),
     Command(
         "cancel",
         "Cancel a run",
         f"{PACKAGE}.start_cancel.cancel",
         (CONN, RUN, OF_WORKFLOW, OPTION, *WAITING, *COMMON),
-        "Cancel a run. It is done (exit code 0) when the request was taken, with --wait when the run is over.",
+        "Cancel a run. The exit code is 0 when the server has taken the request, with --wait when the run has ended.",
     ),
     Command(
         "output",
@@ -193,20 +201,20 @@ COMMANDS = (
                 default="raw",
                 help="raw (default): bytes as they come, pages as JSON lines; or csv, jsonl, parquet",
             ),
-            _argument("--force", action="store_true", help="overwrite a file that is there"),
+            _argument("--force", action="store_true", help="replace an existing file"),
             OF_WORKFLOW,
             OPTION,
             *COMMON,
         ),
-        "Download an output of a run. A file appears under its name only once it is whole.",
+        "Download an output of a run. A file gets its name only when it is complete.",
     ),
     Command(
         "doctor",
-        "Check a connection, one line for each thing that can be wrong",
+        "Check a connection, one line for each check",
         f"{PACKAGE}.doctor.doctor",
         (
             CONN,
-            _argument("--run", metavar="RUN", help="a run to look at, so that the time of a poll is measured on it"),
+            _argument("--run", metavar="RUN", help="a run whose polls are measured"),
             OF_WORKFLOW,
             OPTION,
             *COMMON,
@@ -217,7 +225,11 @@ COMMANDS = (
         "Copy the example DAGs into a folder",
         f"{PACKAGE}.copying.examples",
         (
-            _argument("directory", metavar="DIR", help="folder to copy to, such as your DAG folder; made if missing"),
+            _argument(
+                "directory",
+                metavar="DIR",
+                help="folder to copy to, such as your DAG folder; created if it does not exist",
+            ),
             _argument("--force", action="store_true", help="replace files that exist"),
             *COMMON,
         ),

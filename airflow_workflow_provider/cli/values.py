@@ -18,7 +18,7 @@ def seconds(text: str) -> float:
     found = _DURATION.fullmatch(text.strip())
     amount = float(found[1]) * _UNITS[found[2].lower()] if found else 0.0
     if not 0 < amount <= timedelta.max.days * 86_400 / 100:
-        raise ArgumentTypeError(f"{text!r} is no duration; give seconds, or a number with s, m, h or d such as 15m")
+        raise ArgumentTypeError(f"{text!r} is not a duration; give seconds, or a number with s, m, h or d such as 15m")
     return amount
 
 

@@ -83,14 +83,16 @@ def _check_result(url: str, transport: Transport) -> None:
     host = (parts.hostname or "").rstrip(".")
     shown = f"{parts.scheme}://{host}"
     if parts.scheme not in ("http", "https") or not host:
-        raise _refused(transport, f"the result lies at {parts.scheme}:, which is neither http nor https")
+        raise _refused(
+            transport, f"the address of the result begins with {parts.scheme}:, which is neither http nor https"
+        )
     if _origin(url) in transport.origins:
         return
     is_local = is_loopback(host) and _api_is_local(transport)
     if parts.scheme == "http" and not transport.allow_http and not is_local:
-        raise _refused(transport, f"the result lies at {shown}, plain http; use https, or set allow_http")
+        raise _refused(transport, f"the result is at {shown}, plain http; use https, or set allow_http")
     if transport.result_hosts and not _is_own(host, transport) and not _is_listed(host, transport):
-        raise _refused(transport, f"the result lies at {shown}, which result_hosts does not name")
+        raise _refused(transport, f"the result is at {shown}, which result_hosts does not name")
     # A name is checked by `check_peer` again, when it has been resolved.
     check_peer(
         host, "127.0.0.1" if is_loopback(host) and not host[0].isdigit() and ":" not in host else host, transport
@@ -111,8 +113,8 @@ def check_peer(host: str, peer: str, transport: Transport) -> None:
     if is_inner or str(address) in _METADATA:
         raise _refused(
             transport,
-            f"the result lies at {host} ({peer}), an address of this machine or of the inner network; if that is "
-            "right, name the host in result_hosts",
+            f"the result is at {host} ({peer}), an address of this machine or a link-local address; if this is "
+            "correct, add the host to result_hosts",
         )
 
 

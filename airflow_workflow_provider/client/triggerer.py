@@ -240,7 +240,8 @@ class TriggererClient:
         breaker = server.breaker
         if (breaker.failures or breaker.closed_until) and not urgent and (left := wait(self._now())):
             raise NotSent(
-                f"the server is left alone for another {left:.0f} s, after {breaker.failures} failures in a row", left
+                f"requests to the server pause for another {left:.0f} s, after {breaker.failures} failures in a row",
+                left,
             )
 
     async def _sent(self, request: Request, server: Server) -> Response:

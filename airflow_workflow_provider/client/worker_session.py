@@ -44,7 +44,7 @@ class Exchange:
             return None
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the time for the whole answer is up")
+            raise TimeoutError("the whole answer took too long")
         return left
 
 

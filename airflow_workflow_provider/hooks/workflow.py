@@ -190,7 +190,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
             return False
         if system.secrets == before.secrets and system.transport == before.transport:
             return False
-        self.log.info("The connection %r has changed; the wait goes on with its new values", self.conn_id)
+        self.log.info("The connection %r has changed; its new values are used from now on", self.conn_id)
         self.system = system
         if system.transport != before.transport:
             vars(self).pop("client", None)

@@ -137,7 +137,7 @@ class TaskDriver:
         differing = ", ".join(names)
         if is_edit:
             return f"The DAG was changed, and so were the parameters {differing}: this try starts its own run"
-        self._log.info("The parameters %s differ from those that the run of the earlier try was given", differing)
+        self._log.info("The parameters %s differ from those of the earlier try's run", differing)
         return ""
 
     def _key_of_start(self, known: str) -> str:
@@ -221,7 +221,9 @@ def check_list_can_tell(system: WorkflowSystem, ti: Any) -> None:
     if getattr(ti, "map_index", -1) >= 0:
         raise NotSupported(f"{system.label} lists runs without their parameters")
     if not runs_alone(ti):
-        raise NotSupported(f"{system.label} lists runs without their parameters, and other DAG runs may start such")
+        raise NotSupported(
+            f"{system.label} lists runs without their parameters, and other DAG runs may start runs of this workflow"
+        )
 
 
 def cancelled(system: WorkflowSystem, run: Run, log: Any, *, briefly: bool = False) -> life.Cancelled:

@@ -36,5 +36,5 @@ def was_rescheduled(context: Mapping[str, Any]) -> bool:
         with create_session() as session:
             return session.scalar(TaskReschedule.stmt_for_task_instance(context["ti"]).limit(1)) is not None
     except Exception:  # as above
-        log.debug("Whether the task was rescheduled cannot be found out", exc_info=True)
+        log.debug("It is not known whether the task was rescheduled", exc_info=True)
         return False

@@ -52,7 +52,7 @@ def hand_on(operator: RunWorkflowOperator, context: Context, run: Run) -> tuple[
     with _only_warning(operator, run, "no link to its output is shown"):
         _show_output(context["ti"], found)
     if aliases(operator.outlets):
-        with _only_warning(operator, run, "its outputs became no assets"):
+        with _only_warning(operator, run, "its outputs were not made assets"):
             _emit(operator, context, run, found)
     return found
 
@@ -66,7 +66,7 @@ def _emit(operator: RunWorkflowOperator, context: Context, run: Run, found: tupl
         )
     shared = shared_extra(context, run, operator.sent(context))
     for item in found if receiving else ():
-        with _only_warning(operator, run, f"{item.uri} became no asset"):
+        with _only_warning(operator, run, f"{item.uri} was not made an asset"):
             emit(context, receiving, item, {**shared, **own_extra(item, _rows(operator, run, item))})
             operator.log.info("Run %s left %s", run.run_id, item.uri)
 
@@ -86,7 +86,7 @@ def _rows(operator: RunWorkflowOperator, run: Run, item: Landed) -> int | None:
             persist(lambda: system.require(CanCountRows).count_rows(run, output), Retry(attempts=1))
         )
     except WorkflowError as error:
-        operator.log.info("The rows of %s are not known: %s", item.uri, error)
+        operator.log.info("The number of rows of %s is not known: %s", item.uri, error)
         return None
 
 

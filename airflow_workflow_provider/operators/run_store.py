@@ -225,7 +225,9 @@ class RunStore:
             else:
                 self._store.delete(self._key(self._slot))
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing was started
-            log.warning("That no run was started could not be stored; the next try will look for one: %s", error)
+            log.warning(
+                "The fact that no run was started could not be stored; the next try will look for one: %s", error
+            )
 
     def holds(self, run: Run) -> bool:
         """True if the next try will know this run. It is stored now if that has failed before.
@@ -237,7 +239,7 @@ class RunStore:
         try:
             record = self._own_record(run)
         except Exception as error:  # noqa: BLE001  # as above
-            log.warning("Whether the next try will know run %s cannot be found out: %s", run.run_id, error)
+            log.warning("It is not known whether the next try will find run %s: %s", run.run_id, error)
             return False
         return record.run.run_id == run.run_id if record and record.run else self.keep(run)
 
@@ -252,7 +254,7 @@ class RunStore:
         try:
             record = limited(lambda: self._own_record(run), BRIEFLY) if briefly else self._own_record(run)
         except Exception as error:  # noqa: BLE001  # not knowing is an answer
-            log.debug("Who owns run %s cannot be found out: %s", run.run_id, error)
+            log.debug("It is not known which try owns run %s: %s", run.run_id, error)
             return None
         if record is None or record.run is None:
             return False if self._is_stored else None
@@ -274,7 +276,7 @@ class RunStore:
             write = partial(self._set, self._record(run=run, cancelled=why))
             limited(write, BRIEFLY) if briefly else write()
         except Exception as error:  # noqa: BLE001  # the cancel matters more
-            log.warning("Run %s: that this task cancels it could not be stored: %s", run.run_id, error)
+            log.warning("Run %s: the cancellation by this task could not be stored: %s", run.run_id, error)
 
     def was_cancelled(self, run: Run) -> bool:
         """True if a try of this task has stored that it cancels the run."""
@@ -283,7 +285,7 @@ class RunStore:
         try:
             record = self._own_record(run)
         except Exception as error:  # noqa: BLE001  # then it counts as somebody else's cancel
-            log.warning("Who cancelled run %s cannot be found out: %s", run.run_id, error)
+            log.warning("It is not known who cancelled run %s: %s", run.run_id, error)
             return False
         return bool(record and record.run and record.run.run_id == run.run_id and record.cancelled)
 

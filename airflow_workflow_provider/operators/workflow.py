@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
 __all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
 
-TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time was up
+TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time limit had ended
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
 
@@ -435,7 +435,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             runs = RunStore(context, self.retries or 0).going(also_cleared=is_last and self.cancel_on_kill)
             self._abandon(context, runs, error)
         except Exception as failure:  # noqa: BLE001  # the task's own error matters more
-            self.log.warning("Whether an earlier try has left a run cannot be found out: %s", failure)
+            self.log.warning("It is not known whether an earlier try has left a run: %s", failure)
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Any, *args: Any, **more: Any

@@ -103,12 +103,12 @@ def check_content(
             if _JSON.match(start):
                 raise OutputUnavailable(f"{where}JSON came instead of the .yxdb file: {_excerpt(start)!r}")
             raise OutputUnavailable(
-                f"{where}the file is no .yxdb of the original engine; it begins {_excerpt(start)[:60]!r}"
+                f"{where}the file is not a .yxdb file of the original engine; it begins {_excerpt(start)[:60]!r}"
             )
         return
     for first, described in _BINARY:
         if head.startswith(first):
-            raise OutputUnavailable(f"{where}the file is no {name}, but {described}")
+            raise OutputUnavailable(f"{where}the file is not {name}, but {described}")
     if kind == "csv":
         _check_csv(start, headers, where, is_certain=is_certain, is_whole=len(head) < HEAD)
     else:
@@ -166,7 +166,7 @@ def _check_word(text: bytes, where: str) -> None:
     if is_message:
         raise OutputUnavailable(
             f"{where}the file holds nothing but {word[:200]!r}, which looks like a message; "
-            "csv_options={'delimiter': ','} takes it for the header of a table without rows"
+            "csv_options={'delimiter': ','} reads it as the header of a table without rows"
         )
 
 

@@ -280,7 +280,7 @@ def _with_decimals(value: Any, separators: tuple[str, str]) -> str:
 
     text = json.dumps(value, ensure_ascii=False, separators=separators, default=spelled)
     if text.count(_MARK) != count:
-        raise ValueError("it holds half a surrogate pair, which is no text")
+        raise ValueError("it holds half a surrogate pair, which is not text")
     return _MARKED.sub(r"\1", text)
 
 

@@ -159,9 +159,7 @@ class _CsvReader:
                 continue
             more = self._read(_HEADER)
             if not more or len(data) > LONGEST_ROW:
-                raise self._error(
-                    f"there is nothing behind the {self._options.skip_rows} lines to leave out (skip_rows)"
-                )
+                raise self._error(f"the file ends within the {self._options.skip_rows} lines that skip_rows leaves out")
             data += more
         return data
 
@@ -189,7 +187,7 @@ class _CsvReader:
             ) from error
         fields = [_plain(one) for one in self._split(text)]
         if len(fields) > MOST_COLUMNS:
-            raise self._error(f"the file has {len(fields):,} columns; there may be {MOST_COLUMNS:,}")
+            raise self._error(f"the file has {len(fields):,} columns; at most {MOST_COLUMNS:,} are allowed")
         return fields
 
     def _split(self, text: str) -> list[str]:
@@ -266,7 +264,7 @@ class _CsvReader:
         if self._options.delimiter is None and (is_sentence or (len(fields) == 1 and " " in fields[0].strip())):
             raise self._error(
                 f"it holds one line, which looks like a message: {', '.join(fields)[:200]!r}; "
-                "csv_options={'delimiter': ','} takes it for the header of a table without rows"
+                "csv_options={'delimiter': ','} reads it as the header of a table without rows"
             )
 
     # -- the rows -----------------------------------------------------------------------------------------------
@@ -493,8 +491,8 @@ class _EndingRows(Stream):
 
 def _cut_off(last: bytes, where: str) -> OutputUnavailable:
     return OutputUnavailable(
-        f"{where}the file cannot be read as CSV: the last row has no line end, and the server does not tell how long "
-        f"the file is: it may be cut off, at {last[-60:].decode(errors='replace')!r}"
+        f"{where}the file cannot be read as CSV: the last row has no line end, and the server does not send the "
+        f"length of the file, so it may be cut off, at {last[-60:].decode(errors='replace')!r}"
     )
 
 

@@ -305,11 +305,11 @@ class Dialect:
         elif following == b"\r":
             reason = "a carriage return stands alone, outside quotes"
         elif not self.escape and (b"\\" in before[:-1] if is_quoted else before.endswith(b"\\")) and quote:
-            reason = "there is a quote behind a backslash; the backslash may be the escape character"
+            reason = "a quote follows a backslash; the backslash may be the escape character"
         elif is_quoted and following in b";\t|^":
             reason = f"the character {following.decode()!r} follows a closing quote; it may be the delimiter"
         elif is_quoted:
-            reason = "there is text behind a closing quote"
+            reason = "text follows a closing quote"
         elif quote and following == quote:
             reason = f"{UNCLOSED}, or {reason}" if self.escape else UNCLOSED
         return reason

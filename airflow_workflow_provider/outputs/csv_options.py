@@ -117,7 +117,7 @@ def _encoding(key: str, value: Any) -> str:
         is_known = False
     if not is_known:
         raise InvalidArgument(
-            f"{ARGUMENT}[{key!r}]: {value!r} is no encoding of text; examples are 'utf-8', 'windows-1252', 'utf-16'"
+            f"{ARGUMENT}[{key!r}]: {value!r} is not an encoding of text; examples are 'utf-8', 'windows-1252', 'utf-16'"
         )
     return str(value)
 
@@ -125,7 +125,7 @@ def _encoding(key: str, value: Any) -> str:
 def _mark(key: str, value: Any) -> str:
     text = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(value, value)
     if not isinstance(text, str) or len(text) != 1 or not text.isascii() or text in "\r\n\0" or text.isalnum():
-        raise InvalidArgument(f"{ARGUMENT}[{key!r}]: expected one ASCII character that is no letter, not {value!r}")
+        raise InvalidArgument(f"{ARGUMENT}[{key!r}]: expected one ASCII character that is not a letter, not {value!r}")
     return text
 
 

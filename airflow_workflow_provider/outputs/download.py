@@ -163,7 +163,8 @@ class Download(Stream):
             checksum = crc32(data, checksum)
         if left or checksum != self._checksum:
             raise OutputUnavailable(
-                f"the result broke off after {self._at} bytes, and is another one now; read it from its beginning"
+                f"the result broke off after {self._at} bytes, and the server now sends another file; read it from "
+                "its beginning"
             )
 
     def _opened(self, headers: Mapping[str, str], *, again: bool = False) -> _File:
@@ -179,14 +180,16 @@ class Download(Stream):
             self._is_sized = True
         if file.size is None and response.raw is not None and not chunked:
             self._client.run(
-                _note("The server does not tell how long the file is, so a file that breaks off may not be noticed")
+                _note("The server does not send the length of the file, so a truncated file may not be noticed")
             )
         return file
 
     def _same_encoding(self, file: _File) -> _File:
         if self._at and file.encoding != self._file.encoding:
             self._body.close()
-            raise OutputUnavailable(f"the result broke off after {self._at} bytes, and is packed in another way now")
+            raise OutputUnavailable(
+                f"the result broke off after {self._at} bytes, and the server now compresses it differently"
+            )
         return file
 
     def _send(self, headers: Mapping[str, str]) -> Response:

@@ -50,7 +50,7 @@ class Checked:
     def end(self) -> None:
         """Check that nothing is missing."""
         if self._begun and not self._member.eof:
-            raise OutputUnavailable("the file is damaged, its gzip breaks off")
+            raise OutputUnavailable("the file is damaged, its gzip data ends too early")
 
 
 class Unpacked(Stream):

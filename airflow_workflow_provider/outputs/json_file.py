@@ -47,7 +47,7 @@ def _learn(names: dict[str, str], rows: list[dict[str, Any]], where: str, first_
             except UnicodeEncodeError as error:
                 spelled = name[:80].encode("ascii", "backslashreplace").decode()
                 raise OutputUnavailable(
-                    f"{where}row {row}: the key {spelled!r} holds half a surrogate pair, which is no character"
+                    f"{where}row {row}: the key {spelled!r} holds half a surrogate pair, which is not a character"
                 ) from error
             names[name] = "any"
         if len(names) > MOST_COLUMNS:
@@ -90,11 +90,11 @@ def _objects(text: _Text) -> Iterator[dict[str, Any]]:
             is_separated = True
             continue
         if in_array and not is_separated:
-            raise text.error(f"there is no comma behind row {row}")
+            raise text.error(f"there is no comma after row {row}")
         row += 1
         value = text.value(row)
         if not isinstance(value, dict):
-            raise text.error(f"row {row} is no object")
+            raise text.error(f"row {row} is not an object")
         is_separated = not in_array
         yield value
     if in_array:
@@ -105,7 +105,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands in it twice")
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} occurs twice in it")
     return made
 
 

@@ -48,9 +48,9 @@ def _no_text(values: list[Any], name: str, first_row: int, where: str) -> Output
         if any("\ud800" <= character <= "\udfff" for character in text):
             spelled = text[:80].encode("ascii", "backslashreplace").decode()
             return OutputUnavailable(
-                f"{where}column {name!r}, row {row}: {spelled!r} holds half a surrogate pair, which is no character"
+                f"{where}column {name!r}, row {row}: {spelled!r} holds half a surrogate pair, which is not a character"
             )
-    return OutputUnavailable(f"{where}column {name!r}: a text holds half a surrogate pair, which is no character")
+    return OutputUnavailable(f"{where}column {name!r}: a text holds half a surrogate pair, which is not a character")
 
 
 def _spelled_out(values: list[Any], name: str, first_row: int, where: str) -> pa.Array:

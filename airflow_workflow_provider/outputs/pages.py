@@ -60,7 +60,7 @@ def _check_rows(page: Page, names: list[str], number: int, where: str) -> None:
         found = page.rows.batch.schema.names if isinstance(page.rows, ArrowRows) else set().union(*page.rows)
         unknown = set(found) - set(names)
     except TypeError:
-        raise OutputUnavailable(f"{where}page {number} holds rows that are no objects") from None
+        raise OutputUnavailable(f"{where}page {number} holds rows that are not objects") from None
     if unknown:
         raise OutputUnavailable(f"{where}page {number} has a row with the unknown column {min(map(str, unknown))!r}")
     if len(set(names)) < len(names):

@@ -40,7 +40,7 @@ class Spool:
             self._write(batch)
         except OSError as error:
             self.close()
-            raise WorkflowError(f"keeping rows in {tempfile.gettempdir()} failed: {error}") from error
+            raise WorkflowError(f"rows cannot be stored in {tempfile.gettempdir()}: {error}") from error
 
     def replay(self) -> Iterator[pa.RecordBatch]:
         """Give the batches back and let go of them."""
@@ -85,7 +85,7 @@ class Spool:
             file.flush()
             size = file.tell()
         except OSError as error:
-            raise WorkflowError(f"keeping rows in {tempfile.gettempdir()} failed: {error}") from error
+            raise WorkflowError(f"rows cannot be stored in {tempfile.gettempdir()}: {error}") from error
         file.seek(0)
         while file.tell() < size:
             with pa.ipc.open_stream(file) as stream:

@@ -96,7 +96,7 @@ def parse_type(name: Any, column: str) -> pa.DataType:
     try:
         return make(*(part.strip() for part in match[2].split(",")))
     except (TypeError, ValueError, KeyError, OSError, pa.ArrowException) as error:
-        raise InvalidArgument(f"column_types[{column!r}]: {text!r} is no type: {error}") from error
+        raise InvalidArgument(f"column_types[{column!r}]: {text!r} is not a type: {error}") from error
 
 
 def parse_types(types: Mapping[str, Any] | None) -> dict[str, pa.DataType]:

@@ -45,7 +45,9 @@ def read_yxdb(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
     try:
         source = YxdbFile(file)
     except BadFile as error:
-        raise OutputUnavailable(f"{wanted.where}the file is no .yxdb of the original engine: {error}") from error
+        raise OutputUnavailable(
+            f"{wanted.where}the file is not a .yxdb file of the original engine: {error}"
+        ) from error
     names = [field.name for field in source.fields]
     _check_names(names, wanted.where)
     kept = wanted.of(names)
@@ -65,7 +67,7 @@ def read_yxdb(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
 
 def _check_names(names: list[str], where: str) -> None:
     if not names or len(names) > MOST_COLUMNS:
-        raise OutputUnavailable(f"{where}the .yxdb file has {len(names):,} fields; there may be 1 to {MOST_COLUMNS:,}")
+        raise OutputUnavailable(f"{where}the .yxdb file has {len(names):,} fields; 1 to {MOST_COLUMNS:,} are allowed")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise OutputUnavailable(f"{where}the .yxdb file has the field {twice!r} twice")

@@ -225,7 +225,7 @@ class ConnectionValues:
         if parts.scheme == "http" and not is_loopback(hostname) and not self.flag("allow_http", False):
             raise self.invalid(
                 name,
-                f"{shown!r} is plain http, which shows the credentials to all; use https, or set allow_http",
+                f"{shown!r} is plain http, which sends the credentials unencrypted; use https, or set allow_http",
             )
         if port is not None and not 0 < port < 65_536:
             raise self.invalid("port", f"{port} is no port")

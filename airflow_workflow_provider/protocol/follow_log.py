@@ -43,7 +43,7 @@ INTERVAL = 30.0  # seconds between two requests for the log of a run
 SHORTEST = 1.0  # seconds; no setting makes that interval shorter
 LONGEST = 600.0  # seconds between two requests for a log that cannot be read
 REQUEST_TIMEOUT = 10.0  # seconds that a request for a log may take: the wait for the run pauses meanwhile
-REFUSALS = 5  # requests in a row that are refused, after which the log is not asked for any more
+REFUSALS = 5  # requests in a row that are refused, after which the log is not read any more
 BATCH = 100  # lines that are written at once; an event loop does other work between two batches
 STORED_AFTER = 500  # lines of one page after which the state is stored although the page goes on
 LINES_A_MINUTE = 20_000
@@ -68,7 +68,7 @@ class LogState:
     lines: int = 0
     progress: str = ""
     is_over: bool = False
-    """True where the log is not asked for any more."""
+    """True where the log is not read any more."""
 
     def to_json(self) -> dict[str, Any]:
         """Give the state as a JSON object."""
@@ -191,7 +191,7 @@ class LogFollower:
 
     @property
     def is_over(self) -> bool:
-        """True where the log is not asked for any more."""
+        """True where the log is not read any more."""
         return self.state.is_over
 
     def left(self, now: float) -> float | None:
@@ -296,14 +296,14 @@ class LogFollower:
         if is_last:
             yield from self._say(f"The rest of the log of run {run.run_id} cannot be read: {text}", "warning")
         elif self.refusals >= REFUSALS:
-            yield from self._end(f"The log of run {run.run_id} is not asked for any more: {text}", "warning")
+            yield from self._end(f"The log of run {run.run_id} is not read any more: {text}", "warning")
         elif self.failures == 1:
             yield from self._say(f"The log of run {run.run_id} cannot be read at the moment: {text}", "warning")
 
     def _pages(self, run: Run) -> Flow[bool]:
         """Read pages up to the last one; False where there are more."""
         if not isinstance(self.system, HasLog):
-            raise NotSupported(f"{getattr(self.system, 'label', self.system)} gives no log of its runs")
+            raise NotSupported(f"{getattr(self.system, 'label', self.system)} has no log of its runs")
         for _ in range(MOST_PAGES):
             page = yield from self._page(run)
             if page.note:

@@ -50,7 +50,8 @@ COMMON_FIELDS: Mapping[str, Field] = {
     ),
     "result_hosts": Field(
         "Result hosts",
-        "Hosts that results are read from, separated by commas; * stands for any part. Default any but inner ones.",
+        "Hosts that results are read from, separated by commas; * stands for any part. "
+        "Default any, except this machine and link-local ones.",
         placeholder="*.s3.amazonaws.com",
     ),
 }

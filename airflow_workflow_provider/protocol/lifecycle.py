@@ -84,8 +84,8 @@ class Event(str, Enum):
     UNCLEAR_RESTART = "several runs fit, or the API cannot tell; `on_unknown_start` is `restart`"
     NOT_LISTED = "the API cannot tell which run is this task's"
     NOT_AWAITED = "`wait_for_completion` is False"
-    TIME_UP = "the time is up; `cancel_on_timeout` is True"
-    TIME_UP_LEAVE = "the time is up; `cancel_on_timeout` is False"
+    TIME_UP = "the time limit ends; `cancel_on_timeout` is True"
+    TIME_UP_LEAVE = "the time limit ends; `cancel_on_timeout` is False"
     KILLED = "the task is killed; `cancel_on_kill` is True"
     KILLED_LEAVE = "the task is killed; `cancel_on_kill` is False"
     TRY_ENDED = "an error ends the try, and the next try will know the run"
@@ -98,7 +98,7 @@ class Action(str, Enum):
 
     ADOPT = "store this try as the owner of the run, compare the parameters"
     START = "store the intent, start a run, store the run"
-    POLL = "poll the run; refusals are endured as in a wait"
+    POLL = "poll the run; refusals are tolerated as in a wait"
     FIND = "look for the run among those that the API lists"
     REPLACE = "cancel the old run if it is going, unless `cancel_on_kill` is False"
     WAIT = "store the run, publish it, wait for its end or defer"
@@ -537,7 +537,7 @@ class LifeCycle:
                 raise self._error or WorkflowNotFound(f"run {run.run_id} is gone")
             case Action.TIME_OUT | Action.TIME_OUT_LEAVE:
                 if action is Action.TIME_OUT:
-                    yield from self._cancel(run, "its time was up")
+                    yield from self._cancel(run, "its time limit had ended")
                 yield PublishRun(run, is_end=True)
                 raise self._error or RunTimedOut(f"run {run.run_id} did not end in time", run=run)
             case Action.CANCEL if self.is_killed:  # the run has come after the kill
@@ -702,7 +702,7 @@ class LifeCycle:
         self.run = outcome
         event = ENDINGS.get(outcome.state)
         if event is None:
-            raise ProtocolError(f"run {outcome.run_id} was taken for ended, but is {outcome.state}")
+            raise ProtocolError(f"internal error: run {outcome.run_id} was reported as ended, but is {outcome.state}")
         if event is Event.RUN_CANCELLED and not self.is_killed and (yield CancelledByUs(outcome)):
             yield Note(
                 f"Run {outcome.run_id} was cancelled by an earlier try of this task; starting another", "warning"
@@ -754,7 +754,7 @@ def succeeded(run: Run) -> Run:
     if run.state is RunState.SUCCEEDED:
         return run
     if not run.state.is_terminal:
-        raise ProtocolError(f"run {run.run_id} was taken for ended, but is {run.state}")
+        raise ProtocolError(f"internal error: run {run.run_id} was reported as ended, but is {run.state}")
     name, place = run.workflow or run.system, f"\n  run: {run.run_id} {run.url}" if run.url else ""
     if run.state is RunState.CANCELLED:
         raise RunCancelled(

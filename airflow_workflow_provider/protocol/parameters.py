@@ -167,7 +167,7 @@ def spelled(value: Any, *, key: str = "query_parameters", moment: Callable[[date
         return str(value)
     if isinstance(value, float):
         if not isfinite(value):
-            raise InvalidArgument(f"{key}: {value} has no JSON spelling")
+            raise InvalidArgument(f"{key}: {value} cannot be written as JSON")
         return value
     if isinstance(value, datetime):
         return moment(as_utc(value) or value)
@@ -187,12 +187,12 @@ def _spelled_rare(value: Any, key: str, moment: Callable[[datetime], Any]) -> An
         return [spelled(item, key=f"{key}[{index}]", moment=moment) for index, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):
         return sorted((spelled(item, key=key, moment=moment) for item in value), key=str)
-    raise InvalidArgument(f"{key}: a value of type {type(value).__name__} has no JSON spelling")
+    raise InvalidArgument(f"{key}: a value of type {type(value).__name__} cannot be written as JSON")
 
 
 def _spelled_decimal(value: Decimal, key: str) -> Any:
     if not value.is_finite():
-        raise InvalidArgument(f"{key}: {value} has no JSON spelling")
+        raise InvalidArgument(f"{key}: {value} cannot be written as JSON")
     if value == value.to_integral_value():
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)

@@ -208,7 +208,8 @@ class Watch:
                 self._trouble, self._last = _borne(error, self._trouble, self.run), error.summary
                 if self._trouble.failures == 1:
                     yield Note(
-                        f"Run {self.run.run_id} cannot be looked at, still waiting for it: {error.summary}", "warning"
+                        f"Run {self.run.run_id} cannot be polled at the moment, it is tried again: {error.summary}",
+                        "warning",
                     )
                 back_off = self._retry.delay(self._trouble.failures, _asked_for(error, self._retry))
                 refused = error if isinstance(error, AuthenticationFailed) else None

@@ -205,7 +205,7 @@ def read_all(system: Any, run: Run, cursor: Cursor = None) -> Flow[list[LogLine]
 def read_page(system: Any, run: Run, cursor: Cursor = None) -> Flow[LogPage]:
     """Read all lines after a cursor, cleaned, as one page. Raises `NotSupported` where the system gives no log."""
     if not isinstance(system, HasLog):
-        raise NotSupported(f"{getattr(system, 'label', system)} gives no log of its runs")
+        raise NotSupported(f"{getattr(system, 'label', system)} has no log of its runs")
     secrets, found = secrets_of(system), list[LogLine]()
     page = LogPage(cursor=cursor)
     for _ in range(MOST_PAGES):

@@ -395,7 +395,7 @@ class WorkflowSystem(ABC):
         """Give the state that a word of the system stands for; an unknown word is logged and taken for running."""
         text = str(word or "").strip().lower()
         if text not in self.states:
-            told = f"{self.label} gave run {run.run_id} the unknown state {text!r}; it is taken for running"
+            told = f"{self.label} gave run {run.run_id} the unknown state {text!r}; it counts as running"
             yield Note(told, "warning")
         return self.states.get(text, RunState.RUNNING)
 

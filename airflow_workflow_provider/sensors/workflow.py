@@ -185,7 +185,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             if later and isinstance(error.__cause__, REFUSED):  # five times in a row
                 self._outcome = error
                 return PokeReturnValue(is_done=True)
-            self.log.warning("The run cannot be looked at, still waiting for it: %s", error)
+            self.log.warning("The run cannot be polled at the moment, it is tried again: %s", error)
             return PokeReturnValue(is_done=False)
         except WorkflowError as error:
             self._outcome = error
@@ -264,7 +264,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         try:
             return self.hook.get_run(wanted)
         except (ServerUnavailable, ProtocolError) as error:
-            self.log.warning("The run cannot be looked at, still waiting for it: %s", error)
+            self.log.warning("The run cannot be polled at the moment, it is tried again: %s", error)
             return wanted
 
     def _decided(self, run: Run) -> Run:

@@ -129,7 +129,7 @@ def _runs(value: Any, whose: Mapping[str, str]) -> list[Run]:
 def _ended(hook: WorkflowHook, run: Run) -> Run:
     seen = run if run.state.is_terminal else hook.get_run(run)
     if not seen.state.is_terminal:
-        raise OutputUnavailable(f"run {seen.run_id} is still {seen.state}; wait for it before its output is moved")
+        raise OutputUnavailable(f"run {seen.run_id} is still {seen.state}; wait for its end before you read its output")
     return hook.system.rebuilt(seen)  # a run object may come from anybody
 
 

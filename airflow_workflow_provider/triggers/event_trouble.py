@@ -32,7 +32,7 @@ class Troubles:
         self._failures += 1
         if self._said != type(error).__name__:
             self._said = type(error).__name__
-            text = "Watching %s failed, it is tried again with growing waits; no event fires meanwhile: %s"
+            text = "Watching %s failed, it is tried again with growing pauses; no event fires meanwhile: %s"
             log.warning(
                 text, self.what, one_line(str(error)), exc_info=None if isinstance(error, WorkflowError) else error
             )

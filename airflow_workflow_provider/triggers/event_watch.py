@@ -148,7 +148,7 @@ class Watch:
         except WorkflowError as error:
             if run.run_id not in self._unclear:
                 self._unclear.add(run.run_id)
-                log.warning("How run %s has ended cannot be told yet, it is asked again: %s", run.run_id, error)
+                log.warning("The final state of run %s is not known yet, it is polled again: %s", run.run_id, error)
             return None
         self._unclear.discard(run.run_id)
         return seen if seen.state.is_terminal else None

@@ -185,7 +185,7 @@ def _ends(states: Any) -> tuple[str, ...]:
     words = {str(getattr(state, "value", state)).strip().lower() for state in given}
     unknown = sorted(words - set(ENDS))
     if unknown or not words:
-        what = f"{unknown[0]!r} is no end of a run" if unknown else "is empty"
+        what = f"{unknown[0]!r} is not a final state of a run" if unknown else "is empty"
         raise InvalidArgument(f"states: {what}; expected some of {', '.join(ENDS)}")
     return tuple(sorted(words))
 

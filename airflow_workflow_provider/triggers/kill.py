@@ -31,7 +31,7 @@ async def was_killed(trigger: BaseTrigger) -> bool:
     try:
         state = await _state(ti, trigger.trigger_id)
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not cancel a run
-        log.warning("The state of the killed task cannot be found out, its run is left alone: %s", error)
+        log.warning("The state of the killed task is not known, so its run is not cancelled: %s", error)
         return False
     return str(getattr(state, "value", state) or "") != DEFERRED
 

@@ -149,7 +149,7 @@ async def _quietly(call: Callable[[], Any], what: str) -> Any:
         async with asyncio.timeout(XCOM_TIMEOUT):
             return await call()
     except Exception as error:  # noqa: BLE001  # the wait for the run does not depend on it
-        log.warning("How far the log of a run is written cannot be %s; lines may be repeated: %s", what, error)
+        log.warning("The position in the log of a run cannot be %s; lines may be repeated: %s", what, error)
         return None
 
 

@@ -86,7 +86,7 @@ def test_a_poll_is_measured_on_a_run(quick):
     run_id = called("start", "alteryx_default", STOCKS, "-p", "Symbol=IBM", "-o", "json").run["run_id"]
     quick.clear_requests()
     rows = {row["check"]: row for row in called("doctor", "alteryx_default", "--run", run_id, "-o", "json").json}
-    assert "ms for a look at this run" in rows["poll"]["detail"]
+    assert "ms for a poll of this run" in rows["poll"]["detail"]
     assert len([one for one in quick.requests("alteryx") if one["path"].endswith(f"/jobs/{run_id}")]) == 3
     wrong = called("doctor", "alteryx_default", "--run", "5f0e2c0000000000000000ff")
     assert wrong.code == 1

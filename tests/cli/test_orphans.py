@@ -42,7 +42,7 @@ def test_a_run_that_has_ended_is_not_listed(sandbox):
     StevesieHook().start_run(SLOW, {"seconds": 0})
     time.sleep(0.1)
     answer = called("orphans", "stevesie_default", "-o", "json")
-    assert (answer.code, answer.json, answer.stderr.strip()) == (exit_codes.DONE, [], "No run is going.")
+    assert (answer.code, answer.json, answer.stderr.strip()) == (exit_codes.DONE, [], "No run is active.")
 
 
 def test_an_api_that_lists_no_runs_says_so(sandbox):

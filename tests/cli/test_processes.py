@@ -124,14 +124,14 @@ def test_doctor(quick):
     assert text.splitlines()[2:] == [
         "connection | ok | type carto (CARTO)",
         "host | ok | … takes connections (N ms)",
-        "tls | ok | none, and none is needed to this machine itself",
+        "tls | ok | not used (localhost)",
         "clock | ok | the server's clock agrees with this machine's",
         "credentials | ok | CARTO accepts the credentials",
         "api version | ok | SQL API v3",
-        "list workflows | - | this API cannot; workflows are named by their id",
+        "list workflows | - | this API cannot; use the id of a workflow",
         "find runs | - | this API cannot: a start whose answer was lost is not found again, see on_unknown_start",
         "cancel | ok | this API can",
-        "poll | ok | N ms for a request (--run RUN measures looks at a run); every 15 s by default",
+        "poll | ok | N ms for a request (--run RUN measures the polls of a run); every 15 s by default",
     ]
 
 

@@ -85,7 +85,7 @@ def test_cancelling_what_has_ended_stops_nothing_else(quick):
     job = ("start", "chorus_default", "1000001", "--option", "run_mode=job", "-o", "json")
     run_id = called(*job, *SOON).run["run_id"]
     late = called("cancel", "chorus_default", run_id, "--wait")
-    assert (late.code, late.stderr) == (0, f"Run {run_id}: it had ended, nothing was cancelled\n")
+    assert (late.code, late.stderr) == (0, f"Run {run_id} had already ended; nothing was cancelled\n")
     assert not [asked for asked in quick.requests("chorus") if asked["path"].endswith("/stop")]
 
 

@@ -53,9 +53,9 @@ def test_a_run_that_takes_too_long_is_cancelled_where_the_api_can(story, logged)
     assert caught.value.run.run_id == story.ti.xcoms["run_id"]
     if story.case.cancels:
         story.until(lambda: story.states()[0] not in ("queued", "running", "pending"), "the run goes on")
-        assert "its time was up, so it was cancelled" in logged()
+        assert "its time limit had ended, so it was cancelled" in logged()
     else:
         assert story.states()[0] in ("queued", "running", "pending")
         said = logged()
-        assert "its time was up; " in said
+        assert "its time limit had ended; " in said
         assert "no API call that cancels" in said

@@ -208,7 +208,7 @@ def test_what_a_look_does_not_tell_stays_as_it_was(carto):
 def test_an_unknown_word_keeps_the_run_going_and_is_noted(carto):
     player = Player([answer(200, {"status": "hibernating"})])
     assert player.play(carto().look(RUN)).state is RunState.RUNNING
-    assert player.notes == ["CARTO gave run job_1 the unknown state 'hibernating'; it is taken for running"]
+    assert player.notes == ["CARTO gave run job_1 the unknown state 'hibernating'; it counts as running"]
 
 
 @pytest.mark.parametrize("error", [{"errorResult": {}}, {"error": {}}, {"errors": [{}]}, {"errors": []}])

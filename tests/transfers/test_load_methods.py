@@ -83,7 +83,7 @@ def test_columns_types_and_added_columns_are_those_of_any_load(near):
 def test_a_table_that_the_connection_does_not_reach_is_refused(near):
     with pytest.raises(OutputUnavailable, match=r"reaches no table .*load_method='auto'"):
         land(near, [table_output("elsewhere")], load_method="in_database")
-    with pytest.raises(InvalidArgument, match="the output is no table of a database"):
+    with pytest.raises(InvalidArgument, match="the output is not a table of a database"):
         land(near, csv_outputs("id\n1\n"), load_method="in_database")
     with pytest.raises(InvalidArgument, match="is the target itself"):
         land(near, [table_output("source")], table="source", load_method="in_database")

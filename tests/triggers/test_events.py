@@ -355,7 +355,11 @@ def test_watchers_of_one_workflow_share_a_stream_whatever_they_want():
         ({"system": "chorus"}, NotSupported, "cannot list runs"),
         ({"system": "invision"}, NotSupported, "cannot list runs"),
         ({"system": "nothing"}, InvalidArgument, "known: carto, alteryx"),
-        ({"states": ["finished"]}, InvalidArgument, "'finished' is no end of a run; .*succeeded, failed, cancelled"),
+        (
+            {"states": ["finished"]},
+            InvalidArgument,
+            "'finished' is not a final state of a run; .*succeeded, failed, cancelled",
+        ),
         ({"states": []}, InvalidArgument, "states: is empty"),
         ({"states": ["running"]}, InvalidArgument, "'running' is no end"),
         ({"workflow": " "}, InvalidArgument, "workflow: expected text"),

@@ -51,7 +51,7 @@ def jobs_of(request: Request, document: Any) -> list[Mapping[str, Any]]:
     rows = list(rows_of(document))
     is_empty = (document.get("data") if isinstance(document, Mapping) else document) == []
     if not is_empty and not any(row.get("id") for row in rows):
-        raise NotSupported(f"{request}: the answer is no list of jobs")
+        raise NotSupported(f"{request}: the answer is not a list of jobs")
     return rows
 
 

@@ -284,7 +284,7 @@ class AlteryxSystem(WorkflowSystem):
         doing = f"reading the status of job {run.run_id}"
         document = yield from self.api.read(request, doing, Asked.RUN)
         if not isinstance(document, Mapping) or "status" not in document:
-            raise self.api.unreadable(request, Response(200), doing, "the answer is no job")
+            raise self.api.unreadable(request, Response(200), doing, "the answer is not a job")
         return document
 
     def _seen(self, run: Run, document: Mapping[str, Any]) -> Run:

@@ -116,7 +116,7 @@ class CartoSystem(WorkflowSystem):
         doing = f"reading the status of run {run.run_id}"
         document = yield from self.api.read(request, doing, Asked.RUN)
         if not isinstance(document, Mapping):
-            raise self.api.unreadable(request, Response(200), doing, "the answer is no job")
+            raise self.api.unreadable(request, Response(200), doing, "the answer is not a job")
         yield from self.state_of(run, status(document)[0])
         return self._seen(run, document)
 

@@ -95,6 +95,6 @@ def _check(name: str, head: bytes) -> None:
     """Look at the first bytes of a download; raises `OutputUnavailable` where they are no header."""
     line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
     if line == NO_ROWS:
-        raise OutputUnavailable(f"dataset {name!r} has no rows, and the server sends no columns for such a one")
+        raise OutputUnavailable(f"dataset {name!r} has no rows, and the server sends no columns for an empty dataset")
     if _BLAME.match(line):
         raise OutputUnavailable(f"dataset {name!r} cannot be read: {line.decode('utf-8', 'replace')[:300]}")

@@ -64,7 +64,7 @@ class Engine:
         document = self.api.document(request, response, doing)
         meta = document.get("meta") if isinstance(document, Mapping) else None
         if not isinstance(meta, Mapping):
-            raise self.api.unreadable(request, response, doing, "the answer is no process")
+            raise self.api.unreadable(request, response, doing, "the answer is not a process")
         yield from self.system.state_of(run, meta.get("state"))
         workflow = run.workflow or str(meta.get("workflowId") or "")
         details = {name: value for name, value in run.details.items() if name not in (OVER_SINCE, log.STATUS_TEXT)}
@@ -165,7 +165,7 @@ class Engine:
         if now - since < GRACE:
             return replace(run, state=RunState.RUNNING, details={**run.details, OVER_SINCE: since})
         known = any(words in said.lower() for words in _OVER)
-        why = "the process is over and has no stored result: it was stopped, failed early, or never was"
+        why = "the process is over and has no stored result: it was stopped, failed early, or never existed"
         text = redacted(said, (*self.api.secrets, *self.api.auth.minted))[:SAID]
         message = why if known else f"{why}; the engine says: {text}"
         return replace(run, state=RunState.FAILED, message=message)

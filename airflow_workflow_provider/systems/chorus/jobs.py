@@ -134,7 +134,9 @@ class Jobs:
             try:
                 results = yield from self.engine.results(str(workfile), str(process))
             except WorkflowError as error:
-                yield Note(f"The engine's results of run {run.run_id} cannot be read, the Job is believed: {error}")
+                yield Note(
+                    f"The engine's results of run {run.run_id} cannot be read, so the Job's own status is used: {error}"
+                )
                 continue
             if not results:
                 continue

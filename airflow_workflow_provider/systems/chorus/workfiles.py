@@ -39,7 +39,9 @@ class Workfiles:
         """Run an idle workflow. The server would start a second run beside a first one, and lose that one's track."""
         workfile = yield from self._workfile(workflow)
         if workfile.get("file_type") != "work_flow" and workfile.get("entity_subtype") != "alpine":
-            raise RequestRejected(f"workfile {workflow} is no workflow; the server would accept a run and do nothing")
+            raise RequestRejected(
+                f"workfile {workflow} is not a workflow; the server would accept a run and do nothing"
+            )
         if workfile.get("status") != "idle":
             raise RequestRejected(f"workfile {workflow} is {workfile.get('status')!r}, only an idle one can be watched")
         activities = yield from self._activities(workflow)
@@ -81,7 +83,7 @@ class Workfiles:
             return replace(run, state=RunState.RUNNING, details={**run.details, IDLE_SINCE: idle_since})
         if run.details.get("seen_running"):
             return _ambiguous(run, "the workfile is idle again and stored no result: failed, stopped, or not saved")
-        return _ambiguous(run, "the workfile never showed that it ran")
+        return _ambiguous(run, "the workfile was never seen running")
 
     def cancel(self, run: Run) -> Flow[None]:
         """Stop the workfile, unless this run is over: the call stops the newest run, whoever started it.
@@ -120,7 +122,7 @@ class Workfiles:
         doing = f"reading workfile {workfile}"
         body = answers.response_of((yield from self.api.read(request, doing)))
         if not body.get("status"):
-            raise self.api.unreadable(request, Response(200), doing, "the answer is no workfile")
+            raise self.api.unreadable(request, Response(200), doing, "the answer is not a workfile")
         return body
 
     def _activities(self, workfile: str) -> Flow[list[Mapping[str, Any]]]:

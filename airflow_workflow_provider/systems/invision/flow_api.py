@@ -103,7 +103,7 @@ class FlowApi:
         if code is None:
             raise api.unreadable(request, Response(200), doing, "the answer has no executionState")
         if code not in STATES:
-            yield Note(f"Flow gave run {run.run_id} the unknown state {code}; it is taken for running", "warning")
+            yield Note(f"Flow gave run {run.run_id} the unknown state {code}; it counts as running", "warning")
         state = STATES.get(code, RunState.RUNNING)
         told = _told(document.get("logitems"), errors_only=state is RunState.FAILED)
         message = told if state is RunState.FAILED or code == WARNING else ""
@@ -144,7 +144,7 @@ class FlowApi:
         rows = [answers.lowered(row) for row in document] if isinstance(document, list) else []
         runs = [self._listed(workflow, row) for row in rows if row.get("jobid")]
         if not runs and document != []:
-            raise NotSupported(f"{request}: the answer is no list of executions")
+            raise NotSupported(f"{request}: the answer is not a list of executions")
         if since is None:
             return runs
         if any(run.started_at is None for run in runs):

@@ -175,7 +175,7 @@ class InvisionSystem(WorkflowSystem):
         # The vendor documents 500 for whatever is wrong; a page for people is another product's, or a log-in.
         if is_page(response) or 200 <= response.status < 300 or response.status == 404:
             self.api.document(request, response, "testing the connection")
-        return "InVision answers; whether the key is good shows only when a data flow is started"
+        return "InVision answers; the key can be checked only by starting a data flow"
 
     def _start(self, workflow: str, parameters: Parameters, options: Mapping[str, Any]) -> Flow[Run]:
         body = _body(parameters, options.get("execution_arguments"))

@@ -209,7 +209,7 @@ class StevesieSystem(WorkflowSystem):
         doing = f"reading the status of run {run.run_id}"
         execution = executions.one((yield from self.api.read(request, doing, Asked.RUN)))
         if "completed_at" not in execution and "id" not in execution:
-            raise self.api.unreadable(request, Response(200), doing, "the answer is no execution")
+            raise self.api.unreadable(request, Response(200), doing, "the answer is not an execution")
         return execution
 
     def _shown(self, workflow: str, wanted: Collection[str]) -> Flow[Shown]:
@@ -231,7 +231,7 @@ class StevesieSystem(WorkflowSystem):
         document = yield from self.api.read(request, f"listing the runs of workflow {workflow}")
         rows = [row for row in executions.many(document) if row.get("id")]
         if not rows and executions.listed(document) != []:
-            raise NotSupported(f"{request}: the answer is no list of executions")
+            raise NotSupported(f"{request}: the answer is not a list of executions")
         return rows
 
     def _seen(self, run: Run, execution: Mapping[str, Any], now: float) -> Run:

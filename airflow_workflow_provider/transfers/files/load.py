@@ -270,7 +270,7 @@ class FileLoad:
         try:
             self.store.set(_KEY, {"key": self.attempt.key, "files": files, "result": dict(result), "moved": moved})
         except Exception as error:  # noqa: BLE001 (a store that is full or away is no reason to write nothing)
-            self.log.warning("What was written could not be noted, so a retry would write it again: %s", error)
+            self.log.warning("The result could not be stored, so a retry would write it again: %s", error)
 
     def _result(self, landed: Sequence[_Landed]) -> dict[str, Any]:
         one = len(landed) == 1

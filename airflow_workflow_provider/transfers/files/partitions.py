@@ -114,5 +114,7 @@ def _spelled(value: Any) -> str:
     if isinstance(value, (bytes, float)):
         raise InvalidArgument("partition_by: expected columns of text, whole numbers, dates, times or booleans")
     if value == "":
-        raise InvalidArgument("partition_by: a row has empty text in a column of partitions, which no folder can tell")
+        raise InvalidArgument(
+            "partition_by: a row has empty text in a column of partitions, which cannot be the name of a folder"
+        )
     return _safe(str(value))

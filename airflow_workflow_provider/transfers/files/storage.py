@@ -166,7 +166,7 @@ class StoredFile:
         except Exception as error:
             said = str(error) or type(error).__name__
             raise WorkflowError(
-                f"path {self.path!r}: {doing} it failed: {said}; what was there is as it was"
+                f"path {self.path!r}: {doing} it failed: {said}; existing files are unchanged"
             ) from error
 
 

@@ -57,7 +57,9 @@ def checked_columns(add_columns: Any) -> dict[str, Any]:
         if isinstance(value, time) and value.tzinfo is not None:
             raise InvalidArgument(f"add_columns[{name!r}]: expected a time without a zone, not {value!r}")
         if any(isinstance(text, str) and _SURROGATE.search(text) for text in (name, value)):
-            raise InvalidArgument(f"add_columns[{name!r}]: the text holds half a surrogate pair, which is no character")
+            raise InvalidArgument(
+                f"add_columns[{name!r}]: the text holds half a surrogate pair, which is not a character"
+            )
     return added
 
 

@@ -155,7 +155,7 @@ class PostgresCatalog(Catalog):
         if found:
             schema, table, kind = map(text_of, found[0])
             if kind not in "rpvf":
-                raise InvalidArgument(f"table: {name.sql} is no table and no view that takes rows")
+                raise InvalidArgument(f"table: {name.sql} is neither a table nor a view that accepts rows")
             return TableName((schema, table), name.dialect)
         if len(name.parts) > 1:
             return name

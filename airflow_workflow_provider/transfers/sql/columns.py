@@ -307,7 +307,7 @@ def _refused(text: str, kind: ColumnType) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("a key stands twice in an object")
+        raise ValueError("a key occurs twice in an object")
     return made
 
 
@@ -596,9 +596,9 @@ def _refuse(array: pa.Array, is_held: pa.Array) -> None:
 
 
 _REASONS = {
-    "json": ": it is no JSON, or a key stands twice in an object, of which the database keeps one",
-    "json64": ": it is no JSON, or a key stands twice in an object, or a number has more than 64 bits",
-    "hstore": ": a key stands twice",
+    "json": ": it is not JSON, or a key occurs twice in an object, of which the database keeps one",
+    "json64": ": it is not JSON, or a key occurs twice in an object, or a number has more than 64 bits",
+    "hstore": ": a key occurs twice",
     "interval": ": the database would round it or spread it over other units",
 }
 

@@ -25,7 +25,7 @@ def find_table(session: SqlSession, item: ResolvedOutput) -> Target:
     """Give the table that an output is. Raises `OutputUnavailable` where the connection does not reach it."""
     if item.output.kind != "table" or not item.output.location:
         raise InvalidArgument(
-            f"load_method='in_database': {item.where}the output is no table of a database; use load_method='auto'"
+            f"load_method='in_database': {item.where}the output is not a table of a database; use load_method='auto'"
         )
     name = session.resolve(parse_table(item.output.location, session.dialect))
     found = session.look(name)

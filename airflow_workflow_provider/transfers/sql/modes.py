@@ -134,7 +134,7 @@ class Load:
         """Create a table for the rows, with the key columns as its primary key; give its columns."""
         self.made = True
         if not self.types:
-            raise OutputUnavailable("there are neither columns nor rows, so nothing tells what the table looks like")
+            raise OutputUnavailable("there are neither columns nor rows, so the columns of the table are not known")
         keys = [self.session.quoted(key) for key in self.mode.key_columns]
         columns = [f"{self.session.quoted(name)} {kind}" for name, kind in self.types.items()]
         primary = [f"PRIMARY KEY ({', '.join(keys)})"] if keys and self.mode.if_exists == "upsert" else []

@@ -18,7 +18,7 @@ DEFERRED = {"deferrable": True}
     name="run_times_out_deferred",
 )
 def run_times_out(stage):
-    """A run that takes longer than ``timeout`` is cancelled, and the log says that its time was up."""
+    """A run that takes longer than ``timeout`` is cancelled, and the log says that its time limit had ended."""
     stage.begin()
     yield from stage.ended()
     stage.expect("did not end in time", stage.log())
