@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class WorkflowError(AirflowException):
-    """A workflow system, or what was asked of it, is at fault.
+    """Base class of all errors of this package.
 
     ``status`` is the HTTP status that the server answered with, if it answered.
     """
@@ -89,7 +89,7 @@ class AuthenticationFailed(WorkflowError, AirflowFailException):
 
 
 class PermissionDenied(AuthenticationFailed):
-    """The credentials are good, but may not do this (HTTP 403)."""
+    """The credentials are valid, but lack a right (HTTP 403)."""
 
 
 class WorkflowNotFound(WorkflowError, AirflowFailException):
@@ -133,15 +133,15 @@ class ProtocolError(WorkflowError):
 
 
 class UnknownStart(WorkflowError):
-    """A start was sent, and whether it was taken is unknown."""
+    """A start was sent, and it is not known whether a run exists."""
 
 
 class FinalUnknownStart(UnknownStart, AirflowFailException):
-    """The same where a retry would blindly start another run: below Airflow 3.3, or with ``reattach=False``."""
+    """The same, where a retry could only start a second run: below Airflow 3.3, or with ``reattach=False``."""
 
 
 class CancelRefused(WorkflowError):
-    """The server said that it does not cancel the run; the run goes on.
+    """The server refused to cancel the run, which continues.
 
     Any other `WorkflowError` of a cancel request means that its effect is unknown.
     """

@@ -17,13 +17,13 @@ else:
 
 
 class WorkflowRetryPolicy(RetryPolicy):
-    """Retries after the wait that a server asked for; everything else is left to the task's own settings.
+    """Waits before a retry as long as the server asked for; otherwise the task's own settings decide.
 
     Use it as ``retry_policy=WorkflowRetryPolicy()``. It cannot exceed the task's ``retries``. A start of which
     nobody knows whether it was taken is not retried unless ``retry_unknown_start`` says so.
 
     :param retry_unknown_start: retry after `UnknownStart` too.
-    :param longest: seconds; a server that asks for more is asked again after this time.
+    :param longest: seconds; if a server asks for more, the retry comes after this time.
     """
 
     def __init__(self, *, retry_unknown_start: bool = False, longest: float = 3_600.0) -> None:

@@ -102,7 +102,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return WorkerClient(self.system.transport, mask=mask, logger=self.log, secrets=self.system.credentials)
 
     def start_run(self, workflow: str, query_parameters: given.Parameters | None = None, **options: Any) -> Run:
-        """Start a run and give it at once, still going.
+        """Start a run, and return it at once.
 
         ``options`` are the system's own, such as ``carto_connection``. The start is repeated only when it
         certainly was not taken; `UnknownStart` says that it is not known.
@@ -115,7 +115,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return self.system.cleaned(self._run(lambda: guarded_start(self.system.start(workflow_id, parameters, kept))))
 
     def get_run(self, run: RunLike, *, workflow: str | None = None) -> Run:
-        """Look at a run once. A bare id may need the ``workflow`` that it belongs to."""
+        """Poll a run once. A bare id may need the ``workflow`` that it belongs to."""
         known = self._parsed(run, workflow)
         return self._run(lambda: self.system.look(known))
 
@@ -129,7 +129,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         expected_duration: float | timedelta | None = None,
         log: WrittenLog | None = None,
     ) -> Run:
-        """Wait until a run has ended and give it, whatever its state; raises `RunTimedOut`.
+        """Wait until a run has ended, and return it, whatever its state; raises `RunTimedOut`.
 
         :param poll_interval: seconds between two polls of a young run; the interval grows with the age of the run, up
             to four times. Default per system.
@@ -215,12 +215,12 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return replace(page, lines=[line for line in page if line.time is None or line.time >= moment])
 
     def cancel_run(self, run: RunLike) -> None:
-        """Ask the system to stop a run; raises `CancelNotSupported` where its API cannot."""
+        """Cancel a run; raises `CancelNotSupported` if the API cannot."""
         known = self._parsed(run)
         self._run(lambda: self.system.require(CanCancel).cancel(known))
 
     def list_workflows(self) -> list[Workflow]:
-        """List what this connection may start; raises `NotSupported` where the API cannot."""
+        """List the workflows that this connection may start; raises `NotSupported` where the API cannot."""
         return self._run(lambda: self.system.require(CanListWorkflows).list_workflows())
 
     def find_runs(self, workflow: str, *, since: datetime | None = None) -> list[Run]:
@@ -250,14 +250,14 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         return self._run(lambda: self.system.find_started(workflow_id, parameters, options, since))
 
     def outputs(self, run: RunLike) -> list[Output]:
-        """Give the outputs of a run that succeeded; raises `OutputUnavailable` for any other."""
+        """Return the outputs of a run that succeeded; raises `OutputUnavailable` for any other."""
         known = self._all_outputs(self._succeeded(self._parsed(run)))
         return self._run(lambda: self.system.outputs(known))
 
     def output(self, run: RunLike, output: str | int | None = None) -> Output:
-        """Give one output by name or index, default the only one; also one that no run lists, such as a table.
+        """Return one output by name or index, default the only one; also one that no run lists, such as a table.
 
-        Raises `OutputUnavailable`, which names the outputs that there are.
+        Raises `OutputUnavailable`, which names the outputs of the run.
         """
         known = self._all_outputs(self._succeeded(self._parsed(run)))
         system, unlisted = self.system, None
@@ -277,8 +277,8 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
     ) -> Generator[BinaryIO]:
         """Open one output as a binary file object.
 
-        What the server gives in pages (CARTO, stored results of Chorus) comes as JSON lines, the rest as it has it. An
-        error page where a CSV, JSON or .yxdb file was promised raises `OutputUnavailable`.
+        Paged results (CARTO, stored results of Chorus) are JSON lines, files are unchanged. An
+        error page instead of a CSV, JSON or .yxdb file raises `OutputUnavailable`.
 
         :param output: name or index; default the only one.
         :param csv_options: how a CSV file is written; with it the file comes as UTF-8, without a byte order mark.
@@ -312,7 +312,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         :param csv_options: how a CSV file is written, where it is not UTF-8 with commas: ``encoding``, ``delimiter``,
             ``quote``, ``escape``, ``null_values``, ``decimal``, ``date_format``, ``skip_rows``, ``has_header``.
         :param batch_rows: rows a batch at most.
-        :param max_rows: how many rows there may be, say because they go into an XCom; with more of them the download
+        :param max_rows: how many rows are allowed, for example because they go into an XCom; with more the download
             ends and `OutputUnavailable` is raised. Default no bound.
         """
         from airflow_workflow_provider.outputs import reading
@@ -330,13 +330,13 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         )
 
     def get_conn(self) -> requests.Session:
-        """Give a `requests` session whose requests carry the connection's credentials."""
+        """Return a `requests` session that sends the connection's credentials."""
         from airflow_workflow_provider.client.session import signed_session
 
         return signed_session(self.system, self.client)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Check the connection with one harmless call."""
+        """Check the connection with one harmless request."""
         try:
             return True, self.client.run(self.system.test())
         except WorkflowError as error:

@@ -25,7 +25,7 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
     :param priority: ``Default``, ``Low``, ``Medium``, ``High`` or ``Critical``. (templated)
     :param worker_tag: run on workers with this tag. (templated)
     :param credential_id: run as this credential of the server; OAuth 2 only. (templated)
-    :param check_questions: refuse parameters that the app does not ask for, before anything is started.
+    :param check_questions: refuse parameters that are no questions of the app, before anything is started.
     :param wait_for_completion: False returns the run object right after the start.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
@@ -33,11 +33,10 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
-    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
-        found.
-    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
-    :param cancel_on_timeout: cancel the remote run when its time is up.
-    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, if the answer to a start is lost and the run cannot be found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, is cleared or fails before it.
+    :param cancel_on_timeout: cancel the remote run when its time limit ends.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or times out.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.
     :param log_interval: seconds (or timedelta) between two requests for that log; default 30.

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class CancelWorkflowRunOperator(BaseOperator):
-    """Cancels a run of any system; made for teardown tasks, so a run that has ended is no error.
+    """Cancels a run of any system; made for teardown tasks, so a run that has ended is not an error.
 
     :param run: the run object, usually ``run_task.output`` or an XCom ``run``; or an id, with ``system``. (templated)
     :param conn_id: connection to use instead of the run's own. (templated)
-    :param system: key of the system that a bare id belongs to, such as ``"carto"``; a run object tells its own.
+    :param system: key of the system of a bare id, such as ``"carto"``; a run object contains its own.
     """
 
     template_fields: Sequence[str] = ("run", "conn_id")

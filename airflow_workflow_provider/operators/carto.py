@@ -32,11 +32,10 @@ class CartoRunWorkflowOperator(RunWorkflowOperator):
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
-    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
-        found.
-    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
-    :param cancel_on_timeout: cancel the remote run when its time is up.
-    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, if the answer to a start is lost and the run cannot be found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, is cleared or fails before it.
+    :param cancel_on_timeout: cancel the remote run when its time limit ends.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or times out.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.
     :param log_interval: seconds (or timedelta) between two requests for that log; default 30.

@@ -23,7 +23,7 @@ class ChorusRunWorkflowOperator(RunWorkflowOperator):
     :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param chorus_conn_id: Airflow connection to Team Studio. (templated)
     :param run_mode: ``engine`` runs a process with an id and stored results; ``job`` runs a Job; ``workfile`` runs a
-        workfile where the engine's API is not licensed, and cannot tell two runs of it apart. (templated)
+        workfile if the engine's API is not licensed, and cannot distinguish two runs of it. (templated)
     :param wait_for_completion: False returns the run object right after the start.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
@@ -31,11 +31,10 @@ class ChorusRunWorkflowOperator(RunWorkflowOperator):
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
-    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
-        found.
-    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
-    :param cancel_on_timeout: cancel the remote run when its time is up.
-    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, if the answer to a start is lost and the run cannot be found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, is cleared or fails before it.
+    :param cancel_on_timeout: cancel the remote run when its time limit ends.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or times out.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.
     :param log_interval: seconds (or timedelta) between two requests for that log; default 30.

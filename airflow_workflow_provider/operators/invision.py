@@ -20,14 +20,14 @@ class InvisionRunDataFlowOperator(RunWorkflowOperator):
     InVision cannot cancel a run.
 
     :param workflow: the id of the data flow. (templated)
-    :param query_parameters: sent as ``globalArguments``; that a start takes them is not confirmed by the vendor's
-        pages. A mapping, or a callable ``(context, jinja_env)`` that makes it. (templated)
+    :param query_parameters: sent as ``globalArguments``; it is not confirmed that a start accepts them, see the
+        vendor's pages. A mapping, or a callable ``(context, jinja_env)`` that makes it. (templated)
     :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param invision_conn_id: Airflow connection to InVision. (templated)
     :param workflow_api: ``dataflow``, or ``flow`` for Profitbase Flow. (templated)
-    :param await_completion: let the start call itself wait for the end. Only for flows of seconds: if the call breaks
-        off, whether a run exists is unknown.
-    :param execution_arguments: the whole body of a start, experimental; ``query_parameters`` go into its
+    :param await_completion: let the start request itself wait for the end. Only for flows of seconds: if the request
+        breaks off, whether a run exists is unknown.
+    :param execution_arguments: the whole body of the start request, experimental; ``query_parameters`` go into its
         ``globalArguments``. (templated)
     :param wait_for_completion: False returns the run object right after the start.
     :param deferrable: wait in the triggerer instead of a worker slot.
@@ -36,11 +36,10 @@ class InvisionRunDataFlowOperator(RunWorkflowOperator):
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
-    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
-        found.
-    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
-    :param cancel_on_timeout: cancel the remote run when its time is up.
-    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, if the answer to a start is lost and the run cannot be found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, is cleared or fails before it.
+    :param cancel_on_timeout: cancel the remote run when its time limit ends.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or times out.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.
     :param log_interval: seconds (or timedelta) between two requests for that log; default 30.

@@ -21,7 +21,7 @@ FORMATS = ("csv", "json")
 class StevesieRunWorkflowOperator(RunWorkflowOperator):
     """Executes a Stevesie workflow and returns the run object with its result files.
 
-    Stevesie cannot cancel an execution, so ``maximum_requests_count`` is what bounds its cost.
+    Stevesie cannot cancel an execution; only ``maximum_requests_count`` limits its cost.
 
     :param workflow: the workflow's id, or ``name:My workflow``. (templated)
     :param query_parameters: the ``execution_parameters``; a datetime is sent as seconds since 1970. A mapping, or a
@@ -33,7 +33,7 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     :param output_aggregation_format: ``csv`` or ``json``. (templated)
     :param do_proxy_hot_swap: change the proxy when it is blocked.
     :param fail_on_empty_results: an execution that completes without results has failed.
-    :param results_grace: seconds after its end in which results may still be attached. (templated)
+    :param results_grace: seconds after its end in which results can still appear. (templated)
     :param wait_for_completion: False returns the run object right after the start.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param poll_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
@@ -41,11 +41,10 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
-    :param on_unknown_start: ``"fail"`` or ``"restart"``, for a start whose answer was lost and whose run cannot be
-        found.
-    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it.
-    :param cancel_on_timeout: cancel the remote run when its time is up.
-    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param on_unknown_start: ``"fail"`` or ``"restart"``, if the answer to a start is lost and the run cannot be found.
+    :param cancel_on_kill: cancel the remote run when the task is killed, is cleared or fails before it.
+    :param cancel_on_timeout: cancel the remote run when its time limit ends.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or times out.
     :param asset_alias: name of an asset alias that receives the outputs of a run that succeeded as assets.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.
     :param log_interval: seconds (or timedelta) between two requests for that log; default 30.
@@ -124,7 +123,7 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
 
 
 class StevesieUpdateCollectionOperator(BaseOperator):
-    """Adds items to a collection, removes items, or brings it to exactly these items; a retry changes nothing more.
+    """Adds items to a collection, removes items, or makes it equal to the items; a retry changes nothing more.
 
     Returns ``{"collection_id", "before", "after", "added", "removed"}`` with counts of items.
 
@@ -156,7 +155,7 @@ class StevesieUpdateCollectionOperator(BaseOperator):
         check_choice("method", self.method, METHODS)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Change the collection and tell the counts before and after."""
+        """Change the collection, and return the counts before and after."""
         from airflow_workflow_provider.hooks.stevesie import StevesieHook
 
         changed = StevesieHook(self.stevesie_conn_id).update_collection(self.collection_id, self.items, self.method)

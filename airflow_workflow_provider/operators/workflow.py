@@ -63,9 +63,9 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
     :param system: key of the system, such as ``"carto"``.
     :param conn_id: Airflow connection; default the system's own, such as ``carto_default``. (templated)
-    :param start_options: what only this system's start takes, such as ``{"priority": "High"}``. (templated)
-    :param workflow: the workflow to run, as its system names it. (templated)
-    :param query_parameters: what the run is given: a mapping, or a callable ``(context, jinja_env)`` that makes it.
+    :param start_options: start options that only this system has, such as ``{"priority": "High"}``. (templated)
+    :param workflow: the id of the workflow in its system, or ``name:…`` with its name. (templated)
+    :param query_parameters: the parameters of the run: a mapping, or a callable ``(context, jinja_env)`` that makes it.
         (templated)
     :param parameter_types: types for rendered text, such as ``{"start": "timestamp", "n": "int64"}``. (templated)
     :param wait_for_completion: False returns the run object right after the start.
@@ -75,12 +75,12 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param timeout: seconds (or timedelta) that the remote run may take, counted from its start. (templated)
     :param reattach: a retry takes over the run that an earlier try started, instead of starting another.
-    :param on_unknown_start: what to do when a start was sent and its answer lost, and the run cannot be found:
-        ``"fail"`` or ``"restart"``.
-    :param cancel_on_kill: cancel the remote run when the task is killed, cleared or ends without it. False leaves it
+    :param on_unknown_start: what to do if the answer to a start is lost and the run cannot be found: ``"fail"`` or
+        ``"restart"``.
+    :param cancel_on_kill: cancel the remote run when the task is killed, is cleared or fails before it. False leaves it
         going in all these cases.
-    :param cancel_on_timeout: cancel the remote run when its time is up.
-    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or runs out of time.
+    :param cancel_on_timeout: cancel the remote run when its time limit ends.
+    :param on_run_failure: ``"skip"`` skips the task when the run fails, is cancelled or times out.
     :param asset_alias: name of an asset alias to put among the ``outlets``; every alias there receives the outputs of
         a run that succeeded as assets. Mapped tasks take ``outlets=[AssetAlias(…)]`` instead.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.

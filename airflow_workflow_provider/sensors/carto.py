@@ -16,13 +16,13 @@ class CartoWorkflowRunSensor(WorkflowRunSensor):
     """Waits for a run of a CARTO workflow, by its run object or by the ``externalId`` of its job.
 
     :param run: the run object, usually ``run_task.output``. (templated)
-    :param run_id: the run's id, where there is no run object. (templated)
-    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
+    :param run_id: the run's id, if there is no run object. (templated)
+    :param workflow: the workflow of a bare ``run_id``, if the API needs it. (templated)
     :param carto_conn_id: Airflow connection to CARTO. (templated)
     :param carto_connection: name of the connection inside CARTO that the job runs through; default the run's, or
         the Airflow connection's. (templated)
     :param poke_interval: seconds (or timedelta) between two polls of a young run; default per system.
-    :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
+    :param timeout: seconds (or timedelta) to wait; default the same as for Airflow's sensors.
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.

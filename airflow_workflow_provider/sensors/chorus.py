@@ -19,12 +19,12 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
     The id of an engine process wants ``workflow`` as well: its results are kept under the workflow.
 
     :param run: the run object, usually ``run_task.output``. (templated)
-    :param run_id: the run's id, where there is no run object. (templated)
-    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
+    :param run_id: the run's id, if there is no run object. (templated)
+    :param workflow: the workflow of a bare ``run_id``, if the API needs it. (templated)
     :param chorus_conn_id: Airflow connection to Team Studio. (templated)
-    :param run_mode: what kind of run the id must be of; default as the id tells. (templated)
+    :param run_mode: the mode that the run id must have; default the mode of the id. (templated)
     :param poke_interval: seconds (or timedelta) between two polls of a young run; default per system.
-    :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
+    :param timeout: seconds (or timedelta) to wait; default the same as for Airflow's sensors.
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.

@@ -16,12 +16,12 @@ class InvisionDataFlowRunSensor(WorkflowRunSensor):
     """Waits for a run of a data flow, by its run object or by ``run_id`` and ``workflow`` together.
 
     :param run: the run object, usually ``run_task.output``. (templated)
-    :param run_id: the run's id, where there is no run object. (templated)
-    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
+    :param run_id: the run's id, if there is no run object. (templated)
+    :param workflow: the workflow of a bare ``run_id``, if the API needs it. (templated)
     :param invision_conn_id: Airflow connection to InVision. (templated)
-    :param workflow_api: ``dataflow``, or ``flow`` for Profitbase Flow; default as the run object tells. (templated)
+    :param workflow_api: ``dataflow``, or ``flow`` for Profitbase Flow; default that of the run object. (templated)
     :param poke_interval: seconds (or timedelta) between two polls of a young run; default per system.
-    :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
+    :param timeout: seconds (or timedelta) to wait; default the same as for Airflow's sensors.
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.

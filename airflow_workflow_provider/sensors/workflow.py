@@ -60,12 +60,12 @@ class WorkflowRunSensor(BaseSensorOperator):
     :param system: key of the system, such as ``"carto"``; default that of the run object.
     :param conn_id: Airflow connection; default the one of the run object. (templated)
     :param run: the run object, usually ``run_task.output``. (templated)
-    :param run_id: the run's id, where there is no run object. (templated)
-    :param workflow: the workflow that a bare id belongs to, where the API needs it. (templated)
+    :param run_id: the run's id, if there is no run object. (templated)
+    :param workflow: the workflow of a bare ``run_id``, if the API needs it. (templated)
     :param poke_interval: seconds (or timedelta) between two polls of a young run; the interval grows with the age of
         the run, up to four times, but not in reschedule mode; default per system.
     :param expected_duration: seconds (or timedelta) that a run usually takes; around that time it is polled more often.
-    :param timeout: seconds (or timedelta) to wait; default as Airflow's sensors have it.
+    :param timeout: seconds (or timedelta) to wait; default the same as for Airflow's sensors.
     :param deferrable: wait in the triggerer instead of a worker slot.
     :param get_logs: write the lines of the run's log into the log of the task while it waits.
     :param log_interval: seconds (or timedelta) between two requests for that log; default 30.

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 class WorkflowOutputTransfer(TransferLineage, BaseOperator):
     """Moves outputs of runs somewhere else; `WorkflowOutputToSqlOperator` and its like say where to.
 
-    :param run: the run object that a run operator or sensor returns, its JSON text, or a sequence of these (the
-        XComs of a mapped task, unexpanded, too); or bare ids, with ``system``. A run that has not ended is looked at
-        first. (templated)
+    :param run: the run object that a run operator or sensor returns, its JSON text, or a sequence of these (the XComs
+        of a mapped task, unexpanded, too); or bare ids, with ``system``. A run that has not ended is polled first.
+        (templated)
     :param output_name: name or index of the output, ``"*"`` for all; default the only one. (templated)
-    :param on_missing_output: ``"fail"``, or ``"skip"`` for runs that did not succeed or lack the output; the task
-        itself is skipped when nothing is left. (templated)
+    :param on_missing_output: ``"fail"``, or ``"skip"`` to leave out runs that did not succeed or lack the output; the
+        task is skipped if nothing is left. (templated)
     :param conn_id: Airflow connection of the workflow system; default the run's own. (templated)
-    :param system: key of the system that bare ids belong to, such as ``"carto"``; a run object tells its own.
+    :param system: key of the system of bare ids, such as ``"carto"``; a run object contains its own.
     """
 
     template_fields: Sequence[str] = ("run", "conn_id", "output_name", "on_missing_output")

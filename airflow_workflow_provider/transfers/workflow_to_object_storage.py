@@ -21,12 +21,12 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
     :class:`~airflow_workflow_provider.transfers.base.WorkflowOutputTransfer`.
 
     :param path: the file's URL, such as ``s3://bucket/day={{ ds }}/{output}.parquet``. ``{run_id}``, ``{output}`` and
-        ``{index}`` give outputs files of their own, else they go into one, united by column name. (templated)
+        ``{index}`` separate the outputs, otherwise they go into one file, combined by column name. (templated)
     :param storage_conn_id: Airflow connection to the storage; default the path's own, or none. (templated)
-    :param format: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"raw"`` for the bytes as they come. (templated)
+    :param format: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"raw"`` for unchanged files. (templated)
     :param compression: for Parquet ``"snappy"`` (default), ``"gzip"``, ``"zstd"``, ``"lz4"``, ``"brotli"`` or
         ``"none"``; for the others ``"gzip"`` or ``"none"`` (default). (templated)
-    :param overwrite: replace an existing file, or what a partition holds; otherwise it is an error.
+    :param overwrite: replace an existing file, or the content of a partition; otherwise it is an error.
     :param columns: the columns to keep, in this order, or a mapping from their names to new ones. (templated)
     :param column_types: column to Arrow type, such as ``int64`` or ``decimal128(12, 2)``; the others are found out
         from all values. (templated)
@@ -34,9 +34,9 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         ``decimal``, ``date_format``, ``skip_rows``, ``has_header``. (templated)
     :param add_columns: columns to add to every row, as for
         :class:`~airflow_workflow_provider.transfers.workflow_to_sql.WorkflowOutputToSqlOperator`. (templated)
-    :param partition_by: columns by which rows are kept apart; ``path`` is the folder of ``day=2026-01-01/…`` then, and
-        a file's name has the run's id. Each partition of the load is replaced as a whole; the file in ``_manifests``
-        says what belongs to the load. (templated)
+    :param partition_by: write one folder for each value of these columns; ``path`` is the folder of
+        ``day=2026-01-01/…``, and a file's name has the run's id. Each partition of the load is replaced as a whole; the
+        file in ``_manifests`` lists the files of the load. (templated)
     """
 
     template_fields: Sequence[str] = (

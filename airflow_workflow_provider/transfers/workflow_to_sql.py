@@ -22,32 +22,35 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
     :class:`~airflow_workflow_provider.transfers.base.WorkflowOutputTransfer`.
 
     :param sql_conn_id: Airflow connection to the database. (templated)
-    :param table: the table, as ``table`` or ``schema.table``; odd names in double quotes. ``{run_id}``, ``{output}``
-        and ``{index}`` give outputs tables of their own, else they go into one, united by column name. (templated)
+    :param table: the table, as ``table`` or ``schema.table``; unusual names in double quotes. ``{run_id}``,
+        ``{output}`` and ``{index}`` separate the outputs, otherwise they go into one table, combined by column name.
+        (templated)
     :param if_exists: what to do with an existing table: ``"fail"``; ``"append"``; ``"replace"`` all rows;
         ``"truncate"`` replaces all rows and keeps the table's own columns; ``"upsert"`` by ``key_columns``;
-        ``"replace_where"`` deletes what ``where`` says and inserts. A table that does not exist is made. (templated)
+        ``"replace_where"`` deletes the rows that match ``where`` and inserts the new ones. A table that does not exist
+        is created. (templated)
     :param key_columns: for upsert, the columns that make a row unique. (templated)
     :param where: for replace_where, a SQL condition, such as ``day = '{{ ds }}'``. (templated)
     :param columns: the columns to load, in this order, or a mapping from their names to the table's. (templated)
-    :param column_types: column to Arrow type, such as ``int64``, ``string``, ``decimal128(12, 2)`` or
-        ``timestamp[us, UTC]``; the others are found out from all values, but for text: an existing column of text
-        gets what the source spells. (templated)
+    :param column_types: column to Arrow type, such as ``int64``, ``string``, ``decimal128(12, 2)`` or ``timestamp[us,
+        UTC]``; the other types are inferred from all values. An existing text column gets the text of the source.
+        (templated)
     :param csv_options: how CSV files are written: ``encoding``, ``delimiter``, ``quote``, ``escape``, ``null_values``,
         ``decimal``, ``date_format``, ``skip_rows``, ``has_header``. (templated)
     :param add_columns: columns to add to every row, as a mapping from column to value. A value is text, a number, a
         date or a time; ``"{run_id}"``, ``"{state}"``, ``"{workflow}"``, ``"{started_at}"``, ``"{output}"``,
-        ``"{parameters.<name>}"``, … are facts of the run, which a list names alone, such as ``["run_id"]``. (templated)
+        ``"{parameters.<name>}"``, … are facts of the run; a list has names of facts only, such as ``["run_id"]``.
+        (templated)
     :param on_new_column: what to do with a column that the table lacks: ``"fail"``, ``"add"`` it to the table, or
         ``"ignore"`` it. (templated)
-    :param on_missing_column: what to do where the output lacks a column of the table: ``"null"`` leaves it to its
-        default, else without a value; or ``"fail"``. (templated)
+    :param on_missing_column: what to do if the output lacks a column of the table: ``"null"`` leaves it to its default,
+        else without a value; or ``"fail"``. (templated)
     :param expect: checks within the transaction: ``min_rows``, ``max_rows`` of the load, ``max_shrink`` of the table
         (0.5: at most by half), ``columns`` that the output must have, ``not_null``, ``unique`` and ``sql`` for the
-        table after the load. A violated check leaves the table as it was. (templated)
-    :param load_method: how rows get there: ``"auto"`` chooses, and says in the log what; ``"in_database"`` inserts from
-        the output where it is a table of the target's own database (PostgreSQL, DuckDB); ``"bulk"`` takes the
-        database's bulk path (PostgreSQL, DuckDB, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT. (templated)
+        table after the load. If a check fails, the table is unchanged. (templated)
+    :param load_method: how rows are loaded: ``"auto"`` chooses, and logs the choice; ``"in_database"`` inserts from the
+        output where it is a table of the target's own database (PostgreSQL, DuckDB); ``"bulk"`` takes the database's
+        bulk path (PostgreSQL, DuckDB, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT. (templated)
     :param lock_timeout: seconds to wait for another load of the same table.
     """
 

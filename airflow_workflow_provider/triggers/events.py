@@ -43,10 +43,10 @@ class WorkflowRunEventTrigger(BaseEventTrigger):
     :param system: key of the workflow system: one whose API lists runs, such as ``"alteryx"`` or ``"stevesie"``.
     :param conn_id: the Airflow connection.
     :param workflow: the workflow's id, or ``name:…`` with its exact name.
-    :param states: the ends that fire: ``succeeded``, ``failed``, ``cancelled``.
-    :param poll_interval: seconds between two list calls; default per system.
+    :param states: the final states that fire: ``succeeded``, ``failed``, ``cancelled``.
+    :param poll_interval: seconds between two list requests; default per system.
     :param since: a datetime or ISO 8601 text; runs that ended at that moment or later fire although they had ended
-        before the watcher existed. Where the API's list tells no end, the start counts.
+        before the watcher existed. If the API's list has no end times, the start counts.
     """
 
     def __init__(

@@ -48,12 +48,11 @@ class WorkflowRunTrigger(BaseTrigger):
     :param conn_id: the Airflow connection.
     :param run: the run object.
     :param poll_interval: seconds between two polls of a young run; the interval grows with the age of the run.
-    :param deadline: when to give up, in seconds since 1970; None waits without a limit.
+    :param deadline: the end of the wait, in seconds since 1970; None waits without a limit.
     :param cancel_on_kill: cancel the run when a user kills, clears or marks the deferred task.
-    :param options: what else the system wants to know while it watches; ``expected_duration`` (seconds) is how long
-        the run usually takes.
-    :param run_log: follow the log of the run: ``interval`` (seconds) between two requests for it, and ``state``, how
-        far it is written already. None leaves the log alone.
+    :param options: watch options of the system; ``expected_duration`` (seconds) is how long the run usually takes.
+    :param run_log: follow the log of the run: ``interval`` (seconds) between two requests for it, and ``state``, the
+        position in it. None does not read the log.
     """
 
     def __init__(
