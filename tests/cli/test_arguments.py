@@ -31,8 +31,8 @@ CARTO = {"conn_type": "carto", "host": "http://127.0.0.1:1", "password": "a-long
         (["start", "alteryx_default", APP, "-p", "Symbol"], "'Symbol' is not NAME=TEXT or NAME:=JSON"),
         (["start", "alteryx_default", APP, "-p", "=IBM"], "'=IBM' is not NAME=TEXT or NAME:=JSON"),
         (["start", "alteryx_default", APP, "-p", "Symbol:=IBM"], "Symbol: 'IBM' is not JSON"),
-        (["start", "alteryx_default", APP, "--timeout", "soon"], "'soon' is no duration"),
-        (["start", "alteryx_default", APP, "--timeout", "0"], "'0' is no duration"),
+        (["start", "alteryx_default", APP, "--timeout", "soon"], "'soon' is not a duration"),
+        (["start", "alteryx_default", APP, "--timeout", "0"], "'0' is not a duration"),
         (["runs", "alteryx_default", APP, "--since", "yesterday"], "'yesterday' is neither a time"),
         (["runs", "alteryx_default", APP, "--limit", "-1"], "'-1' is not a whole number"),
         (["systems", "-o", "xml"], "invalid choice: 'xml'"),
@@ -132,7 +132,7 @@ def test_durations(text, amount):
 
 @pytest.mark.parametrize("text", ["", "m", "-5", "0", "1w", "nan", "1e9", "9" * 30])
 def test_no_durations(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no duration"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a duration"):
         values.seconds(text)
 
 

@@ -34,7 +34,7 @@ def test_a_run_that_nobody_started_from_airflow_is_listed(sandbox):
     run = StevesieHook().start_run(SLOW, {"seconds": 30})
     answer = called("orphans", "stevesie_default", "--workflow", SLOW, "-o", "json")
     assert (answer.code, ids(answer)) == (exit_codes.DONE, {run.run_id})
-    assert "look before you cancel" in answer.stderr
+    assert "check a run before you cancel" in answer.stderr
 
 
 def test_a_run_that_has_ended_is_not_listed(sandbox):

@@ -76,7 +76,7 @@ def test_cancelling_what_has_ended_says_so(quick):
     run_id = called("start", "alteryx_default", STOCKS, "-p", "Symbol=IBM", *SOON, "-o", "json").run["run_id"]
     late = called("cancel", "alteryx_default", run_id)
     assert late.code == 0
-    assert "it had ended" in late.stderr
+    assert "had already ended" in late.stderr
     assert "succeeded" in late.stdout
 
 

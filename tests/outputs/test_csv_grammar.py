@@ -124,7 +124,7 @@ def test_an_open_quote_is_noticed_before_the_whole_file_is_in_memory():
             start, read[0] = read[0], read[0] + size
             return (b"a,b\n" + b"1,x\n" * size)[:size] if not start else (b'\n1,"x"y' + b"z" * size)[:size]
 
-    with pytest.raises(OutputUnavailable, match="behind a closing quote"):
+    with pytest.raises(OutputUnavailable, match="follows a closing quote"):
         list(csv_file.read_csv(Endless(), Wanted()))
     assert read[0] < 64 << 20
 

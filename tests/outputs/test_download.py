@@ -94,7 +94,7 @@ def test_a_server_that_refuses_the_range_is_asked_for_the_whole(served, worker):
 @pytest.mark.parametrize("other", [CONTENT[::-1], CONTENT[:900_000]])
 def test_a_file_that_became_another_is_an_error(served, worker, other):
     served.cuts, served.changes = [1_000_000], {1: (other, {"ETag": '"two"'})}
-    with pytest.raises(OutputUnavailable, match="broke off after 1000000 bytes, and is another one now"):
+    with pytest.raises(OutputUnavailable, match="broke off after 1000000 bytes, and the server now sends another file"):
         read(served, worker)
 
 
@@ -174,7 +174,7 @@ def test_a_table_is_whole_though_its_download_breaks_off(served, worker, kind):
 def test_a_file_whose_length_nobody_tells_is_said_to_be_so(served, worker, caplog):
     served.length = False
     assert read(served, worker) == CONTENT
-    assert "does not tell how long the file is" in caplog.text
+    assert "does not send the length of the file" in caplog.text
 
 
 def test_each_break_is_in_the_log(served, worker, caplog):

@@ -146,7 +146,7 @@ def test_a_page_of_nothing_is_none():
     ("given", "said"),
     [
         (Page([("a", "any")], [{"a": 1, "b": 2}]), "unknown column 'b'"),
-        (Page([("a", "any")], [3]), "rows that are no objects"),  # type: ignore[list-item]
+        (Page([("a", "any")], [3]), "rows that are not objects"),  # type: ignore[list-item]
         (Page([("a", "any"), ("a", "any")], []), "column 'a' twice"),
     ],
 )

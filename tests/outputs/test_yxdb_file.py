@@ -97,7 +97,7 @@ def test_types_and_columns_may_be_chosen():
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"Alteryx e2 Database file" + bytes(600)])
 def test_what_is_no_such_file_is_refused(content):
-    with pytest.raises(OutputUnavailable, match=r"no \.yxdb of the original engine"):
+    with pytest.raises(OutputUnavailable, match=r"not a \.yxdb file of the original engine"):
         table_of(file("yxdb", content))
 
 

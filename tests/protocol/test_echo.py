@@ -49,7 +49,7 @@ def test_trouble_is_trouble_as_ever(trouble):
     player = Player([answer(200, GOING), answer(200, GOING), trouble, answer(200, GOING), answer(200, DONE)])
     assert waited(player).state is RunState.SUCCEEDED
     assert len(player.requests) == 5
-    assert any("cannot be looked at" in note for note in player.notes)
+    assert any("cannot be polled" in note for note in player.notes)
 
 
 def test_credentials_that_change_are_asked_for_each_time():

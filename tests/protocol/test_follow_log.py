@@ -268,7 +268,7 @@ def test_a_log_that_is_refused_again_and_again_is_not_asked_for_any_more():
         task.play(following.step(RUN))
         task.now += 10_000
     assert server.reads == REFUSALS
-    assert "not asked for any more" in task.written[-1]
+    assert "not read any more" in task.written[-1]
     assert following.left(task.now) is None
     task.play(following.finish(RUN))
     task.play(follower(server, task.stored).finish(RUN))

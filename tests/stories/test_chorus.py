@@ -245,7 +245,7 @@ def test_a_dataset_of_a_jobs_workspace(job):
 def test_a_file_that_is_no_flow_is_refused(staged):
     """The server would say that it runs, and do nothing."""
     workfile = staged("chorus-workfile")
-    with pytest.raises(RequestRejected, match="1000014 is no workflow"):
+    with pytest.raises(RequestRejected, match="1000014 is not a workflow"):
         workfile.told(SQL_FILE)
     assert workfile.runs() == []
 

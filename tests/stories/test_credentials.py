@@ -29,7 +29,7 @@ def test_credentials_that_expire_are_renewed_once(story, logged):
     if case.login:  # a task that comes back from the triggerer logs in by itself, where it reads the rest of the log
         comes_back = story.mode == "deferrable"
         assert len(story.asked(case.login, "POST")) - before[0] in ((1, 2) if comes_back else (1,))
-    assert ("cannot be looked at" in logged()) is not bool(case.login)
+    assert ("cannot be polled" in logged()) is not bool(case.login)
     assert 401 in [entry["status"] for entry in story.asked("")]
 
 

@@ -47,7 +47,7 @@ def test_any_sentence_is_an_end(body):
 
 def test_a_sentence_that_nobody_knows_is_told():
     assert looked("Workflow failed.\n", over_since=EPOCH - GRACE).message.endswith("the engine says: Workflow failed.")
-    assert looked(OVER, over_since=EPOCH - GRACE).message.endswith("or never was")
+    assert looked(OVER, over_since=EPOCH - GRACE).message.endswith("or never existed")
     assert "session of ours" not in looked("No a session of ours", over_since=EPOCH - GRACE).message
 
 

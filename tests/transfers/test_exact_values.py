@@ -244,7 +244,7 @@ def test_rows_of_a_composite_type_and_keys_of_an_hstore_are_compared():
     column = TargetColumn("x", "hstore", postgres_type("hstore", "U"))
     assert len(fitted(column, pa.array(['a=>1, "b c"=>"x, y=>z"', "a=>NULL"]))) == 2
     for twice in ("a=>1, a=>2", 'a=>1,"a"=>2'):
-        with pytest.raises(OutputUnavailable, match="a key stands twice"):
+        with pytest.raises(OutputUnavailable, match="a key occurs twice"):
             fitted(column, pa.array([twice]))
 
 
@@ -258,7 +258,7 @@ def test_a_key_that_stands_twice_in_an_object_is_refused_where_a_database_keeps_
     for kind, text in zip(("csv", "json"), twice, strict=True):
         if if_exists == "replace":
             continue  # its column is text, which is another shape
-        with pytest.raises(WorkflowError, match=r"column 'j', row 1: .* a key stands twice"):
+        with pytest.raises(WorkflowError, match=r"column 'j', row 1: .* a key occurs twice"):
             land(postgres, file_outputs(kind, text), **options)
     assert postgres.rows("SELECT * FROM target") == []
     land(postgres, csv_outputs('k,j\n1,"{""a"": 1, ""b"": {""a"": 1.50}}"\n'), Task(task_id="b"), **options)

@@ -361,7 +361,7 @@ def test_watchers_of_one_workflow_share_a_stream_whatever_they_want():
             "'finished' is not a final state of a run; .*succeeded, failed, cancelled",
         ),
         ({"states": []}, InvalidArgument, "states: is empty"),
-        ({"states": ["running"]}, InvalidArgument, "'running' is no end"),
+        ({"states": ["running"]}, InvalidArgument, "'running' is not a final state"),
         ({"workflow": " "}, InvalidArgument, "workflow: expected text"),
         ({"conn_id": None}, InvalidArgument, "conn_id: expected text"),
         ({"poll_interval": 0}, InvalidArgument, "poll_interval: expected seconds above 0"),

@@ -127,5 +127,5 @@ def test_a_state_that_is_no_end_is_not_taken_for_one():
     from airflow_workflow_provider.protocol.lifecycle import succeeded
 
     for state in (RunState.QUEUED, RunState.RUNNING):
-        with pytest.raises(ProtocolError, match="was taken for ended"):
+        with pytest.raises(ProtocolError, match="was reported as ended"):
             succeeded(Run("carto", "c", "w", "1", state))
