@@ -183,7 +183,7 @@ def test_lines_before_the_header_and_no_header():
         {"column_1": 2, "column_2": "y"},
     ]
     assert rows_of("a,a\n1,2\n", skip_rows=1, has_header=False) == [{"column_1": 1, "column_2": 2}]
-    with pytest.raises(OutputUnavailable, match="nothing behind the 5 lines"):
+    with pytest.raises(OutputUnavailable, match="ends within the 5 lines that skip_rows leaves out"):
         rows_of("a,b\n1,2\n", skip_rows=5)
 
 
