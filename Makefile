@@ -18,7 +18,7 @@ FUZZ_CASES ?= 10000
 # One process for each core; tests that start a real Airflow share one process.
 SPREAD = -n logical --maxprocesses 4 --dist loadscope
 
-.PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-cluster \
+.PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-plugins test-cluster \
 	cluster coverage fuzz bench-polling bench-transfer bench-cluster docs environments pins wheel clean
 
 help: ## list the targets
@@ -78,6 +78,10 @@ fuzz: ## broken answers, run objects and files: FUZZ_SECONDS for each system, FU
 test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
 	@$(ENVIRONMENT) airflow-3
 	$(AIRFLOW_3) -m pytest tests/system tests/plugins -m "faults and not cluster" $(PYTEST_ARGS)
+
+test-plugins: ## the plug-ins against real servers; PREFECT_PYTHON names a Python that has Prefect
+	@$(ENVIRONMENT) airflow-3
+	PYTHONPATH="$$(echo plugins/* | tr ' ' ':')" $(AIRFLOW_3) -m pytest plugins tests/plugins -m system $(PYTEST_ARGS)
 
 cluster: ## an Airflow of several machines on this one, beside the sandbox; needs redis-server
 	@$(ENVIRONMENT) airflow-3

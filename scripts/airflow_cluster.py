@@ -58,6 +58,7 @@ class AirflowCluster:
     def __init__(self, home: AirflowHome, components: Sequence[str] = COMPONENTS, patience: float = 10) -> None:
         self.home = home
         self.patience = patience
+        self.timeout = 60.0  # seconds that one call of the REST API may take
         self.processes = {name: self._process(name) for name in components if AIRFLOW_3 or name != "dag-processor"}
         self._session = requests.Session()
         self._session.trust_env = False  # loopback; no proxy of the user's has a say in it
@@ -174,7 +175,7 @@ class AirflowCluster:
             token.raise_for_status()
             self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
         url = f"{self.home.url}/api/{'v2' if AIRFLOW_3 else 'v1'}/{path}"
-        answer = self._session.request(method, url, json=body, timeout=60)
+        answer = self._session.request(method, url, json=body, timeout=self.timeout)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:1000]}", response=answer)
         return answer.json() if answer.content else None

@@ -32,7 +32,7 @@ from airflow_workflow_provider.protocol.effects import (
 )
 from airflow_workflow_provider.protocol.policy import Asked, is_transient, meaning
 from airflow_workflow_provider.protocol.redact import redacted, without_whole
-from airflow_workflow_provider.protocol.retry import UNEXPECTED, retry_after_seconds, unexpected
+from airflow_workflow_provider.protocol.retry import retry_after_seconds, unexpected
 from airflow_workflow_provider.protocol.text import cut_text, one_line
 from airflow_workflow_provider.protocol.times import from_epoch
 
@@ -169,7 +169,7 @@ class Api:
             return parse(response)
         except WorkflowError as error:
             what = error.summary
-        except UNEXPECTED as error:
+        except Exception as error:  # noqa: BLE001  # whatever the code of a system raises, the start was taken
             what = f"The answer has an unexpected shape ({unexpected(error)})"
         raise self._unknown(request, doing, what, status)
 
@@ -270,7 +270,7 @@ class Api:
         """Give the server's own words, quoted; redacted before they are cut, or half a secret would stay."""
         try:
             said = self.describe(response).strip()
-        except UNEXPECTED:
+        except Exception:  # noqa: BLE001  # the code of a system that reads errors must not hide one
             said = ""
         said = one_line(self._hidden(said or summary(response)))
         return f': "{cut_text(said, _SNIPPET)}"' if said else ""

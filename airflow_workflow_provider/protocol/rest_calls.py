@@ -18,6 +18,7 @@ from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.form import Form
 from airflow_workflow_provider.protocol.paging import Paginator, SinglePage
 from airflow_workflow_provider.protocol.system import wrong_states
+from airflow_workflow_provider.protocol.text import clean_text
 
 
 class InvalidDeclaration(TypeError):
@@ -56,7 +57,7 @@ class FromHeader:
 
     def read(self, response: Response) -> str:
         """Give the value; empty text where there is none."""
-        value = response.headers.get(self.name.lower(), "").strip()
+        value = clean_text(response.headers.get(self.name.lower(), "")).strip()
         if self.pattern:
             match = re.search(self.pattern, value)
             return match[1] if match else ""
@@ -233,7 +234,7 @@ def found(document: Any, place: Any) -> Any:
     if callable(place):
         try:
             return place(document)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        except Exception:  # noqa: BLE001  # whatever a function that somebody wrote raises for an odd answer
             return None
     value = document
     for name in str(place).split(".") if place else ():
@@ -412,6 +413,14 @@ def _mistakes_of_start(call: Start, used: set[Any]) -> Iterator[str]:
     is_place = isinstance(call.run_id, (str, FromHeader)) or callable(call.run_id)
     if call.run_id is not IDEMPOTENCY_KEY and not is_place:
         yield f"run_id: expected a place, FromHeader(…) or IDEMPOTENCY_KEY, not {_named(call.run_id)}"
+    elif isinstance(call.run_id, FromHeader) and call.run_id.pattern:
+        try:
+            groups = re.compile(call.run_id.pattern).groups
+        except re.error as error:
+            yield f"run_id: the pattern {call.run_id.pattern!r} is no regular expression: {error}"
+        else:
+            if groups != 1:
+                yield f"run_id: the pattern {call.run_id.pattern!r} has {groups} groups; expected one, for the id"
     elif call.run_id == "":
         yield "run_id: is empty; name the place of the run's id"
     if (call.run_id is IDEMPOTENCY_KEY or call.is_idempotent) and not (IDEMPOTENCY_KEY in used or "key" in names):

@@ -43,7 +43,8 @@ __all__ = [
 MAX_WAIT = 86_400.0  # seconds; what a server asks for beyond a day is a slip
 PACKAGE = "airflow_workflow_provider."
 UNREACHABLE_TRIES = 3  # tries where no connection can be made: the host may be wrong, and a person waits for the answer
-# What the code of a system raises when an answer does not have the shape that it expects.
+# What code raises when an answer does not have the shape that it expects. The code of a system may come from another
+# package, and raise what its libraries have, so around that code every `Exception` is one of these.
 UNEXPECTED = (
     ArithmeticError,
     AttributeError,
@@ -112,7 +113,7 @@ def understood(flow: Flow[T]) -> Flow[T]:
         return (yield from flow)
     except (WorkflowError, TransportError):
         raise
-    except UNEXPECTED as error:
+    except Exception as error:  # noqa: BLE001  # whatever the code of a system raises
         misread = not_understood(error)
     raise misread  # here and not above: the chain of exceptions shows the answer
 
@@ -126,7 +127,7 @@ def step(flow: Flow[Any], reply: Any, error: Exception | None) -> Any:
         return flow.throw(error) if error else flow.send(reply)
     except (StopIteration, WorkflowError, TransportError):
         raise
-    except UNEXPECTED as failure:
+    except Exception as failure:  # noqa: BLE001  # whatever the code of a system raises
         misread = not_understood(failure)
     raise misread  # here and not above: the chain of exceptions shows the answer
 
@@ -166,10 +167,10 @@ def guarded_start(flow: Flow[T]) -> Flow[T]:
         if isinstance(started, Run):
             Run.from_json(started.to_json())  # what is stored now must be readable later
             if not is_storable(started):
-                raise ProtocolError("its id holds characters or a secret that cannot be stored.")
+                raise ProtocolError("its id holds characters or a secret that cannot be stored.")  # noqa: TRY301  # as below
     except UnknownStart:
         raise
-    except (WorkflowError, TransportError, *UNEXPECTED) as error:
+    except Exception as error:  # whatever the code of a system raises
         if not taken:
             raise
         what = error.summary if isinstance(error, WorkflowError) else unexpected(error)

@@ -53,6 +53,16 @@ def acme(cls=AcmeSystem, **fields):
     return cls(sdk.ConnectionValues("c", **{"host": "https://acme.example/v1", "password": "a-key-0123", **fields}))
 
 
+def wrong(value):
+    """A value of another type than a declaration takes."""
+    return value
+
+
+def started(**fields):
+    """A start that is right but for these fields."""
+    return sdk.Start(**{"path": "/{workflow}", "body": sdk.PARAMETERS, "run_id": "id", **fields})
+
+
 RUN = Run("acme", "c", "w", "7", RunState.RUNNING)
 FILES = answer(200, [{"name": "a.csv"}])
 
@@ -259,6 +269,42 @@ def test_only_what_is_declared_is_offered():
             "IDEMPOTENCY_KEY is nowhere",
         ),
         ({"outputs_call": sdk.Outputs(path="/x", file="/y")}, r"outputs_call.file: needs \{output\}"),
+        ({"outputs_call": sdk.Outputs(path="/x")}, "outputs_call.file: an output is read by one of .* declared: none"),
+        ({"outputs_call": sdk.Outputs(path="/x", file="/{output}", url="u")}, "declared: file and url"),
+        ({"outputs_call": sdk.Outputs(path="/x", table=sdk.Table(path="/y"))}, r"table.path: needs \{output\}"),
+        ({"outputs_call": sdk.Outputs(path="/x", url="u", format="xml")}, "outputs_call.format: 'xml' is unknown"),
+        ({"authentication": sdk.Header}, r"authentication: expected one such as Header\(…\), not Header"),
+        ({"base_path": "api"}, "base_path: 'api' does not begin with a slash"),
+        ({"base_path": "/api/"}, "base_path: '/api/' ends with a slash"),
+        ({"run_page": "/runs/{id}"}, r"run_page: the placeholder \{id\} is unknown"),
+        ({"cancell_call": sdk.Cancel(path="/x")}, "cancell_call: is no call of a RestSystem; did you mean cancel_call"),
+        ({"status_call": sdk.Status(path="/{run_id", state="s")}, r"status_call.path: '/\{run_id' is no template"),
+        ({"status_call": sdk.Status(path="/x", state="")}, "status_call.state: is empty"),
+        (
+            {"status_call": sdk.Status(path="/x", state=wrong(["s"]))},
+            "status_call.state: expected a dotted path or a function",
+        ),
+        ({"status_call": sdk.Status(path="/x", state="s", body=sdk.PARAMETERS)}, "body: PARAMETERS is unknown here"),
+        ({"test_call": sdk.Call(path="/x", params={"id": sdk.RUN_ID})}, "test_call.body: RUN_ID is unknown here"),
+        ({"test_call": sdk.Call(path="/x", params=wrong([1]))}, "test_call.params: expected a mapping, not list"),
+        (
+            {"list_workflows_call": sdk.ListWorkflows(path="/x", paginator=wrong(sdk.OffsetPages))},
+            "paginator: expected one such",
+        ),
+        ({"cancel_call": sdk.Cancel(path="/x", taken=wrong(True))}, "cancel_call.taken: expected a function, not bool"),
+        ({"start_call": started(run_id="")}, "start_call.run_id: is empty"),
+        ({"start_call": started(run_id=sdk.WORKFLOW)}, "start_call.run_id: expected a place"),
+        (
+            {"start_call": started(run_id=sdk.FromHeader("L", "("))},
+            r"run_id: the pattern '\(' is no regular expression",
+        ),
+        ({"start_call": started(run_id=sdk.FromHeader("L", "a"))}, "run_id: the pattern 'a' has 0 groups"),
+        ({"start_call": started(form={"a": 1})}, "start_call.form: a call has a body or a form, not both"),
+        (
+            {"start_call": started(path="/{workflow}/{run_id}")},
+            r"start_call.path: the placeholder \{run_id\} is unknown",
+        ),
+        ({"start_options": "queue"}, "start_options: expected a frozenset of names"),
     ],
 )
 def test_a_mistake_in_a_declaration_is_an_error_when_the_class_is_made(fields, says):
@@ -303,3 +349,166 @@ def test_a_page_of_another_server_is_not_read():
         Player([first]).play(acme(Linked).list_workflows())
     own = sdk.Response(200, {"link": '</v1/api/workflows?page=2>; rel="next"'}, b'[{"id": "1", "name": "a"}]')
     assert len(Player([own, answer(200, [{"id": "2"}])]).play(acme(Linked).list_workflows())) == 2
+
+
+def made(**fields):
+    """Acme with other declarations."""
+    return acme(type("OtherSystem", (AcmeSystem,), fields))
+
+
+def test_a_number_and_a_truth_value_are_words_of_a_state():
+    """0 is a state, too."""
+    numbers = {"0": RunState.QUEUED, "1": RunState.RUNNING, "true": RunState.SUCCEEDED, "-1": RunState.FAILED}
+    system = made(states=numbers, status_call=sdk.Status(path="/runs/{run_id}", state="code"))
+    for code, state in (
+        (0, RunState.QUEUED),
+        (1.0, RunState.RUNNING),
+        (-1, RunState.FAILED),
+        (True, RunState.SUCCEEDED),
+    ):
+        assert Player([answer(200, {"code": code}), FILES]).play(system.look(RUN)).state is state
+    with pytest.raises(sdk.ProtocolError):
+        Player([answer(200, {"code": None})]).play(system.look(RUN))
+
+
+def test_a_state_that_only_a_list_shows_is_found_on_any_page():
+    pages = sdk.CursorPages(header="X-Next")
+    system = made(status_call=sdk.Status(path="/runs", rows="all", id="no", state="st", paginator=pages))
+    first = sdk.Response(200, {"x-next": "2"}, b'{"all": [{"no": 6, "st": "bad"}]}')
+    player = Player([first, answer(200, {"all": [{"no": 7, "st": "going"}]})])
+    assert player.play(system.look(RUN)).state is RunState.RUNNING
+    assert player.requests[1].params == {"cursor": "2"}
+    with pytest.raises(sdk.WorkflowNotFound, match="Acme does not list run 7"):
+        Player([answer(200, {"all": []})]).play(system.look(RUN))
+
+
+def test_a_list_of_which_a_part_would_mislead_is_read_whole_or_not_at_all():
+    """A lost start, a state in a list, the outputs of a run."""
+    row = {"run": {"id": 1, "state": "going", "input": {"n": 1}}, "no": 1, "st": "going", "name": "a"}
+    full = answer(200, {"items": [row, row]})
+    since = sdk.from_epoch(EPOCH)
+    with pytest.raises(sdk.ProtocolError, match="more than 50 pages"):
+        Player([full]).play(acme().find_started("w", {"n": 3}, {}, since))
+    listed = sdk.Status(path="/runs", rows="items", id="no", state="st", paginator=sdk.OffsetPages(2))
+    with pytest.raises(sdk.ProtocolError, match="more than 50 pages"):
+        Player([full]).play(made(status_call=listed).look(RUN))
+    assert len(Player([full]).play(acme().find_runs("w"))) == 1  # two pages that show one run list it once
+
+
+def test_files_at_addresses_of_the_list_are_asked_for_right_before():
+    """Only the API's own server gets the credentials; a forged location counts for nothing."""
+    system = made(outputs_call=sdk.Outputs(path="/runs/{run_id}/files", id="n", name="n", url="href", format="csv"))
+    rows = [{"n": "a.csv", "href": "https://files.example/a?sig=1"}, {"n": "b.csv", "href": "/own/b"}]
+    run = Player([answer(200, {"run": {"state": "ok"}}), answer(200, rows)]).play(system.look(RUN))
+    assert [(output.name, output.location) for output in run.outputs] == [("a.csv", "a.csv"), ("b.csv", "b.csv")]
+    assert system.rebuilt(run).outputs == run.outputs
+    for output, url in zip(run.outputs, ("https://files.example/a?sig=1", "https://acme.example/own/b"), strict=True):
+        player = Player([answer(200, rows), answer(200, "x")])
+        player.play(system.read(run, output).flow())
+        assert player.requests[1].url == url
+        assert ("X-Key" in player.requests[1].headers) is url.startswith("https://acme.example/")
+        assert player.requests[1].foreign is not url.startswith("https://acme.example/")
+    forged = Output("a.csv", "file", "https://evil.example/a.csv", ("csv",))
+    player = Player([answer(200, rows), answer(200, "x")])
+    player.play(system.read(run, forged).flow())
+    assert player.requests[1].url == "https://files.example/a?sig=1"
+    with pytest.raises(sdk.OutputUnavailable, match=r"has no output 'c\.csv' any more"):
+        Player([answer(200, rows)]).play(system.read(run, Output("c.csv", "file", "", ("csv",))).flow())
+
+
+def test_a_table_is_read_page_by_page_and_exactly():
+    table = sdk.Table(path="/runs/{run_id}/tables/{output}", rows="rows", paginator=sdk.OffsetPages(2))
+    system = made(outputs_call=sdk.Outputs(path="/runs/{run_id}/files", table=table))
+    run = Player([answer(200, {"run": {"state": "ok"}}), FILES]).play(system.look(RUN))
+    bodies = ('{"rows": [{"n": 1.10, "t": "\\u0000"}, {"n": 123456789012345678901.5, "t": null}]}', '{"rows": []}')
+    player = Player([answer(200, body) for body in bodies])
+    player.play(system.read(run, run.outputs[0]).flow())
+    (page, _) = player.chunks
+    assert [str(row["n"]) for row in page.rows] == ["1.10", "123456789012345678901.5"]
+    assert page.rows[0]["t"] == "\0"
+    assert player.requests[0].exact
+
+
+def test_credentials_of_another_server_are_fetched_there():
+    system = acme(
+        type("T", (AcmeSystem,), {"authentication": sdk.OAuth2(url_field="token_url")}),
+        login="user",
+        extra={"token_url": "https://login.example/t"},
+    )
+    player = Player([answer(200, {"access_token": "minted-0123"}), answer(200, [])])
+    player.play(system.test())
+    assert player.requests[0].url == "https://login.example/t"
+    with pytest.raises(sdk.InvalidConnection, match=r"'token_url'.*plain http"):
+        acme(type(system), login="user", extra={"token_url": "http://login.example/t"})
+
+
+class OddError(Exception):
+    """What a library raises."""
+
+
+def test_whatever_the_code_of_a_system_raises_after_a_start_leaves_it_unknown():
+    """Otherwise a retry would start another run."""
+    from airflow_workflow_provider.protocol.retry import guarded_start
+
+    class Failing(AcmeSystem):
+        def seen(self, run, document):
+            raise OddError("secret text")
+
+    with pytest.raises(sdk.UnknownStart, match=r"unexpected shape \(OddError in ") as caught:
+        Player([answer(201, {"run": {"id": 7}})]).play(guarded_start(acme(Failing).start("w", {}, {})))
+    assert "secret text" not in str(caught.value)
+
+    class Misread(AcmeSystem):
+        def describe(self, response):
+            raise OddError("no XML")
+
+    with pytest.raises(sdk.RequestRejected, match="HTTP 400 from Acme"):
+        Player([answer(400, "<a>")]).play(acme(Misread).start("w", {}, {}))
+
+
+def test_an_own_base_class_is_not_checked_and_a_call_can_be_taken_away():
+    class House(AcmeSystem, is_base=True):
+        states = None
+
+    class Quiet(House):
+        states = STATES
+        cancel_call = None
+
+    assert not Quiet.offers(sdk.CanCancel)
+    assert not acme(Quiet).supports(sdk.CanCancel)
+    assert AcmeSystem.offers(sdk.CanCancel)
+    with pytest.raises(sdk.CancelNotSupported):
+        acme(Quiet).require(sdk.CanCancel)
+
+
+def test_a_run_that_has_ended_is_not_cancelled_where_that_would_change_its_state():
+    system = made(cancel_call=sdk.Cancel(path="/runs/{run_id}/stop", looks_first=True))
+    player = Player([answer(200, {"run": {"state": "ok"}})])
+    player.play(system.cancel(RUN))
+    assert player.asked == ["GET /v1/api/runs/7"]
+    player = Player([answer(200, {"run": {"state": "going"}}), answer(200)])
+    player.play(system.cancel(RUN))
+    assert player.asked == ["GET /v1/api/runs/7", "POST /v1/api/runs/7/stop"]
+    with pytest.raises(sdk.ServerUnavailable):
+        Player([answer(503)]).play(system.cancel(RUN))
+
+
+def test_cursors_are_in_a_header_or_in_the_body():
+    pages = sdk.CursorPages(lambda document: document["next"], in_body=True)
+    system = made(
+        list_workflows_call=sdk.ListWorkflows(path="/find", method="POST", body={}, rows="rows", paginator=pages)
+    )
+    player = Player([answer(200, {"rows": [{"id": 1}], "next": "x"}), answer(200, {"rows": [], "next": None})])
+    assert len(player.play(system.list_workflows())) == 1
+    assert [request.json for request in player.requests] == [{}, {"cursor": "x"}]
+    for wrong in ({}, {"read": str, "header": "X"}):
+        with pytest.raises(TypeError, match="CursorPages: give read or header"):
+            sdk.CursorPages(**wrong)
+
+
+def test_a_log_of_text_gives_new_lines_only():
+    system = made(log_call=sdk.Log(path="/runs/{run_id}/log", is_text=True))
+    page = Player([answer(200, "one\ntwo\n")]).play(system.read_log(RUN))
+    assert [line.text for line in page] == ["one", "two"]
+    more = Player([answer(200, "one\ntwo\nthree\n")]).play(system.read_log(RUN, page.cursor))
+    assert [line.text for line in more] == ["three"]

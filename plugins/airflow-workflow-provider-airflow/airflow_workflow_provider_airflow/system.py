@@ -6,6 +6,7 @@ https://airflow.apache.org/docs/apache-airflow/2.11.0/stable-rest-api-ref.html (
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from airflow_workflow_provider import sdk
@@ -15,6 +16,7 @@ from airflow_workflow_provider_airflow.form import FORM
 RUNS = "/dags/{workflow}/dagRuns"
 RUN = "/dags/{workflow}/dagRuns/{run_id}"
 TASKS = f"{RUN}/taskInstances"
+LINE = re.compile(r"\[(?P<timestamp>[^\]]+)\] \{[^}]*\} (?P<level>[A-Z]+) - (?P<event>.*)")  # of Airflow 2
 PAGES = sdk.OffsetPages(100, total=lambda document: document["total_entries"])  # a server may give smaller pages
 
 
@@ -68,15 +70,13 @@ class AirflowSystem(sdk.RestSystem):
         """Say which tasks failed; add the XComs of a run that succeeded."""
         if run.state is not sdk.RunState.FAILED or run.message:
             return (yield from super().conclude(run))
-        rows = yield from self._tasks(run)
-        failed = [row["task_id"] for row in rows if row.get("state") == "failed"]
+        failed = [row["task_id"] for row in (yield from self._tasks(run)) if row.get("state") == "failed"]
         return sdk.replace(run, message=f"failed tasks: {', '.join(failed) or 'none, the run was marked as failed'}")
 
     def outputs(self, run: sdk.Run) -> sdk.Flow[list[sdk.Output]]:
         """List the XComs: ``task:key``."""
-        rows = yield from self.rows(
-            self.outputs_call, f"listing the XComs of run {run.run_id}", run.workflow, run.run_id
-        )
+        doing = f"listing the XComs of run {run.run_id}"
+        rows = yield from self.rows(self.outputs_call, doing, run.workflow, run.run_id, whole=True)
         names = [f"{row['task_id']}:{row['key']}" for row in rows if row.get("map_index", -1) < 0]
         return [sdk.Output(name, "table", name, ("jsonl",)) for name in names]
 
@@ -91,10 +91,8 @@ class AirflowSystem(sdk.RestSystem):
             task, _, key = output.name.partition(":")
             names = {"workflow": run.workflow, "run_id": run.run_id, "task": task, "key": key}
             url = self.api.url(f"{TASKS}/{{task}}/xcomEntries/{{key}}", **names)
-            request, doing = (
-                sdk.Request("GET", url, params={"stringify": "false"}, exact=True),
-                f"reading {output.name!r}",
-            )
+            request = sdk.Request("GET", url, params={"stringify": "false"}, exact=True)
+            doing = f"reading XCom {output.name!r}"
             response = yield from self.api.call(request, doing, sdk.Asked.OUTPUT)
             value: Any = sdk.found(self.api.document(request, response, doing, exact=True), "value")
             is_table = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
@@ -107,23 +105,25 @@ class AirflowSystem(sdk.RestSystem):
     def read_log(self, run: sdk.Run, cursor: sdk.Cursor = None) -> sdk.Flow[sdk.LogPage]:
         """Read the logs of all tasks, in the order in which these began."""
         lines = []
-        for row in sorted((yield from self._tasks(run)), key=lambda row: str(row.get("start_date") or "~")):
-            if not row.get("start_date"):
-                continue
+        begun = [row for row in (yield from self._tasks(run)) if row.get("start_date")]
+        for row in sorted(begun, key=lambda row: str(row["start_date"])):
             names = {
                 "workflow": run.workflow,
                 "run_id": run.run_id,
                 "task": row["task_id"],
                 "n": str(row["try_number"]),
             }
-            url = self.api.url(f"{TASKS}/{{task}}/logs/{{n}}", **names)
-            request = sdk.Request("GET", url, params={"full_content": "true", "map_index": str(row["map_index"])})
-            content = sdk.found((yield from self.api.read(request, f"reading the log of {row['task_id']}")), "content")
-            for line in content if isinstance(content, list) else str(content or "").splitlines():
-                event = line if isinstance(line, dict) else {"event": line}
+            params = {"full_content": "true", "map_index": str(row["map_index"])}
+            request = sdk.Request("GET", self.api.url(f"{TASKS}/{{task}}/logs/{{n}}", **names), params=params)
+            for event in (yield from self.log_events(request, f"reading the log of {row['task_id']}")):
                 made = sdk.line_of(event, sdk.Log(path="/", text="event", time="timestamp", level="level"))
                 lines.append(made._replace(text=f"{row['task_id']}: {made.text}"))
         return sdk.unseen(lines, cursor)
+
+    def log_events(self, request: sdk.Request, doing: str) -> sdk.Flow[list[Any]]:
+        """Read the log of one try of a task: objects with ``event``, ``timestamp`` and ``level``."""
+        content = sdk.found((yield from self.api.read(request, doing)), "content")
+        return content if isinstance(content, list) else [{"event": line} for line in str(content or "").splitlines()]
 
     def _tasks(self, run: sdk.Run) -> sdk.Flow[list[Any]]:
         call = sdk.ListRuns(path=TASKS, rows="task_instances", paginator=PAGES)
@@ -140,3 +140,9 @@ class Airflow2System(AirflowSystem):
     authentication = sdk.Basic()
     start_call = sdk.Start(path=RUNS, body={"dag_run_id": IDEMPOTENCY_KEY, "conf": PARAMETERS}, run_id=IDEMPOTENCY_KEY)
     run_page = "/dags/{workflow}/grid?dag_run_id={run_id}"
+
+    def log_events(self, request: sdk.Request, doing: str) -> sdk.Flow[list[Any]]:
+        """Read the log as text; as JSON it is the text of a Python list."""
+        response = yield from self.api.call(request.with_headers(Accept="text/plain"), doing)
+        found = [(LINE.fullmatch(line), line) for line in response.text().splitlines()]
+        return [match.groupdict() if match else {"event": line} for match, line in found]
