@@ -170,15 +170,23 @@ class _Adapter(HTTPAdapter):
 
 
 class _HideQueries(logging.Filter):
-    """Leaves the query of our requests out of urllib3's lines at DEBUG: it can hold a session or a signature."""
+    """Leaves out of urllib3's lines about our requests what can hold a credential.
+
+    That is the query of an address, and what a server sent: an exception about broken headers quotes them.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the line; it is never left out."""
         if _exchange() is not None and isinstance(record.args, tuple):
-            record.args = tuple(
-                arg.partition("?")[0] if isinstance(arg, str) and "?" in arg else arg for arg in record.args
-            )
+            record.args = tuple(_without_data(arg) for arg in record.args)
+            record.exc_info = record.exc_text = None
         return True
+
+
+def _without_data(value: Any) -> Any:
+    if isinstance(value, BaseException):
+        return type(value).__name__
+    return value.partition("?")[0] if isinstance(value, str) and "?" in value else value
 
 
 _HIDE_QUERIES = _HideQueries()

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,14 +18,21 @@ PIECE = 10  # characters; a piece of a long secret that is as long as this is re
 LONG = 16  # characters from which on a secret is long
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 CUT = "… (cut)"
+ROUNDS = 3  # times that a text is decoded
+# One encoded character: percent, also of a percent sign, JSON and other escapes, HTML.
+_ENCODED = re.compile(
+    r"%(?:25)*(?P<code>[0-9A-Fa-f]{2})|(?<!\\)\\++(?:u(?P<wide>[0-9A-Fa-f]{4})|x(?P<hex>[0-9A-Fa-f]{2}))"
+    r"|&(?:amp;)*#(?:(?P<number>[0-9]{1,7})|[xX](?P<digits>[0-9A-Fa-f]{1,6}));"
+)
 MOST = 64 * 1024  # characters of a text that are looked at; no text for people is longer
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """Remove credentials from a text, and longer pieces of them: a server may cut what it repeats.
 
-    A secret is found as it is, percent-encoded, escaped as JSON or HTML, in Base64 (also within ``user:password``),
-    and with other white space. Redact a text before it is cut: half a secret is not recognised by its end.
+    A secret is found as it is, in hexadecimal digits, in Base64 (also within ``user:password``), with other white
+    space, and percent-encoded or escaped as JSON or HTML, wholly or in part, once or several times. Redact a text
+    before it is cut: half a secret is not recognised by its end.
     """
     text = text[:MOST]
     wholes, pieces = _forms(tuple(secret for secret in secrets if len(secret) >= LEAST))
@@ -33,13 +41,16 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     for whole in wholes:
         if whole in text:
             text = text.replace(whole, HIDDEN)
+    # Encoded characters first: a piece that is taken out of them would hide the rest.
+    text = _without_encoded(text, wholes, pieces) if _ENCODED.search(text) else text
     return _without_pieces(text, pieces) if pieces else text
 
 
 def holds(text: str, secrets: Iterable[str]) -> bool:
     """Tell whether a text of any length holds a whole secret in one of its forms."""
     wholes, _ = _forms(tuple(secret for secret in secrets if len(secret) >= LEAST))
-    return any(whole in text for whole in wholes)
+    decoded = [text, *(plain for plain, _ in _decodings(text))]
+    return any(whole in one for one in decoded for whole in wholes)
 
 
 def redacted_value(value: Any, secrets: tuple[str, ...]) -> Any:
@@ -72,6 +83,47 @@ def _without_pieces(text: str, pieces: frozenset[str]) -> str:
     return "".join([*kept, text[begin:]])
 
 
+def _decodings(text: str) -> Iterator[tuple[str, list[int]]]:
+    """Give a text decoded once, twice and so on, each with the places where its characters begin, and its end."""
+    places = list(range(len(text) + 1))
+    for _ in range(ROUNDS):
+        chars: list[str] = []
+        begins: list[int] = []
+        last = 0
+        for found in _ENCODED.finditer(text):
+            group = str(found.lastgroup)
+            code = int(found[group], 10 if group == "number" else 16)
+            if code > sys.maxunicode:
+                continue
+            chars += [*text[last : found.start()], chr(code)]
+            begins += places[last : found.start() + 1]
+            last = found.end()
+        if not last:
+            return
+        text, places = "".join([*chars, text[last:]]), [*begins, *places[last:]]
+        yield text, places
+
+
+def _without_encoded(text: str, wholes: tuple[str, ...], pieces: frozenset[str]) -> str:
+    """Remove what is a secret once the text is decoded: each of its characters may be encoded in its own way."""
+    spans: list[tuple[int, int]] = []
+    for plain, places in _decodings(text):
+        for whole in wholes:
+            at = plain.find(whole)
+            while at >= 0:
+                spans.append((places[at], places[at + len(whole)]))
+                at = plain.find(whole, at + 1)
+        if pieces:
+            found = (at for at in range(len(plain) - PIECE + 1) if plain[at : at + PIECE] in pieces)
+            spans += [(places[at], places[at + PIECE]) for at in found]
+    kept, end = [], 0
+    for begin, stop in sorted(spans):
+        if begin > end or not kept:
+            kept += [text[end:begin], HIDDEN]
+        end = max(end, stop)
+    return "".join([*kept, text[end:]])
+
+
 @lru_cache(maxsize=256)
 def _forms(secrets: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Give the forms of some secrets, longest first, and the pieces of the long ones."""
@@ -91,6 +143,8 @@ def _spellings(secret: str) -> Iterator[str]:
         yield from (_escaped(text, "\\u{:04X}"), _escaped(text, "\\u{:04X}").replace("\\u002F", "\\/"))
         yield from (_escaped(text, "&#{};"), _escaped(text, "&#x{:x};"), _escaped(text, "&#x{:X};"), html.escape(text))
         yield from _in_base64(text)
+        raw = text.encode("utf-8", "surrogatepass")
+        yield from (raw.hex(), raw.hex().upper(), raw.decode("latin-1"))
 
 
 def lower_hex(text: str) -> str:
