@@ -58,8 +58,20 @@ class Stage:
         """Wait until something is so."""
         deadline = time.monotonic() + seconds
         while not met():
-            assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+            assert time.monotonic() < deadline, f"after {seconds} s still not: {what}\n{self.report()}"
             time.sleep(0.3)
+
+    def report(self) -> str:
+        """What tasks, runs and Airflow's processes are doing, for a story that does not go on."""
+        folders = self.airflow.home.logs.glob("dag_id=*/run_id=*/task_id=*")
+        files = [
+            f"{file.relative_to(self.airflow.home.logs)}: {file.stat().st_size}"
+            for one in folders
+            for file in one.iterdir()
+        ]
+        runs = [(run["id"], run["state"]) for run in self.sandbox.runs("invision")]
+        logs = [f"{name} runs {part.running()}:\n{part.tail(20)}" for name, part in self.airflow.processes.items()]
+        return "\n".join([f"runs {runs}", *files, *logs])
 
     def state(self, dag_id: str, run_id: str) -> str | None:
         """The state of the only task."""
@@ -163,6 +175,7 @@ def test_the_task_is_cleared_while_it_waits(stage):
     dag_id = "cleared"
     run_id = stage.begin(dag_id)
     stage.until(lambda: len(stage.numbers(dag_id, run_id)) > 200, "lines of the first run")
+    stage.until(lambda: stage.state(dag_id, run_id) == "deferred", "deferred")
     stage.airflow.clear(dag_id, run_id, "run")
     stage.until(lambda: len(stage.sandbox.runs("invision")) and stage.numbers(dag_id, run_id, 2), "lines of the second")
     assert stage.airflow.wait(dag_id, run_id, timeout=240) == "success"
