@@ -116,7 +116,8 @@ def _without_encoded(text: str, wholes: tuple[str, ...], pieces: frozenset[str])
         if pieces:
             found = (at for at in range(len(plain) - PIECE + 1) if plain[at : at + PIECE] in pieces)
             spans += [(places[at], places[at + PIECE]) for at in found]
-    kept, end = [], 0
+    kept: list[str] = []
+    end = 0
     for begin, stop in sorted(spans):
         if begin > end or not kept:
             kept += [text[end:begin], HIDDEN]
