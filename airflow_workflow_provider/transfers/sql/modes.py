@@ -19,7 +19,7 @@ from airflow_workflow_provider.transfers.arguments import (
 )
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.sql.catalog import Target
-from airflow_workflow_provider.transfers.sql.columns import TargetColumn
+from airflow_workflow_provider.transfers.sql.columns import TargetColumn, sqlite_type
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog
 from airflow_workflow_provider.transfers.sql.names import TableName, check_length, own_names
 from airflow_workflow_provider.transfers.sql.rows import Rows
@@ -328,7 +328,14 @@ def _same_shape(load: Load) -> bool:
     if sorted(own) != sorted([name] for name in existing):
         return False
     kinds = [(existing[name], kind) for (name,), kind in zip(own, load.types.values(), strict=True)]
-    return all(not known or same_type(known, kind) for known, kind in kinds)
+    is_alike = _alike_in_sqlite if load.session.dialect.name == "SQLite" else same_type
+    return all(not known or is_alike(known, kind) for known, kind in kinds)
+
+
+def _alike_in_sqlite(one: str, other: str) -> bool:
+    """True if two declared types store the same: all of whole numbers do, and all of text."""
+    found = sqlite_type(one)
+    return same_type(one, other) or (found.kind in ("int", "text") and found == sqlite_type(other))
 
 
 def _swap(load: Load) -> Steps:
