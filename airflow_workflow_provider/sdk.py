@@ -33,6 +33,7 @@ from airflow_workflow_provider.protocol.auth import Auth, HeaderAuth, NoAuth, Si
 from airflow_workflow_provider.protocol.capabilities import (
     CanCancel,
     CanCountRows,
+    CanDropOutput,
     CanListRuns,
     CanListWorkflows,
     CanNameUnlistedOutputs,
@@ -111,6 +112,7 @@ __all__ = [
     "Call",
     "CanCancel",
     "CanCountRows",
+    "CanDropOutput",
     "CanListRuns",
     "CanListWorkflows",
     "CanNameUnlistedOutputs",

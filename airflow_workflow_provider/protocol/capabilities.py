@@ -62,7 +62,24 @@ class CanNameUnlistedOutputs(Protocol):
         """Give the output of this name, or None where the name is not one of these."""
 
 
-__all__ = ["LACKS", "CanCancel", "CanCountRows", "CanListRuns", "CanListWorkflows", "CanNameUnlistedOutputs", "HasLog"]
+@runtime_checkable
+class CanDropOutput(Protocol):
+    """An output is a table of the workflow's own, which nothing needs after its rows were loaded."""
+
+    def drop_output(self, run: Run, output: Output) -> Flow[None]:
+        """Drop the table. Raises `OutputUnavailable` for a table that is not certainly the workflow's own."""
+
+
+__all__ = [
+    "LACKS",
+    "CanCancel",
+    "CanCountRows",
+    "CanDropOutput",
+    "CanListRuns",
+    "CanListWorkflows",
+    "CanNameUnlistedOutputs",
+    "HasLog",
+]
 
 # What a message says that a system without the capability cannot do, and the error that says it.
 LACKS: Mapping[Any, tuple[type[NotSupported], str]] = {
@@ -70,6 +87,7 @@ LACKS: Mapping[Any, tuple[type[NotSupported], str]] = {
     CanListWorkflows: (NotSupported, "lists workflows"),
     CanListRuns: (NotSupported, "lists the runs of a workflow"),
     CanCountRows: (NotSupported, "counts the rows of an output"),
+    CanDropOutput: (NotSupported, "drops an output"),
     CanNameUnlistedOutputs: (NotSupported, "names outputs that no run lists"),
     HasLog: (NotSupported, "gives the log of a run"),
 }

@@ -52,6 +52,8 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         output where it is a table of the target's own database (PostgreSQL, DuckDB); ``"bulk"`` takes the database's
         bulk path (PostgreSQL, DuckDB, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT. (templated)
     :param lock_timeout: seconds to wait for another load of the same table.
+    :param cleanup_output: drop the workflow's own output tables after the load (CARTO). A table that cannot be dropped
+        is a warning. Runs with the same parameters share their output table.
     """
 
     template_fields: Sequence[str] = (
@@ -90,6 +92,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         expect: Mapping[str, Any] | None = None,
         load_method: str = "auto",
         lock_timeout: float | timedelta = 600,
+        cleanup_output: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -107,12 +110,14 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         self.expect = expect
         self.load_method = load_method
         self.lock_timeout = lock_timeout
+        self.cleanup_output = cleanup_output
         check_sql_arguments(self)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Load the outputs, unless an earlier try of this task has committed them."""
         # Imported late: a DAG file must not pay for pyarrow and common.sql.
         from airflow_workflow_provider.outputs.csv_options import CsvOptions
+        from airflow_workflow_provider.transfers import cleanup
         from airflow_workflow_provider.transfers.attempt import Attempt
         from airflow_workflow_provider.transfers.source.parts import checked_columns
         from airflow_workflow_provider.transfers.sql.checks import Expect
@@ -143,10 +148,15 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             csv_options=CsvOptions.parse(self.as_value("csv_options")),
         )
         result = load.earlier()
-        if result is None:
+        if result is None or self.cleanup_output:
             resolved = self.resolve()
             load.uris = [uri for _, uri in self.sources]
+        if self.cleanup_output:
+            cleanup.check(resolved, self.conn_id)
+        if result is None:
             result = load.run(resolved)
+        if self.cleanup_output:
+            cleanup.drop(resolved, self.conn_id, self.log)
         return self.handed_on(context, result)
 
     def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -279,6 +279,11 @@ def is_table_name(table: str, warehouse: str) -> bool:
         return False
 
 
+def is_output_table(table: str) -> bool:
+    """True for the name of a workflow's own output table, which ends in a hash of the parameters (exported SQL)."""
+    return bool(re.search(r"_out_[0-9a-f]{16}[`\"]?$", table.strip(), re.IGNORECASE))
+
+
 def beside(table: str, warehouse: str, ending: str) -> str:
     """Give the name of a table beside another one, for a statement; raises `InvalidArgument`."""
     table_name(table, warehouse)  # nothing but a name comes in

@@ -212,16 +212,21 @@ def _dropped(copy: _Copy, jobs: Jobs) -> Flow[None]:
     try:
         if copy.job:
             yield from _ended(copy, jobs)
-        job = yield from persist(lambda: jobs.start(copy.drop))
-        for looks in range(CLEANING):
-            state, said = yield from jobs.look(job)
-            if state is RunState.SUCCEEDED:
-                return
-            if state.is_terminal:
-                raise OutputUnavailable(said)
-            yield Sleep(PAUSES[min(looks, len(PAUSES) - 1)])
+        yield from dropped(copy.stage, copy.drop, jobs)
     except WorkflowError as error:
         yield Note(f"The table {copy.stage} could not be dropped; drop it by hand: {error.summary}", "warning")
+
+
+def dropped(stage: str, drop: str, jobs: Jobs) -> Flow[None]:
+    """Drop a table by a job and wait for its end. Raises what the server says."""
+    job = yield from persist(lambda: jobs.start(drop))
+    for looks in range(CLEANING):
+        state, said = yield from jobs.look(job)
+        if state is RunState.SUCCEEDED:
+            return
+        if state.is_terminal:
+            raise OutputUnavailable(f"{stage} is not dropped, the job is {state}: {said}")
+        yield Sleep(PAUSES[min(looks, len(PAUSES) - 1)])
 
 
 def _ended(copy: _Copy, jobs: Jobs) -> Flow[None]:

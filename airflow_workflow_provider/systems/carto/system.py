@@ -166,6 +166,20 @@ class CartoSystem(WorkflowSystem):
         connection = self._connection(run)
         return (yield from sql.counted(output.location, self._dialect(run), lambda text: self._query(connection, text)))
 
+    def drop_output(self, run: Run, output: Output) -> Flow[None]:
+        """Drop the output table of a workflow, which runs with other parameters do not share.
+
+        A run object may come from anybody, so the job is asked for its table, where the answer says it; and nothing
+        but a name that the workflows of CARTO give to their output tables is dropped.
+        """
+        seen_run = yield from self.get_run(run)
+        named = [one.location for one in seen_run.outputs] or [output.location]
+        if output.location not in named or not sql.is_output_table(output.location):
+            raise OutputUnavailable(f"{output.location} is not certainly an output table of run {run.run_id}")
+        dialect, jobs = self._dialect(run), self._jobs(self._connection(run))
+        table = sql.table_name(output.location, dialect)
+        yield from staged.dropped(table, staged.COPYING[dialect].drop.format(stage=table), jobs)
+
     def run_url(self, run: Run) -> str:
         """Give the address of the job."""
         return self.api.url(JOB_STATUS, connection=self._connection(run), run_id=run.run_id)
