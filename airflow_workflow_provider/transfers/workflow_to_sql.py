@@ -49,8 +49,9 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         (0.5: at most by half), ``columns`` that the output must have, ``not_null``, ``unique`` and ``sql`` for the
         table after the load. If a check fails, the table is unchanged. (templated)
     :param load_method: how rows are loaded: ``"auto"`` chooses, and logs the choice; ``"in_database"`` inserts from the
-        output where it is a table of the target's own database (PostgreSQL, DuckDB); ``"bulk"`` takes the database's
-        bulk path (PostgreSQL, DuckDB, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT. (templated)
+        output where it is a table of the target's own database (PostgreSQL, DuckDB, data warehouses); ``"bulk"`` takes
+        the database's bulk path (PostgreSQL, DuckDB, ADBC, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT.
+        (templated)
     :param lock_timeout: seconds to wait for another load of the same table.
     :param cleanup_output: drop the workflow's own output tables after the load (CARTO). A table that cannot be dropped
         is a warning. Runs with the same parameters share their output table.

@@ -83,6 +83,15 @@ class Expect:
 
     def check(self, session: SqlSession, target: Target, rows: int, before: int) -> list[dict[str, Any]]:
         """Check a table after its load; give what was found. Raises `ExpectationFailed`."""
+        return self.check_rows(rows) + self.check_table(session, target, before)
+
+    @property
+    def needs_table(self) -> bool:
+        """True if the table is looked at after the load."""
+        return self.needs_before or bool(self.not_null or self.unique or self.sql)
+
+    def check_rows(self, rows: int) -> list[dict[str, Any]]:
+        """Check the number of rows of a load."""
         done: list[dict[str, Any]] = []
         if self.min_rows is not None:
             if rows < self.min_rows:
@@ -92,6 +101,11 @@ class Expect:
             if rows > self.max_rows:
                 raise _violated("max_rows", f"{rows} rows came, expected at most {self.max_rows}", rows)
             done.append({"check": "max_rows", "value": rows})
+        return done
+
+    def check_table(self, session: SqlSession, target: Target, before: int) -> list[dict[str, Any]]:
+        """Check a table after its load; it had ``before`` rows."""
+        done: list[dict[str, Any]] = []
         if self.max_shrink is not None:
             after = count(session, target.rows_sql)
             shrink = (before - after) / before if before else 0.0

@@ -180,9 +180,60 @@ GENERIC = SqlDialect(
     update="UPDATE {t} SET {correlated} WHERE EXISTS (SELECT 1 FROM {s} WHERE {on_full})",
     has_limit=False,
 )
-# unverified as well, but their manuals say so of names.
-SNOWFLAKE = replace(GENERIC, name="Snowflake", fold=str.upper, sees_case=True, longest_name=255, name_unit="characters")
-ORACLE = replace(GENERIC, name="Oracle", fold=str.upper, sees_case=True, longest_name=128)
+# unverified as well, but their manuals say so of names and types. Their statements are in `warehouses`.
+SNOWFLAKE = replace(
+    GENERIC,
+    name="Snowflake",
+    begin="BEGIN",
+    types={**ANSI, "float": "DOUBLE", "text": "VARCHAR", "decimal": "NUMBER({p}, {s})", "uint64": "NUMBER(20, 0)"}
+    | {"datetime": "TIMESTAMP_NTZ(6)", "timestamp": "TIMESTAMP_TZ(6)", "time": "TIME(6)", "binary": "BINARY"},
+    fold=str.upper,
+    sees_case=True,
+    longest_name=255,
+    name_unit="characters",
+    has_limit=True,
+)
+BIGQUERY = replace(
+    GENERIC,
+    name="BigQuery",
+    types={**ANSI, "bool": "BOOL", "int": "INT64", "float": "FLOAT64", "text": "STRING", "key": "STRING"}
+    | {"decimal": "BIGNUMERIC({p}, {s})", "uint64": "BIGNUMERIC(20, 0)", "datetime": "DATETIME"}
+    | {"timestamp": "TIMESTAMP", "binary": "BYTES"},
+    quote="`",
+    sees_case=True,
+    longest_name=300,
+    name_unit="characters",
+    has_limit=True,
+)
+REDSHIFT = replace(
+    GENERIC,
+    name="Redshift",
+    types={**ANSI, "timestamp": "TIMESTAMPTZ", "binary": "VARBYTE"},
+    fold=str.lower,
+    longest_name=127,
+    has_limit=True,
+)
+DATABRICKS = replace(
+    GENERIC,
+    name="Databricks",
+    types={**ANSI, "float": "DOUBLE", "text": "STRING", "key": "STRING", "time": "STRING", "binary": "BINARY"}
+    | {"datetime": "TIMESTAMP_NTZ", "timestamp": "TIMESTAMP"},
+    quote="`",
+    fold=str.lower,
+    longest_name=255,
+    name_unit="characters",
+    has_limit=True,
+)
+ORACLE = replace(
+    GENERIC,
+    name="Oracle",
+    types={**ANSI, "bool": "NUMBER(1)", "int": "NUMBER(19)", "float": "BINARY_DOUBLE", "text": "CLOB"}
+    | {"key": "VARCHAR2(255)", "decimal": "NUMBER({p}, {s})", "uint64": "NUMBER(20)", "datetime": "TIMESTAMP(6)"}
+    | {"timestamp": "TIMESTAMP(6) WITH TIME ZONE", "time": "VARCHAR2(32)"},
+    fold=str.upper,
+    sees_case=True,
+    longest_name=128,
+)
 
 # By the hook's connection type, or by its dialect's name.
 DIALECTS: Mapping[str, SqlDialect] = {
@@ -193,6 +244,10 @@ DIALECTS: Mapping[str, SqlDialect] = {
     "mariadb": MYSQL,
     "duckdb": DUCKDB,
     "snowflake": SNOWFLAKE,
+    "gcpbigquery": BIGQUERY,
+    "bigquery": BIGQUERY,
+    "redshift": REDSHIFT,
+    "databricks": DATABRICKS,
     "oracle": ORACLE,
 }
 

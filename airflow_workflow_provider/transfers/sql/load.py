@@ -33,6 +33,8 @@ from airflow_workflow_provider.transfers.sql.modes import KEEPING, WAYS, Load, M
 from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, check_apart, parse_table
 from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
+from airflow_workflow_provider.transfers.sql.warehouse_load import WarehouseLoad
+from airflow_workflow_provider.transfers.sql.warehouses import WAREHOUSES
 
 _SPELLED_ALIKE = (
     "text",
@@ -97,6 +99,8 @@ class SqlLoad:
         with self._described():
             check_apart(groups, dialect_of(self.hook))
         method = self._method(resolved)
+        if method == "in_database" and dialect_of(self.hook).name in WAREHOUSES:
+            return self._in_warehouse(groups)
         if method == "in_database":
             return self._in_database(groups)
         may_stream = not self.add_columns and method != "insert" and self.csv_options.is_default
@@ -117,10 +121,9 @@ class SqlLoad:
         dialect = dialect_of(self.hook).name
         with self._described():
             check_choice("load_method", self.load_method, LOAD_METHODS)
-            if self.load_method == "in_database" and dialect not in KNOWN:
-                raise InvalidArgument(
-                    f"load_method: 'in_database' works for {' and '.join(KNOWN)}, not for {dialect}; use 'auto'"
-                )
+            if self.load_method == "in_database" and dialect not in (*KNOWN, *WAREHOUSES):
+                known = ", ".join((*KNOWN, *WAREHOUSES))
+                raise InvalidArgument(f"load_method: 'in_database' works for {known}, not for {dialect}; use 'auto'")
             if self.load_method == "bulk" and dialect not in BULK and not is_adbc(self.hook):
                 raise InvalidArgument(f"load_method: 'bulk' works for {', '.join(BULK)}, not for {dialect}; use 'auto'")
         if self.load_method == "auto" and dialect in KNOWN and self._are_near(resolved):
@@ -181,6 +184,36 @@ class SqlLoad:
                     return done
                 rows: dict[str, Rows] = {name: self._table_rows(opened, group) for name, group in groups.items()}
             return self._committed(opened, targets, rows, Progress(self.log, "Wrote"), 0.0)
+
+    def _in_warehouse(self, groups: Mapping[str, Sequence[ResolvedOutput]]) -> dict[str, Any]:
+        """Load by the warehouse's own statements, which are all or nothing."""
+        progress = Progress(self.log, "Wrote")
+        with self._described(), self._session() as opened:
+            if len(groups) > 1 or len(next(iter(groups.values()))) > 1:
+                raise InvalidArgument("load_method='in_database' loads one output at a time here; use a task for each")
+            ((name, (item,)),) = groups.items()
+            targets = self._locked(opened, groups)
+            done = self._done_meanwhile(opened)
+            if done is not None:
+                return done
+            made = WarehouseLoad(opened, self._load_log(opened), targets[name].name, self.mode, self.expect, self.log)
+            chosen = chosen_columns(with_added(self.columns, self.add_columns))
+            sources = {target: source for source, target in (chosen or {}).items()}
+            types = {sources.get(column, column): kind for column, kind in parse_types(self.column_types).items()}
+            try:
+                rows, checks = made.run(item, chosen, types, added_values(item, self.add_columns))
+                progress.add(rows, 0)
+                result = self._result([name], progress, progress.seconds)
+                if checks:
+                    self.log.info("All checks hold: %s", checks)
+                    result["checks"] = checks
+                self._load_log(opened).note(rows, result)
+                opened.commit()
+            except BaseException:
+                opened.undo()
+                raise
+        self.log.info("Wrote %s to %s", progress, name)
+        return result
 
     def _table_rows(self, opened: SqlSession, group: Sequence[ResolvedOutput]) -> TableRows:
         chosen = chosen_columns(with_added(self.columns, self.add_columns))

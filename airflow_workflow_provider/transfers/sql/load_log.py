@@ -81,7 +81,8 @@ def _made(session: SqlSession, table: TableName) -> str:
     name = session.quoted
     columns = ", ".join(f"{name(dialect.fold(column))} {dialect.types[kind]}" for column, kind in _COLUMNS.items())
     try:
-        session.begin()
+        if dialect.ddl_in_transaction:
+            session.begin()
         session.run(f"CREATE TABLE {table.sql} ({columns}, PRIMARY KEY ({name(dialect.fold('load_key'))}))")
         session.commit()
     except Exception as error:  # noqa: BLE001 (each driver has its own errors; another task may have been faster)
