@@ -273,7 +273,7 @@ class LogFollower:
             if is_last and not is_whole:
                 yield from self._say(f"The rest of the log of run {run.run_id} is left out: it is too long", "warning")
         except TaskStopped:
-            yield WriteLog([], self.state)  # what is written already, for the next try
+            yield WriteLog([], self.state, self.is_recalled)  # what is written already, for the next try
             raise
         except NotSupported as error:
             yield from self._end(f"Run {run.run_id} has no log to follow: {error}", "info")
@@ -367,7 +367,9 @@ class LogFollower:
         return secrets_of(self.system)
 
     def _say(self, text: str, level: str) -> Flow[None]:
-        yield WriteLog(list(tidy(LogLine(None, level, text.replace("\n", " ")), self._secrets)), self.state)
+        # A state from before the recall must not replace what another process of the try has stored.
+        lines = list(tidy(LogLine(None, level, text.replace("\n", " ")), self._secrets))
+        yield WriteLog(lines, self.state, self.is_recalled)
 
     def _end(self, text: str, level: str) -> Flow[None]:
         self.state = replace(self.state, is_over=True)

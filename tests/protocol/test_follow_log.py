@@ -210,12 +210,16 @@ def test_what_another_process_of_the_try_has_stored_counts_if_it_is_further():
 
 
 def test_nothing_is_written_before_it_is_known_what_another_process_has_written():
+    """Nor is anything stored, which would replace what is not known yet."""
+
     class Cold(Task):
         def perform(self, effect):
             if isinstance(effect, RecallLog) and self.recalls < 2:
                 self.recalls += 1
                 raise ServerUnavailable("a cold triggerer")
-            return super().perform(effect)
+            reply = super().perform(effect)
+            self.stored_elsewhere = self.stored or self.stored_elsewhere
+            return reply
 
     server, task = Server(log=[1, 2, 3]), Cold()
     task.stored_elsewhere = LogState("7", 2, 0, 2).to_json()
