@@ -43,8 +43,12 @@ WITHOUT_AIRFLOW = ("client", "fuzz", "golden", "outputs", "protocol", "samples",
 FILES_WITHOUT_AIRFLOW = ("test_docs.py", "test_imports.py", "test_samples.py")
 # The tests of loads that depend on the database and the file alone: Airflow gives them a connection and no more.
 LOADS_WITHOUT_AIRFLOW = (
+    "test_adbc.py",
+    "test_checks.py",
     "test_exact_values.py",
     "test_file_copies.py",
+    "test_killed_loads.py",
+    "test_killed_partitions.py",
     "test_one_load_at_a_time.py",
     "test_resolve.py",
     "test_sql_copy_csv.py",
@@ -52,6 +56,7 @@ LOADS_WITHOUT_AIRFLOW = (
     "test_sql_copy_pages.py",
     "test_sql_retries.py",
     "test_sql_values.py",
+    "test_warehouses.py",
     "test_what_a_load_touches.py",
 )
 

@@ -16,7 +16,14 @@ from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
 from airflow_workflow_provider.transfers.files.formats import Format, NotFinite
-from airflow_workflow_provider.transfers.files.partitions import MANIFESTS, Partitions, file_name, manifest
+from airflow_workflow_provider.transfers.files.partitions import (
+    MANIFEST,
+    MANIFESTS,
+    Partitions,
+    file_name,
+    manifest,
+    partition_manifest,
+)
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
@@ -54,7 +61,9 @@ class FileLoad:
         if not isinstance(self.path, str) or not self.path.strip():
             raise InvalidArgument("path: is empty")
         noted = self.store.get(_KEY) if self.store is not None and self.attempt.is_retry else None
-        if isinstance(noted, Mapping) and noted.get("key") == self.attempt.key and self._are_there(noted):
+        # Files of partitions that are in their places may still stand beside those that they replace.
+        is_whole = isinstance(noted, Mapping) and (noted.get("moved") or not self.partition_by)
+        if isinstance(noted, Mapping) and is_whole and noted.get("key") == self.attempt.key and self._are_there(noted):
             result = dict(noted["result"])
             for path, *_ in noted["files"]:
                 self._sweep(path)
@@ -138,15 +147,25 @@ class FileLoad:
     def _settle(
         self, landed: Sequence[_Landed], result: dict[str, Any], resolved: Sequence[ResolvedOutput]
     ) -> str | list[str]:
-        """Remove what the partitions held before, and write which files belong to the load."""
+        """Let each partition name its files, remove what it held before, and write which files belong to the load.
+
+        A reader that follows the manifest of a partition sees the old files until the manifest is replaced, which
+        happens at once, and the new ones from then on.
+        """
+        runs = [item.run.run_id for item in resolved]
         for item in landed:
+            place = self._file(f"{item.file.path.rpartition('/')[0]}/{MANIFEST}")
+            content = partition_manifest(item.file.path, item.rows or 0, item.written.sha256, runs, self.name)
+            self._sweep(place.path)
+            place.write(partial(_content, content))
+            place.publish()
             for other in item.replaced:
                 self._file(other).remove()
-        runs = [item.run.run_id for item in resolved]
         folder = PLACEHOLDER.sub("", self.path).rstrip("/")
         place = self._file(f"{folder}/{MANIFESTS}/{file_name(runs, self.attempt.key)}.json")
         content = manifest(result, runs, self.partition_by, [item.rows or 0 for item in landed])
-        place.write(lambda target: target.write(content))
+        self._sweep(place.path)
+        place.write(partial(_content, content))
         place.publish()
         return place.path
 
@@ -310,6 +329,10 @@ def _filled(
         write(reader, target, compression, progress.add)
     except NotFinite as error:
         raise error.placed(*find(error.row)) from error
+
+
+def _content(content: bytes, target: Any) -> None:
+    target.write(content)
 
 
 def _check_file(file: StoredFile) -> None:

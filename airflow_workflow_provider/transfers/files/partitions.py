@@ -18,6 +18,7 @@ from airflow_workflow_provider.outputs.spool import Spool
 
 MOST = 2_000  # partitions of one load
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+MANIFEST = "_manifest.json"  # of a partition
 MANIFESTS = "_manifests"  # readers of datasets leave out what begins with an underscore
 
 
@@ -85,6 +86,17 @@ def manifest(result: dict[str, Any], runs: Sequence[str], partition_by: Sequence
         "partition_by": list(partition_by),
         "rows": result["rows"],
         "files": files,
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def partition_manifest(path: str, rows: int, sha256: str, runs: Sequence[str], name: str) -> bytes:
+    """Say which files a partition has now, by their names in its folder."""
+    document = {
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "runs": list(runs),
+        "format": name,
+        "files": [{"name": path.rpartition("/")[2], "rows": rows, "sha256": sha256}],
     }
     return json.dumps(document, indent=1).encode()
 
