@@ -30,12 +30,9 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
-
-if TYPE_CHECKING:
-    from airflow_workflow_provider.protocol.model import Run
 
 
 class WorkflowError(AirflowException):
@@ -164,9 +161,12 @@ class CancelNotSupported(NotSupported):
 
 
 class _RunError(WorkflowError):
-    """Carries the run that the error is about."""
+    """Carries the run that the error is about: a `Run`, or None where it is not known.
 
-    def __init__(self, message: str = "", *, run: Run | None = None, status: int | None = None) -> None:
+    This module is below the one of `Run`, so the type does not stand here.
+    """
+
+    def __init__(self, message: str = "", *, run: Any = None, status: int | None = None) -> None:
         super().__init__(message, status=status)
         self.run = run
 

@@ -131,6 +131,49 @@ def test_no_network_below_the_client():
     assert not wrong, "\n".join(wrong)
 
 
+def every_import(path: Path) -> Iterator[str]:
+    """As `imported`, with what only a type checker imports."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def test_no_modules_import_each_other():
+    """Also not for typing, and not through others: what remains after every module without imports is removed."""
+    known = {module_name(path) for path in MODULES}
+    needs = {}
+    for path in MODULES:
+        names = {name if name in known else name.rpartition(".")[0] for name in every_import(path)}
+        needs[module_name(path)] = (names & known) - {module_name(path)}
+    while free := [name for name, others in needs.items() if not others]:
+        for name in free:
+            del needs[name]
+        needs = {name: others - set(free) for name, others in needs.items()}
+    assert not needs, "these modules import each other, or import such modules:\n" + "\n".join(sorted(needs))
+
+
+# Who may sleep and read the clock. Databases and files are no workflow systems; the command line measures for people.
+TELL_TIME = {"client", "outputs", "transfers", "cli", "sandbox", "testing"}
+
+
+def test_what_talks_to_workflow_systems_sleeps_and_reads_the_clock_in_the_client_only():
+    """Everything else yields `Sleep` and `Now`, or asks the client."""
+    wrong = []
+    for path in MODULES:
+        if part_of(module_name(path)) in TELL_TIME:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name in {"time.sleep", "time.time", "time.monotonic", "asyncio.sleep", "datetime.now", "loop.time"}:
+                    wrong.append(f"{label(path)}:{node.lineno} calls {name}")
+    assert not wrong, "\n".join(wrong)
+
+
 # A call that runs code in a thread without telling asgiref which event loop it belongs to.
 THREADS = {
     "to_thread",

@@ -14,7 +14,6 @@ from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.follow_log import LogFollower, WrittenLog
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.run_log import LogLine
 from airflow_workflow_provider.protocol.times import iso
 
@@ -44,7 +43,7 @@ def _followed(hook: WorkflowHook, run: Run, options: Namespace, terminal: Termin
     log = WrittenLog(LogFollower.of(hook.system, run, interval=interval), write_new)
     try:
         if not run.state.is_terminal:
-            run = hook.client.run(wait(hook.system.look, run, poll_interval=interval, log=log))
+            run = hook.wait_for_run(run, poll_interval=interval, log=log)
         hook.client.run(log.finish(run))
     except KeyboardInterrupt:
         raise Interrupted(f"Run {run.run_id} goes on; {how_to_go_on(hook, run, terminal)}") from None

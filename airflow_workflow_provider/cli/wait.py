@@ -11,10 +11,8 @@ from airflow_workflow_provider.cli.results import how_to_go_on
 from airflow_workflow_provider.cli.terminal import Interrupted, Result, Terminal
 from airflow_workflow_provider.exceptions import RunTimedOut
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
-from airflow_workflow_provider.protocol.effects import Flow
 from airflow_workflow_provider.protocol.follow_log import INTERVAL, LogFollower, WrittenLog
 from airflow_workflow_provider.protocol.model import Run, RunState
-from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.run_log import LogLine
 
 
@@ -34,28 +32,25 @@ def awaited(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal
 
 def _ended(hook: WorkflowHook, run: Run, options: Namespace, terminal: Terminal, *, log: bool) -> Run:
     interval = options.poll_interval or hook.system.poll_interval
-    deadline = hook.client.now() + options.timeout if options.timeout else None
     with terminal.progress(_said(run)) as change:
         change(_said(run))
 
-        def look(known: Run) -> Flow[Run]:
-            seen = yield from hook.system.look(known)
+        def show(seen: Run) -> None:
             if not (log and seen.state.is_terminal):  # the end is the last line, after those of the log
                 change(_said(seen))
-            return seen
-
-        if not log:
-            return hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline))
-        follower = LogFollower.of(hook.system, run, interval=min(interval, INTERVAL))
 
         def write(lines: Sequence[LogLine]) -> None:
             for line in lines:
                 terminal.say(text_of(line))
 
-        log_of_run = WrittenLog(follower, write)
-        ended = hook.client.run(wait(look, run, poll_interval=interval, deadline=deadline, log=log_of_run))
-        hook.client.run(log_of_run.finish(ended))
-        change(_said(ended))
+        follower = LogFollower.of(hook.system, run, interval=min(interval, INTERVAL)) if log else None
+        written = WrittenLog(follower, write) if follower else None
+        ended = hook.wait_for_run(
+            run, poll_interval=interval, timeout=options.timeout or None, log=written, on_poll=show
+        )
+        if written:
+            hook.client.run(written.finish(ended))
+            change(_said(ended))
         return ended
 
 

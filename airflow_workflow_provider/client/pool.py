@@ -11,6 +11,7 @@ from airflow_workflow_provider.client.triggerer import TriggererClient
 from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 Load = Callable[[], Awaitable[tuple[WorkflowSystem, TriggererClient]]]
+RENEWAL = 5.0  # seconds; so often at most a connection is read again because its credentials are refused
 MAX_AGE = 900.0  # seconds after which a new user reads the connection again: it may have been changed
 
 
@@ -32,6 +33,8 @@ class _Entry:
 
 # Keyed weakly by loop: a loop that is gone takes its clients along, and its sockets closed with it.
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Entry]] = WeakKeyDictionary()
+
+_renewals: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, float]] = WeakKeyDictionary()
 
 
 class shared_client:  # noqa: N801  # used as a function, as context managers are
@@ -90,6 +93,19 @@ def member_of(key: Hashable) -> Member | None:
     if entry is None or not entry.making.done() or entry.making.cancelled() or entry.making.exception():
         return None
     return entry.making.result()
+
+
+def renew(key: Hashable, refused: Member) -> None:
+    """Let the next user of this key read its connection again, since the credentials of this member were refused.
+
+    All who wait with the same connection share one reading: who comes later finds the new member, or waits until the
+    last reading is some seconds old.
+    """
+    loop = asyncio.get_running_loop()
+    read_at = _renewals.setdefault(loop, {})
+    if member_of(key) is refused and loop.time() - read_at.get(key, -RENEWAL) >= RENEWAL:
+        read_at[key] = loop.time()
+        retire(key)
 
 
 async def _open(load: Load) -> Member:

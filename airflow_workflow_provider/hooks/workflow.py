@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -128,6 +128,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         deadline: float | None = None,
         expected_duration: float | timedelta | None = None,
         log: WrittenLog | None = None,
+        on_poll: Callable[[Run], None] | None = None,
     ) -> Run:
         """Wait until a run has ended, and return it, whatever its state; raises `RunTimedOut`.
 
@@ -137,6 +138,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         :param deadline: the same as a moment, in seconds since 1970; the earlier one counts.
         :param expected_duration: seconds that the run usually takes; around that time it is polled more often.
         :param log: follows the log of the run meanwhile.
+        :param on_poll: is called with the run after each poll of it.
         """
         known = self._parsed(run)
         interval = seconds_of("poll_interval", poll_interval) or self.system.poll_interval
@@ -148,7 +150,12 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
         watch, is_renewed = Watch(known, poll_interval=interval, deadline=deadline, pace=pace, renews=True), True
         while True:
             try:
-                flow = watch.flow(self._look, repeats=self.system.repeats, is_renewed=is_renewed, log=log)
+                flow = watch.flow(
+                    partial(self._shown, on_poll) if on_poll else self._look,
+                    repeats=self.system.repeats,
+                    is_renewed=is_renewed,
+                    log=log,
+                )
                 return self.client.run(flow)
             except CredentialsRefused:
                 is_renewed = self.renew()
@@ -345,6 +352,11 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
     def _look(self, run: Run) -> Flow[Run]:
         """Poll with the system as it is now; `renew` may have replaced it since the last poll."""
         return self.system.look(run)
+
+    def _shown(self, on_poll: Callable[[Run], None], run: Run) -> Flow[Run]:
+        seen = yield from self._look(run)
+        on_poll(seen)
+        return seen
 
     def _run(self, make: Callable[[], Flow[T]]) -> T:
         return self.system.without_secrets(self.client.run(persist(make)))

@@ -91,7 +91,8 @@ class TaskDriver:
                 return self._compare()
             case life.StoreIntent(is_again=is_again):
                 self._key = self._key_of_start(self._key if is_again else "")
-                return store.intend(self._fingerprint(), self._key)
+                moment = from_epoch(hook.client.now())
+                return store.intend(self._fingerprint(), self._key, moment=moment)
             case life.ForgetIntent():
                 return store.forget()
             case life.StartRun():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_workflow_provider.assets.emission import aliases, emit, own_extra, receivers, shared_extra
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
@@ -16,7 +16,26 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_workflow_provider.assets.places import Landed
-    from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
+    from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
+
+class PublishingTask(Protocol):
+    """What this module needs of a run operator."""
+
+    task_id: Any
+    outlets: Any
+    asset_alias: str | None
+
+    @property
+    def log(self) -> Any:
+        """The log of the task."""
+
+    @property
+    def hook(self) -> WorkflowHook:
+        """The hook of its system."""
+
+    def sent(self, context: Context) -> Any:
+        """Give the parameters of its run."""
 
 
 def publish(ti: Any, run: Run) -> None:
@@ -27,7 +46,7 @@ def publish(ti: Any, run: Run) -> None:
     show_run(ti, run)
 
 
-def published(operator: RunWorkflowOperator, context: Context) -> Run | None:
+def published(operator: PublishingTask, context: Context) -> Run | None:
     """Give the run that this very task instance has published, or None."""
     ti = context["ti"]
     value = ti.xcom_pull(task_ids=operator.task_id, key="run", map_indexes=ti.map_index)
@@ -38,7 +57,7 @@ def published(operator: RunWorkflowOperator, context: Context) -> Run | None:
         return None
 
 
-def hand_on(operator: RunWorkflowOperator, context: Context, run: Run) -> tuple[Landed, ...]:
+def hand_on(operator: PublishingTask, context: Context, run: Run) -> tuple[Landed, ...]:
     """Show what a run that succeeded has left: a link, and an asset for each output; give their URIs.
 
     The run has succeeded, so nothing here fails the task: what goes wrong is a warning in its log.
@@ -57,7 +76,7 @@ def hand_on(operator: RunWorkflowOperator, context: Context, run: Run) -> tuple[
     return found
 
 
-def _emit(operator: RunWorkflowOperator, context: Context, run: Run, found: tuple[Landed, ...]) -> None:
+def _emit(operator: PublishingTask, context: Context, run: Run, found: tuple[Landed, ...]) -> None:
     receiving = receivers(operator.outlets, operator.asset_alias, mapped=getattr(context["ti"], "map_index", -1) >= 0)
     if len(receiving) < len(aliases(operator.outlets)):
         operator.log.warning(
@@ -71,7 +90,7 @@ def _emit(operator: RunWorkflowOperator, context: Context, run: Run, found: tupl
             operator.log.info("Run %s left %s", run.run_id, item.uri)
 
 
-def _rows(operator: RunWorkflowOperator, run: Run, item: Landed) -> int | None:
+def _rows(operator: PublishingTask, run: Run, item: Landed) -> int | None:
     """Count the rows of an output where one call does that; it is asked once, a task that is done waits for nothing."""
     from airflow_workflow_provider.protocol.capabilities import CanCountRows
     from airflow_workflow_provider.protocol.retry import Retry, persist
@@ -91,7 +110,7 @@ def _rows(operator: RunWorkflowOperator, run: Run, item: Landed) -> int | None:
 
 
 @contextmanager
-def _only_warning(operator: RunWorkflowOperator, run: Run, what: str) -> Iterator[None]:
+def _only_warning(operator: PublishingTask, run: Run, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # whatever it is, the run has succeeded
@@ -104,7 +123,7 @@ def _show_output(ti: Any, found: tuple[Landed, ...]) -> None:
         OUTPUT_LINK.push(ti, pages[0])
 
 
-def _extra(operator: RunWorkflowOperator, run: Run) -> Mapping[str, Any]:
+def _extra(operator: PublishingTask, run: Run) -> Mapping[str, Any]:
     """Give the connection's extras where they tell which warehouse a run's tables are in."""
     from airflow_workflow_provider.assets.places import tells_warehouse
 

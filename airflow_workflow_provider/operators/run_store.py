@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -188,12 +188,12 @@ class RunStore:
         is_edit = bool(earlier.dag_version and self._dag_version and earlier.dag_version != self._dag_version)
         return earlier.sent.differing(sent), is_edit
 
-    def intend(self, sent: Fingerprint, key: str = "") -> datetime:
-        """Store, before it is sent, that a start with this idempotency key will be sent; give the moment.
+    def intend(self, sent: Fingerprint, key: str = "", *, moment: datetime) -> datetime:
+        """Store, before it is sent, that a start with this key will be sent at this moment; give the moment.
 
         Raises `TaskStopped` where a newer try has stored something: this one was taken for dead.
         """
-        self._sent, moment = sent, datetime.now(UTC)
+        self._sent = sent
         if self._is_replaced():
             raise TaskStopped("a newer try of this task has begun; this one starts no run")
         self._set(replace(self._record(intended_at=moment), key=key))

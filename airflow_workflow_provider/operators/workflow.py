@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -361,6 +361,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
     def _wait(self, context: Context, run: Run) -> Run:
         """Wait on this worker, or defer."""
         from airflow_workflow_provider.protocol.lifecycle import deadline_of
+        from airflow_workflow_provider.protocol.times import from_epoch
 
         interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
         seen = self.hook.poll_before_deferral(run) if self.deferrable else run
@@ -368,7 +369,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         if seen.state.is_terminal:
             logs.finish(seen)
             return seen
-        begun, task_started = run.started_at or datetime.now(UTC), context["ti"].start_date
+        begun, task_started = run.started_at or from_epoch(self.hook.client.now()), context["ti"].start_date
         deadline = deadline_of(begun, self.timeout, task_started, self.execution_timeout)
         if not self.deferrable:
             return logs.awaited(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -27,14 +27,15 @@ from airflow_workflow_provider.protocol.effects import (
     RunList,
     Sleep,
     TransportError,
+    intercept,
 )
 from airflow_workflow_provider.protocol.follow_log import FollowsLog
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace, Steady
 from airflow_workflow_provider.protocol.retry import Retry, persist, understood, urgently
 
-# While a run is going, what fails is the watching and not the run. A server that is down is asked ever more
-# seldom; refused credentials or an unknown run may be a deployment or a replica that lags, but not for ever.
+# While a run is going, what fails is the poll and not the run. A server that is down is polled at longer and longer
+# intervals. Refused credentials or an unknown run may come from a deployment or a replica that lags, for a time.
 WATCH = Retry(base=1.0, cap=60.0)
 REFUSALS = 5
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between the polls of `poll_enduringly`
@@ -66,10 +67,10 @@ def _is_too_large(error: WorkflowError) -> bool:
     return isinstance(error, ProtocolError) and error.is_too_large
 
 
-class Echo:
-    """Asks again what the last look asked, and knows the answer: while a server repeats itself, the run is as it was.
+class UnchangedResponseCache:
+    """Sends the request of the last poll again: while the answer is the same, the run is as it was.
 
-    A look that asks several times, or whose credentials change, is simply driven.
+    A poll that sends several requests, or whose credentials change, is simply driven.
     """
 
     __slots__ = ("answer", "request")
@@ -78,8 +79,8 @@ class Echo:
         self.request: Request | None = None
         self.answer = 0  # its hash
 
-    def look(self, make: Callable[[Run], Flow[Run]], run: Run) -> Flow[Run]:
-        """Look at the run; the answer is read only if it is a new one."""
+    def polled(self, make: Callable[[Run], Flow[Run]], run: Run) -> Flow[Run]:
+        """Poll the run; the answer is read only if it is a new one."""
         known, self.request = self.request, None
         first: Response | TransportError | None = None
         if known is not None:
@@ -93,31 +94,27 @@ class Echo:
         return (yield from self._driven(make(run), known, first))
 
     def _driven(self, flow: Flow[Run], known: Request | None, first: Response | TransportError | None) -> Flow[Run]:
-        """Drive a look, which is given the answer that is there already, and remember what it asked."""
+        """Drive a poll, which is given the answer that is there already, and remember what it asked."""
         asked: list[tuple[Request, Any]] = []
-        reply: Any = None
-        error: Exception | None = None
-        try:
-            while True:
-                effect = flow.throw(error) if error else flow.send(reply)
-                reply = error = None
-                is_request = isinstance(effect, Request)
-                if known and first and is_request and (effect.method, effect.url) == (known.method, known.url):
-                    effect, reply, first = known, first, None
-                    if isinstance(reply, TransportError):
-                        reply, error = None, reply
-                else:
-                    try:
-                        reply = yield effect
-                    except (TransportError, WorkflowError) as failure:
-                        error = failure
-                if is_request:
-                    asked.append((effect, reply))
-        except StopIteration as end:
-            self._remember(asked, end.value)
-            return cast("Run", end.value)
-        finally:
-            flow.close()
+
+        def answered(effect: Any) -> Flow[Any]:
+            nonlocal first
+            if not isinstance(effect, Request):
+                return (yield effect)
+            if known and first and (effect.method, effect.url) == (known.method, known.url):
+                reply, first = first, None
+                asked.append((known, None if isinstance(reply, TransportError) else reply))
+                if isinstance(reply, TransportError):
+                    raise reply
+                return reply
+            asked.append((effect, None))
+            reply = yield effect
+            asked[-1] = (effect, reply)
+            return reply
+
+        run = yield from intercept(flow, answered)
+        self._remember(asked, run)
+        return run
 
     def _remember(self, asked: list[tuple[Request, Any]], run: Run) -> None:
         if len(asked) != 1:
@@ -183,7 +180,7 @@ class Watch:
         the last one means an unchanged run. ``is_renewed`` says that the credentials are new since the last refusal.
         A ``log`` is followed meanwhile, at its own interval; what is left of it at the end is for the caller to read.
         """
-        cache = Echo() if repeats else None
+        cache = UnchangedResponseCache() if repeats else None
         if self._back_off is not None and not is_renewed:
             yield from self._pause_after_failure(self._back_off)
         elif self._first:
@@ -200,7 +197,7 @@ class Watch:
             at_last = self.deadline is not None and now >= self.deadline
             refused: AuthenticationFailed | None = None
             try:
-                self.run = yield from understood(_look(get_run, self.run, cache, at_last))
+                self.run = yield from understood(_polled(get_run, self.run, cache, at_last))
                 if self.run.state.is_terminal:
                     return self.run
                 self._trouble, self._last = FINE, ""
@@ -325,10 +322,12 @@ def _borne(error: WorkflowError, trouble: Trouble, run: Run) -> Trouble:
     return trouble
 
 
-def _look(get_run: Callable[[Run], Flow[Run]], run: Run, echo: Echo | None, at_last: bool) -> Flow[Run]:
+def _polled(
+    get_run: Callable[[Run], Flow[Run]], run: Run, cache: UnchangedResponseCache | None, at_last: bool
+) -> Flow[Run]:
     if at_last:
         return urgently(get_run(run))
-    return echo.look(get_run, run) if echo else get_run(run)
+    return cache.polled(get_run, run) if cache else get_run(run)
 
 
 def _left(deadline: float | None, now: float) -> float | None:

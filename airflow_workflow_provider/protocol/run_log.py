@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
+from typing import Any, NamedTuple, Protocol, SupportsIndex, overload, runtime_checkable
 
 from airflow_workflow_provider.exceptions import NotSupported
 from airflow_workflow_provider.protocol.auth import redacted
@@ -44,8 +44,10 @@ class LogLine(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LogPage(Sequence[LogLine]):
+class LogPage(list[LogLine]):
     """Lines of a run's log that follow a cursor, and the cursor behind them.
+
+    It is a list of its lines and cannot be changed. A ``@task`` can return it: the next task gets the lines.
 
     ``progress`` tells how far the run is, as a fraction from 0 to 1 or in words such as ``"node 3 of 7"``. ``more``
     says that further lines can be read at once. ``note`` is a sentence about the log itself, for people.
@@ -57,18 +59,54 @@ class LogPage(Sequence[LogLine]):
     more: bool = False
     note: str = ""
 
+    # The lines are not copied into the list itself: they may be made while they are read.
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a list that cannot be changed has one
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
     @overload
-    def __getitem__(self, index: int) -> LogLine: ...
+    def __getitem__(self, index: SupportsIndex) -> LogLine: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[LogLine]: ...
-    def __getitem__(self, index: int | slice) -> LogLine | Sequence[LogLine]:
-        return self._all[index]
+    def __getitem__(self, index: slice) -> list[LogLine]: ...
+    def __getitem__(self, index: Any) -> Any:
+        found = self._all[index]
+        return list(found) if isinstance(index, slice) else found
 
     def __len__(self) -> int:
         return len(self._all)
 
     def __iter__(self) -> Iterator[LogLine]:
         return iter(self.lines)
+
+    def __reversed__(self) -> Iterator[LogLine]:
+        return reversed(self._all)
+
+    def __contains__(self, line: object) -> bool:
+        return line in self._all
+
+    def index(self, line: Any, *where: Any) -> int:
+        """Give the place of a line."""
+        return self._all.index(line, *where)
+
+    def count(self, line: Any) -> int:
+        """Say how often a line is there."""
+        return self._all.count(line)
+
+    def copy(self) -> list[LogLine]:
+        """Give a plain list of the lines."""
+        return list(self._all)
+
+    def __add__(self, other: Any) -> Any:
+        return [*self._all, *other]
+
+    def __reduce__(self) -> Any:
+        return type(self), (list(self._all), self.cursor, self.progress, self.more, self.note)
+
+    def _refuse(self, *args: Any, **more: Any) -> Any:
+        raise TypeError("a page of a log cannot be changed; make a list of it first")
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = extend = insert = _refuse
+    pop = remove = clear = sort = reverse = _refuse
 
     @property
     def _all(self) -> Sequence[LogLine]:

@@ -32,6 +32,7 @@ from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameter
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.redact import holds, redacted_value
 from airflow_workflow_provider.protocol.results import Source
+from airflow_workflow_provider.protocol.run_log import LogPage
 from airflow_workflow_provider.protocol.text import clean_text, cut_text, one_line
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri, own_uri, server_of
@@ -206,7 +207,7 @@ class WorkflowSystem(ABC):
             found = self.cleaned(value)
         elif isinstance(value, (Workflow, Output)):
             found = type(value)(**redacted_value(vars(value), self.credentials()))
-        elif isinstance(value, list):
+        elif isinstance(value, list) and not isinstance(value, LogPage):  # whose lines are clean already
             found = [self.without_secrets(item) for item in value]
         return cast("T", found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,8 +16,20 @@ from .settings import UnknownSetting
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from .app import Sandbox
+    from .faults import Faults
+    from .journal import Journal
     from .system import System
+
+
+class Sandbox(Protocol):
+    """What the switches turn: the `Sandbox` of `sandbox.app`, which is above this module."""
+
+    systems: dict[str, System]
+    faults: Faults
+    journal: Journal
+
+    def reset(self) -> None:
+        """Be as if just started."""
 
 
 class Control:

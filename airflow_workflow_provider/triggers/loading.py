@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable
 from importlib import import_module
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -14,7 +13,6 @@ from asgiref.sync import sync_to_async
 from airflow_workflow_provider.triggers.metrics import reporter
 
 if TYPE_CHECKING:
-    from airflow_workflow_provider.client.pool import Member
     from airflow_workflow_provider.client.triggerer import TriggererClient
     from airflow_workflow_provider.protocol.system import WorkflowSystem
 
@@ -28,25 +26,6 @@ HEAVY = (
     "airflow_workflow_provider.triggers.task_log",
 )
 _loadings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
-
-
-RENEWAL = 5.0  # seconds; so often at most a connection is read again because its credentials are refused
-_renewals: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, float]] = WeakKeyDictionary()
-
-
-def renew(key: Hashable, refused: Member) -> None:
-    """Let the next user of this key read its connection again, since the credentials of this member were refused.
-
-    All who wait with the same connection share one reading: who comes later finds the new member, or waits until the
-    last reading is some seconds old.
-    """
-    from airflow_workflow_provider.client.pool import member_of, retire
-
-    loop = asyncio.get_running_loop()
-    read_at = _renewals.setdefault(loop, {})
-    if member_of(key) is refused and loop.time() - read_at.get(key, -RENEWAL) >= RENEWAL:
-        read_at[key] = loop.time()
-        retire(key)
 
 
 def has_changed(before: WorkflowSystem, now: WorkflowSystem) -> bool:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import sync_to_async
 
 from airflow_workflow_provider.client.list_poller import Meter
+from airflow_workflow_provider.client.start_throttle import clock, pause
 
 PREFIX = "workflow_provider"
 COUNTERS = ("polls", "retries", "requests_saved")
@@ -48,15 +49,14 @@ class Reporter:
         return self.meter
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        report_at = loop.time() + EVERY
+        report_at = clock() + EVERY
         while True:
-            due = loop.time() + TICK
-            await asyncio.sleep(TICK)
-            self._lag = max(self._lag, loop.time() - due)
+            due = clock() + TICK
+            await pause(TICK)
+            self._lag = max(self._lag, clock() - due)
             is_over = not self.meter.waiters
-            if is_over or loop.time() >= report_at:
-                report_at = loop.time() + EVERY
+            if is_over or clock() >= report_at:
+                report_at = clock() + EVERY
                 # In a thread: a backend may look up a host, or write to a socket that is full.
                 await sync_to_async(self.report, thread_sensitive=False)()
             if not self.meter.waiters:  # somebody may have come while it was reported

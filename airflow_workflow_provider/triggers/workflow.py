@@ -17,7 +17,7 @@ from airflow_workflow_provider.protocol.lifecycle import Cancelled, CancelOutcom
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.triggers.kill import kill_is_announced, was_killed
-from airflow_workflow_provider.triggers.loading import has_changed, load, loaded, renew
+from airflow_workflow_provider.triggers.loading import has_changed, load, loaded
 from airflow_workflow_provider.triggers.metrics import reporter
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class WorkflowRunTrigger(BaseTrigger):
     async def _awaited(self) -> dict[str, Any]:
         # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
         await loaded()
-        from airflow_workflow_provider.client.pool import retire, shared_client
+        from airflow_workflow_provider.client.pool import renew, retire, shared_client
         from airflow_workflow_provider.protocol.poll import CredentialsRefused
         from airflow_workflow_provider.triggers.task_log import TaskLog
 

@@ -57,6 +57,7 @@ def test_a_cancel_is_done_when_the_run_is_over_and_its_status_is_code_3(quick):
 
 def test_a_run_that_its_cancel_removes_counts_as_cancelled(quick):
     """A job that still queues is deleted; an id that never was is wrong."""
+    quick.settings("alteryx", queued_seconds=60)
     run_id = called("start", "alteryx_default", NEVER, "-o", "json").run["run_id"]
     cancelled = called("cancel", "alteryx_default", run_id, *SOON)
     assert cancelled.code == 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
 
 from airflow_workflow_provider.exceptions import NotSupported, ServerUnavailable
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
-from airflow_workflow_provider.protocol.run_log import LogPage
+from airflow_workflow_provider.protocol.run_log import LogLine, LogPage
 from tests.operators.staging import hurried
 
 NUMBER = re.compile(r"line (\d+) of")
@@ -101,3 +103,24 @@ def test_a_run_without_a_log_says_what_lacks(quick, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_INVISION_DEFAULT", json.dumps(connection))
     with pytest.raises(NotSupported, match="monitoring_api_key"):
         WorkflowHook.for_system("invision").read_log("1", "2f0c0003")
+
+
+def test_a_task_can_return_a_page_and_the_next_one_gets_its_lines():
+    """Airflow reads no class of this package from an XCom, unless the user allows it."""
+    try:
+        serde = import_module("airflow.sdk.serde")
+    except ImportError:  # before Airflow 3.2
+        serde = import_module("airflow.serialization.serde")
+    line = LogLine(datetime(2026, 1, 1, tzinfo=UTC), "info", "begins")
+    stored = json.dumps(serde.serialize({"log": LogPage(iter([line]), 7)}))
+    assert serde.deserialize(json.loads(stored)) == {"log": [tuple(line)]}
+
+
+def test_a_page_is_a_list_of_its_lines_that_cannot_be_changed():
+    line = LogLine(None, "info", "begins")
+    page = LogPage(iter([line]))
+    assert (len(page), page[0], page[:1], line in page, page.index(line)) == (1, line, [line], True, 0)
+    assert [*page, line] == [line, line]
+    with pytest.raises(TypeError, match="cannot be changed"):
+        page.append(line)
+    assert list(pickle.loads(pickle.dumps(page))) == [line]  # noqa: S301  # what was pickled the line before

@@ -96,6 +96,7 @@ class Job:
     polls: int
     end: RunState
     state: RunState = GOING
+    clears: int = 0
     is_others: bool = False
     is_known: bool = False
     by_somebody: bool = False
@@ -277,6 +278,7 @@ class World:
         self.store, self.clock = Store(self), Clock()
         self.try_number, self.max_tries = 1, RETRIES
         self.frames: list[Frame] = []
+        self.clears = 0
         self.is_over = False
         self.is_new_request = False
         self.last_outcome: Any = None
@@ -399,7 +401,9 @@ class World:
         assert frame.starts <= 3, "one try starts run after run"
         polls, end = self.fates.pop(0) if self.fates else (2, RunState.SUCCEEDED)
         run_id = f"{self.prefix}{len(self.jobs) + 1}"
-        job = Job(run_id, workflow, conn_id, parameters, self.asked.version, time.time(), polls, end)
+        job = Job(
+            run_id, workflow, conn_id, parameters, self.asked.version, time.time(), polls, end, clears=self.clears
+        )
         if what != "lost and not taken":
             self.jobs[run_id] = job
         if what.startswith("lost"):
@@ -499,6 +503,7 @@ class World:
         """Somebody clears the task."""
         self.max_tries, self.try_number = self.try_number + RETRIES, self.try_number + 1
         self.is_over = False
+        self.clears += 1
         self.new_request()
 
     def new_request(self) -> None:
@@ -662,6 +667,7 @@ class World:
         job = self.jobs[document["run_id"]]
         assert not job.is_others, "another task's run is the result"
         assert job.state is RunState.SUCCEEDED, "a run that has not succeeded is the result"
+        assert job.clears == self.clears, "the run of before a clear is the result"
         assert (job.workflow, job.conn_id) == (self.asked.workflow, self.asked.conn_id), "the run of an old request"
         if job.version != self.asked.version:
             assert job.parameters == self.asked.parameters, "the run of an edited DAG's parameters"

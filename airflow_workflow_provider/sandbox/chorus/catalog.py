@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SCHEMA = "demo"
+IDLE = "idle"  # status of a workfile
 SECOND_SCHEMA = "staging"
 
 
@@ -62,6 +63,15 @@ class File:
     workspace: Workspace
     name: str
     flow: Flow | None
+
+
+@dataclass
+class Workfile:
+    """A workfile with its status; ``killable_id`` is the newest process, which Chorus does not show."""
+
+    file: File
+    status: str = IDLE
+    killable_id: str | None = None
 
 
 @dataclass(frozen=True)

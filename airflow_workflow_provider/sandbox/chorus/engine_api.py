@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from . import answers, results
+from .catalog import Workfile
 from .engine import BUILT_IN, Engine, Process
 from .rails import redirect
 from .sessions import Session, Sessions
 from .settings import ChorusSettings
-from .workfiles import Workfile, Workfiles
+from .workfiles import Workfiles
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .catalog import ANALYST, SCHEMA, User, Workspace
-
-if TYPE_CHECKING:
-    from .workfiles import Workfile
+from .catalog import ANALYST, SCHEMA, User, Workfile, Workspace
 
 MADE_AT = "2019-04-03T22:09:24Z"
 DATA_SOURCE = {

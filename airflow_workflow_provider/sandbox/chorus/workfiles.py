@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_workflow_provider.sandbox.system import now
 
 from . import answers, presenters
-from .catalog import FILES, WORKSPACES, File, User, Workspace
+from .catalog import FILES, IDLE, WORKSPACES, User, Workfile, Workspace
 from .engine import Engine, Process
 from .rails import Call, Endpoint, may_edit, may_look, nested
 
@@ -22,16 +21,7 @@ if TYPE_CHECKING:
     from .sessions import Sessions
     from .settings import ChorusSettings
 
-IDLE, RUNNING = "idle", "running"
-
-
-@dataclass
-class Workfile:
-    """A workfile with its status; ``killable_id`` is the newest process, which Chorus does not show."""
-
-    file: File
-    status: str = IDLE
-    killable_id: str | None = None
+RUNNING = "running"
 
 
 class Workfiles:
