@@ -119,9 +119,9 @@ def test_a_whole_call_with_another_value_is_the_same_workflow(carto, several):
     make = lambda seconds: CartoRunWorkflowOperator(  # noqa: E731
         task_id="t", workflow=f"CALL `{name}`({seconds})", poll_interval=0.02, wait_for_completion=False, retries=2
     )
-    first = make(0.1).execute(context)
+    first = make(60).execute(context)
     several.retried()
-    assert make(0.2).execute(several.context())["run_id"] == first["run_id"]
+    assert make(61).execute(several.context())["run_id"] == first["run_id"]
 
 
 def test_a_failed_call_does_not_move_the_others(carto, several):
