@@ -9,6 +9,7 @@ import contextlib
 import json
 import shutil
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -90,15 +91,17 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CeleryCluster, RunningSandbox]]:
-    """One cluster for all stories."""
-    folder = tmp_path_factory.mktemp("cluster")
+def servers() -> Iterator[tuple[CeleryCluster, RunningSandbox]]:
+    """One cluster for all stories.
+
+    Its folder is not below that of pytest: another pytest closes that one to the user that PostgreSQL runs as.
+    """
     dags = Path(__file__).parent / "dags"
-    with run_sandbox() as sandbox:
+    with tempfile.TemporaryDirectory(prefix="cluster-", ignore_cleanup_errors=True) as name, run_sandbox() as sandbox:
         variables = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(one) for name, one in sandbox.connections().items()}
         # One worker has a network of its own where this machine can make one.
         isolated = {} if missing() else {"isolated": ["worker-1"], "ports": [urlsplit(sandbox.url).port]}
-        with running(folder, dags, variables=variables, **isolated) as cluster:
+        with running(Path(name), dags, variables=variables, **isolated) as cluster:
             cluster.wait_until_ready("deferred", "on_workers", timeout=300)
             yield cluster, sandbox
 
