@@ -102,11 +102,15 @@ def _ip(*words: str) -> None:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, beginning: asyncio.Future[bytes] | None = None
+) -> None:
     with contextlib.suppress(OSError):
-        while data := await reader.read(PIECE):
+        data = await (beginning or reader.read(PIECE))
+        while data:
             writer.write(data)
             await writer.drain()
+            data = await reader.read(PIECE)
     with contextlib.suppress(OSError):
         writer.close()
 
@@ -114,12 +118,25 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _forward(bind: str, target: str, ports: Sequence[int]) -> None:
     async def serve(port: int) -> asyncio.Server:
         async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                there, back = await asyncio.open_connection(target, port)
-            except OSError:
+            opening = asyncio.ensure_future(asyncio.open_connection(target, port))
+            beginning = asyncio.ensure_future(reader.read(PIECE))
+            sent = b""
+            with contextlib.suppress(OSError):
+                while not opening.done():
+                    await asyncio.wait({opening, beginning}, return_when=asyncio.FIRST_COMPLETED)
+                    if beginning.done() and not opening.done():
+                        if not (data := beginning.result()):
+                            break  # it has given up, and what it sent must not arrive later
+                        sent += data
+                        beginning = asyncio.ensure_future(reader.read(PIECE))
+            if not opening.done() or opening.exception():
+                opening.cancel()
+                beginning.cancel()
                 writer.close()
                 return
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+            there, back = opening.result()
+            back.write(sent)
+            await asyncio.gather(_copy(reader, back, beginning), _copy(there, writer))
 
         return await asyncio.start_server(joined, bind, port)
 

@@ -40,6 +40,7 @@ class Stage:
         self.cluster, self.sandbox, self.figures = cluster, sandbox, figures
         self.dag_id = self.run_id = ""
         self.began = 0.0
+        self.supervised = False
 
     def begin(self, dag_id: str, *, runs: int, seconds: int) -> None:
         """Start a DAG run, and wait until the server knows every run."""
@@ -61,6 +62,8 @@ class Stage:
         """Wait for something; an API server whose database has gone for a moment is asked again."""
         deadline = time.monotonic() + seconds
         while True:
+            if self.supervised:
+                start_again(self.cluster)
             with contextlib.suppress(requests.RequestException):
                 if met():
                     return
@@ -90,6 +93,13 @@ class Stage:
         assert len(succeeded) == runs
 
 
+def start_again(cluster: CeleryCluster) -> None:
+    """Start the parts that have ended, as a service manager does."""
+    for name, process in cluster.processes.items():
+        if not process.running():
+            cluster.again(name)
+
+
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[CeleryCluster, RunningSandbox]]:
     """One cluster for all stories.
@@ -110,10 +120,8 @@ def servers() -> Iterator[tuple[CeleryCluster, RunningSandbox]]:
 def stage(servers: tuple[CeleryCluster, RunningSandbox], request: pytest.FixtureRequest) -> Stage:
     """The cluster with every part running."""
     cluster, sandbox = servers
-    for name, process in cluster.processes.items():
-        if not process.running():
-            cluster.again(name)
-    cluster.wait_until_ready(timeout=120)
+    start_again(cluster)
+    cluster.wait_until_ready(timeout=240)
     return Stage(cluster, sandbox, request.config.stash[FIGURES])
 
 
@@ -216,8 +224,9 @@ def test_redis_is_restarted(stage):
 
 
 def test_postgresql_is_restarted(stage):
-    """The metadata database goes for some seconds."""
+    """The metadata database goes for some seconds; schedulers and triggerers end, and are started again."""
     stage.begin("deferred", runs=12, seconds=25)
     stage.deferred(12)
+    stage.supervised = True
     stage.cluster.postgres.restart(pause=3)
     stage.judge("PostgreSQL is restarted", runs=12)
