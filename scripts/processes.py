@@ -104,17 +104,6 @@ def stop_all(programs: Sequence[Background], patience: float = 10) -> None:
         program.running()  # collects the exit code, so that no zombie is left
 
 
-def kill_all(programs: Sequence[Background]) -> None:
-    """End several programs and everything they started at once, as when their machine loses power."""
-    family = _families({session for program in programs for session in program.sessions})
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(family, timeout=5)
-    for program in programs:
-        program.running()
-
-
 def _families(sessions: set[int]) -> list[psutil.Process]:
     """Every process of these sessions and its descendants: Airflow's tasks make process groups of their own."""
     found: dict[int, psutil.Process] = {}

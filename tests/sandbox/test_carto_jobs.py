@@ -190,3 +190,10 @@ def test_jobs_are_listed(carto):
     headers = {"Authorization": f"Bearer {carto.token}"}
     listed = requests.get(f"{carto.base}/v3/sql/jobs", headers=headers, timeout=5).json()
     assert listed == [carto.status(job)]
+
+
+def test_a_decimal_in_the_statement_is_a_number(carto):
+    """A CALL may hold its values, as the UI shows it; ``0.1`` is a number like ``1``."""
+    statement = carto.call("slow", {"seconds": 0})["query"].partition("(")[0]
+    job = carto.send("POST", "/job", json={"query": f"{statement}(0.1)"}).json()["externalId"]
+    assert "errorResult" not in carto.ended(job)["status"]

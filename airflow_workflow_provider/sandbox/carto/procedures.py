@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from decimal import Decimal
 
 from .catalog import BY_PROCEDURE, CONNECTIONS, Connection, Variable, Workflow
 from .dialect import Call
@@ -63,6 +64,8 @@ def in_order(call: Call, workflow: Workflow) -> tuple[object, ...]:
 
 def checked(variable: Variable, given: object) -> float | str:
     """The value of a variable; the message for a wrong type is a placeholder, the real one is not recorded."""
+    if isinstance(given, Decimal):  # a literal in the statement, such as 0.1
+        given = float(given)
     number = isinstance(given, int | float) and not isinstance(given, bool)
     if given is not None and (not number if variable.type == "Number" else not isinstance(given, str)):
         expected, got = variable.sql_type, type_name(given)
