@@ -34,6 +34,8 @@ def read_json(file: BinaryIO, wanted: Wanted) -> Iterator[Raw]:
         yield Raw(batch, seen, tuple(names), complete=False)
         first_row += len(rows)
         del rows, batch  # they must not stay while the next ones are made
+    if not names and first_row > 1:
+        raise OutputUnavailable(f"{wanted.where}the objects are empty: {first_row - 1} rows without a column")
 
 
 def _learn(names: dict[str, str], rows: list[dict[str, Any]], where: str, first_row: int) -> None:

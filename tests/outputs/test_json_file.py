@@ -90,3 +90,10 @@ def test_a_download_that_breaks_off_is_never_a_shorter_table():
     text = json.dumps([{"a": k} for k in range(10_000)])
     with pytest.raises(BrokenBody):
         table_of(file("json", text, breaks_at=50_000))
+
+
+def test_rows_without_any_column_are_refused():
+    """They would vanish; among other rows they have no values."""
+    with pytest.raises(OutputUnavailable, match="the objects are empty: 2 rows without a column"):
+        table_of(file("json", "[{}, {}]"))
+    assert table_of(file("json", '[{}, {"a": 1}]')).to_pylist() == [{"a": None}, {"a": 1}]

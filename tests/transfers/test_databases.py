@@ -17,6 +17,7 @@ from airflow_workflow_provider.transfers.sql.modes import Mode
 from airflow_workflow_provider.transfers.sql.types import sql_type
 from tests.transfers import databases
 from tests.transfers.conftest import Task, context
+from tests.transfers.files import csv_outputs, land
 
 COLUMNS = {"id": "number", "name": "string"}
 
@@ -148,3 +149,17 @@ def test_tables_that_were_made_before_a_failure_are_dropped(tables, sqlite):
         load([tables.put("a", COLUMNS, [1, "1"]), run], table="t_{output}", column_types={"name": "int64"})
     assert not sqlite.has("t_a")
     assert not sqlite.has("t_b")
+
+
+def test_columns_that_differ_only_in_case_are_two_or_refused(database):
+    """A database that takes them for one column must not lose one of them."""
+    outputs = csv_outputs("a,A\n1,2\n")
+    if database.name == "postgres":
+        land(database, outputs, if_exists="fail")
+        assert database.rows('SELECT a, "A" FROM target') == [(1, 2)]
+        return
+    with pytest.raises(InvalidArgument, match="the columns 'a' and 'A' differ only in upper and lower case"):
+        land(database, outputs, if_exists="fail")
+    assert not database.has("target")
+    land(database, outputs, if_exists="fail", columns={"a": "a", "A": "b"})
+    assert database.rows("SELECT a, b FROM target") == [(1, 2)]

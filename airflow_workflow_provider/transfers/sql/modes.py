@@ -26,6 +26,7 @@ from airflow_workflow_provider.transfers.sql.rows import Rows
 from airflow_workflow_provider.transfers.sql.session import SqlSession, same_type
 from airflow_workflow_provider.transfers.sql.types import sql_type
 
+_BLIND_TO_CASE = ("MySQL", "SQLite", "DuckDB")  # in the names of columns
 # Ways that write into an existing table, whatever its types.
 KEEPING = ("append", "upsert", "replace_where", "truncate")
 
@@ -135,6 +136,7 @@ class Load:
         self.made = True
         if not self.types:
             raise OutputUnavailable("there are neither columns nor rows, so the columns of the table are not known")
+        self._check_case()
         keys = [self.session.quoted(key) for key in self.mode.key_columns]
         columns = [f"{self.session.quoted(name)} {kind}" for name, kind in self.types.items()]
         primary = [f"PRIMARY KEY ({', '.join(keys)})"] if keys and self.mode.if_exists == "upsert" else []
@@ -144,6 +146,18 @@ class Load:
         self.session.run(f"CREATE TABLE {table.sql} ({described}){self.session.dialect.table_options}")
         found = self.session.look(table).columns or {}
         return {name: found.get(name, TargetColumn(name)) for name in self.types}
+
+    def _check_case(self) -> None:
+        """Refuse two columns that are one to a database which compares their names without regard to case."""
+        if self.session.dialect.name not in _BLIND_TO_CASE:
+            return
+        known: dict[str, str] = {}
+        for name in self.types:
+            if (other := known.setdefault(name.lower(), name)) != name:
+                raise InvalidArgument(
+                    f"the columns {other!r} and {name!r} differ only in upper and lower case, and are one column in "
+                    f"{self.session.dialect.name}; rename one with columns={{…}}"
+                )
 
     def ready(self) -> dict[str, TargetColumn]:
         """Make the target if it does not exist; give its columns for those of the output."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from airflow_workflow_provider.exceptions import WorkflowError
+from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.csv_grammar import kept_type
@@ -115,7 +115,15 @@ class ArrowRows:
         self, batch: pa.RecordBatch, columns: Mapping[str, TargetColumn], fitting: Fitting, progress: Progress
     ) -> pa.RecordBatch:
         done = progress.rows - self._before  # the progress counts the rows of other tables too
-        return fitting.fit(batch.select(list(columns)), lambda row: self._places.find(done + row))
+        only = self._places.only
+        try:
+            return fitting.fit(
+                batch.select(list(columns)), lambda row: ("", done + row) if only else self._places.find(done + row)
+            )
+        except OutputUnavailable as error:
+            if only:  # the same value is refused in the same words, whatever the run
+                error.add_note(f"It is about {only.removesuffix(': ')}")
+            raise
 
     def _copy(
         self,
