@@ -95,6 +95,7 @@ class Proxy:
     def __init__(self, target: str, is_start: Callable[[str, str], bool]) -> None:
         self.target, self.is_start = target, is_start
         self.starts: list[str] = []
+        self.polled: list[str] = []
         self.held, self.let_go = threading.Event(), threading.Event()
         proxy = self
 
@@ -107,6 +108,8 @@ class Proxy:
             def _pass(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                if self.command == "GET":
+                    proxy.polled.append(self.path)
                 answer = requests.request(
                     self.command, f"{proxy.target}{self.path}", data=body, headers=headers, timeout=60
                 )

@@ -120,6 +120,11 @@ class Story:
         if state:
             yield from self.until(lambda: self.task["state"] == state, state)
 
+    def watched(self):
+        """Wait until whoever waits has polled: a trigger that no triggerer has begun yet cannot cancel anything."""
+        run_id, before = self.runs[0]["id"], len(self.proxy.polled)
+        yield from self.until(lambda: any(run_id in path for path in self.proxy.polled[before:]), "a poll")
+
     def finished(self, state, *words):
         """Wait for the end of the task; the runs on the server have these words, one each."""
         yield from self.until(lambda: self.task["state"] in FINAL, "the end of the task")
@@ -156,6 +161,7 @@ class Story:
     def killed(self, state="running"):
         """A person marks the task as failed: the run is cancelled."""
         yield from self.started(state=state)
+        yield from self.watched()
         insist(lambda: self.evening.airflow.mark(self.dag_id, "story", "run", "failed"))
         yield from self.finished("failed", self.stopped)
 
@@ -166,6 +172,7 @@ class Story:
     def cleared(self, state="running"):
         """A person clears the task: the old run is cancelled, and another one is started."""
         yield from self.started(state=state)
+        yield from self.watched()
         self.evening.airflow.clear(self.dag_id, "story", "run")
         yield from self.started(2)
         yield from self.until(lambda: self.runs[0]["word"].lower() in self.stopped, "the cancel of the old run")
