@@ -58,9 +58,6 @@ class TaskRunLog:
         if not self.is_wanted:
             return None
         state = self.stored(run)
-        # Airflow logs an error for an XCom that a trigger asks for and that is not there.
-        begun = LogState.from_json(state, run.run_id).to_json()
-        self._quietly(lambda: self._context["ti"].xcom_push(key=XCOM_KEY, value=begun))
         return {"interval": self._interval, **({"state": state} if state else {})}
 
     def finish(self, run: Run, followed: WrittenLog | None = None) -> None:

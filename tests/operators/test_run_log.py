@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
 from airflow_workflow_provider.exceptions import TaskStopped
 from airflow_workflow_provider.operators.invision import InvisionRunDataFlowOperator
-from airflow_workflow_provider.protocol.follow_log import LogState
 from airflow_workflow_provider.sensors.invision import InvisionDataFlowRunSensor
 from tests.operators.staging import (
     MODES,
@@ -161,17 +160,6 @@ def test_the_event_says_how_far_the_log_is_written_and_the_resumed_task_writes_t
     assert len(in_trigger) < 2000
     assert there.resumed(event)["state"] == "succeeded"
     assert said.numbers == list(range(1, 2001))
-
-
-@pytest.mark.parametrize("get_logs", [True, False])
-def test_the_xcom_that_a_trigger_asks_for_is_there_when_the_task_defers(flow, said, get_logs):
-    """Airflow logs an error for one that is not."""
-    ti = TaskInstance()
-    there = said.deferred(lambda: operator("deferrable", seconds=1, get_logs=get_logs), context_of(ti))
-    assert ("_workflow_log" in ti.xcoms) is get_logs
-    if get_logs:
-        run_id = there.trigger.run_json["run_id"]
-        assert ti.xcoms["_workflow_log"] == LogState(run_id).to_json()
 
 
 def test_a_retry_that_takes_a_run_over_continues_behind_the_last_line(flow, said):
