@@ -101,7 +101,7 @@ class Scene:
 
     def end(self, run: str) -> float:
         """Let a run succeed; gives the moment."""
-        jobs = self.sandbox.app.systems["carto"].jobs  # type: ignore[attr-defined]  # the sandbox of this process
+        jobs = self.sandbox.app.systems["carto"].api.jobs  # type: ignore[attr-defined]  # the sandbox of this process
         self.sandbox.call(lambda: jobs.known[run].end("success"))
         return time.time()
 
