@@ -390,6 +390,7 @@ def _name_of(workflow: Any) -> str:
     is_number = isinstance(workflow, int) and not isinstance(workflow, bool)
     if not isinstance(workflow, str) and not is_number:
         raise InvalidArgument(f"workflow: expected its id or name, not {type(workflow).__name__}")
-    if not str(workflow).strip():
-        raise InvalidArgument("workflow: is empty")
+    if str(workflow).strip().lower() in ("", "none", "null"):
+        found = f"is the text {workflow!r}" if str(workflow).strip() else "is empty"
+        raise InvalidArgument(f"workflow: {found}; give its id, or correct the template that makes it")
     return str(workflow).strip()

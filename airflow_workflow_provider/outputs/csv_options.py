@@ -70,7 +70,7 @@ class CsvOptions:
         for key in value:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, 1, 0.5)
-                hint = f"; do you mean {near[0]!r}?" if near else ""
+                hint = f"; do you mean {near[0]!r}?" if near else "."
                 raise InvalidArgument(f"{ARGUMENT}: unknown key {key!r}{hint} The keys are {', '.join(known)}.")
         read = {
             key: _READERS[key](key, one)

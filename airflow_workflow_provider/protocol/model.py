@@ -247,6 +247,8 @@ def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str 
         return Run.from_json(value)
     if isinstance(value, str) and value.startswith("Run(system="):
         raise InvalidArgument("run: this is Python's text of a run object; write the template with | tojson")
+    if isinstance(value, str) and value.strip().lower() in ("none", "null"):
+        raise InvalidArgument(f"run: is the text {value!r}: the template found no run; was the upstream task skipped?")
     if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip():
         if not (system and conn_id):
             raise InvalidArgument(

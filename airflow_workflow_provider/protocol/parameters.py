@@ -50,6 +50,8 @@ def converted(parameters: dict[str, Any] | list[Any], types: Mapping[Any, str] |
     """Turn text into values as ``parameter_types`` says. None stays None, a value of the type stays itself."""
     if not types:
         return parameters
+    if isinstance(parameters, dict) and not isinstance(types, Mapping):
+        raise InvalidArgument("parameter_types: is a list, but query_parameters is a mapping; give a mapping to types")
     wanted = types.items() if isinstance(types, Mapping) else enumerate(types)
     return _converted_each(parameters, ((key, kind) for key, kind in wanted if kind))
 

@@ -56,7 +56,10 @@ def system_class(key: str) -> type[WorkflowSystem]:
 
     if isinstance(key, str) and (found := registry.load(key)):
         return found
-    raise InvalidArgument(f"system: {key!r} is unknown; known: {', '.join(known_keys())}")
+    known = list(known_keys())
+    text = str(key).strip().lower()
+    hint = f"did you mean {text!r}?" if text in known else "for another system, install its package here."
+    raise InvalidArgument(f"system: {key!r} is unknown; known: {', '.join(known)}; {hint}")
 
 
 def is_loaded(key: str) -> bool:

@@ -6,6 +6,7 @@ task runs.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +24,9 @@ COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
     "jsonl": ("none", "gzip"),
     "raw": ("none", "gzip"),
 }
-PLACEHOLDER = re.compile(r"\{(run_id|output|index)\}")
+PLACEHOLDERS = ("run_id", "output", "index")
+PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
+_IN_BRACES = re.compile(r"(?<!\{)\{([A-Za-z_]+)\}(?!\})")
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 
 
@@ -72,9 +75,52 @@ def checked_compression(name: str, compression: Any) -> str:
     return wanted
 
 
+def checked_timeout(seconds: Any) -> float:
+    """Give ``lock_timeout`` in seconds. Raises `InvalidArgument`, which names the argument."""
+    value = seconds.total_seconds() if hasattr(seconds, "total_seconds") else seconds
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 10_000_000:
+        raise InvalidArgument(f"lock_timeout: expected a number of seconds, or a timedelta, not {seconds!r}")
+    return float(value)
+
+
+def checked_partitions(partition_by: Any) -> tuple[str, ...]:
+    """Give ``partition_by`` as column names. Raises `InvalidArgument`."""
+    if partition_by is None:
+        return ()
+    listed = [partition_by] if isinstance(partition_by, str) else list(partition_by)
+    if not all(isinstance(name, str) and name for name in listed) or len(set(listed)) < len(listed):
+        raise InvalidArgument(f"partition_by: expected a list of different column names, not {partition_by!r}")
+    return tuple(listed)
+
+
+def check_shapes(name: str, *, is_changed: bool) -> None:
+    """Refuse arguments that change rows beside the format that keeps the bytes. Raises `InvalidArgument`."""
+    if name == "raw" and is_changed:
+        raise InvalidArgument(
+            "format: 'raw' keeps the bytes; columns, column_types, add_columns and partition_by need another one"
+        )
+
+
+def check_placeholders(argument: str, text: Any) -> None:
+    """Refuse a misspelled placeholder: outputs would go into one place. Raises `InvalidArgument`."""
+    for found in _IN_BRACES.findall(text) if isinstance(text, str) else ():
+        near = difflib.get_close_matches(found, PLACEHOLDERS, 1, 0.6)
+        if near and found not in PLACEHOLDERS:
+            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise InvalidArgument(
+                f"{argument}: the placeholder '{{{found}}}' is unknown; did you mean '{{{near[0]}}}'? Known are {known}"
+            )
+
+
 def check_sql_arguments(operator: Any) -> None:
     """Check what is literal of the arguments of `WorkflowOutputToSqlOperator`."""
-    _check_csv_options(operator)
+    _check_columns(operator)
+    if isinstance(operator.expect, Mapping) and is_literal(operator.expect):
+        from airflow_workflow_provider.transfers.sql.checks import Expect
+
+        Expect.of(operator.expect)
+    if is_literal(operator.lock_timeout):
+        checked_timeout(operator.lock_timeout)
     if is_literal(operator.if_exists):
         check_choice("if_exists", operator.if_exists, IF_EXISTS)
         if is_literal(operator.key_columns):
@@ -94,10 +140,15 @@ def check_sql_arguments(operator: Any) -> None:
         from airflow_workflow_provider.transfers.sql.dialects import GENERIC
         from airflow_workflow_provider.transfers.sql.names import parse_table
 
+        check_placeholders("table", operator.table)
         parse_table(PLACEHOLDER.sub("x", operator.table), GENERIC)
 
 
-def _check_csv_options(operator: Any) -> None:
+def _check_columns(operator: Any) -> None:
+    if isinstance(operator.add_columns, (Mapping, list, tuple)) and is_literal(operator.add_columns):
+        from airflow_workflow_provider.transfers.source.added_columns import checked_columns
+
+        checked_columns(operator.add_columns)
     if is_literal(operator.csv_options):
         from airflow_workflow_provider.outputs.csv_options import CsvOptions
 
@@ -106,13 +157,24 @@ def _check_csv_options(operator: Any) -> None:
 
 def check_file_arguments(operator: Any) -> None:
     """Check what is literal of the arguments of `WorkflowOutputToObjectStorageOperator`."""
-    _check_csv_options(operator)
+    _check_columns(operator)
+    if is_literal(operator.path):
+        check_placeholders("path", operator.path)
+    if is_literal(operator.partition_by) and not _is_json(operator.partition_by):
+        checked_partitions(operator.partition_by)
     if is_literal(operator.format):
         check_choice("format", operator.format, tuple(COMPRESSIONS))
+        shaping = (operator.columns, operator.column_types, operator.add_columns, operator.partition_by)
+        is_changed = any(one not in (None, "", [], {}) and is_literal(one) for one in shaping)
+        check_shapes(operator.format, is_changed=is_changed)
         if is_literal(operator.compression):
             checked_compression(operator.format, operator.compression)
     if is_literal(operator.on_missing_output):
         check_choice("on_missing_output", operator.on_missing_output, ON_MISSING_OUTPUT)
+
+
+def _is_json(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip()[:1] in ("[", "{")
 
 
 def check_mapped(operator: Any, context: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_workflow_provider.lineage.naming import name_of
-from airflow_workflow_provider.transfers.arguments import check_file_arguments
+from airflow_workflow_provider.transfers.arguments import check_file_arguments, checked_partitions
 from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
 
 
@@ -88,7 +88,6 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         from airflow_workflow_provider.transfers.attempt import Attempt
         from airflow_workflow_provider.transfers.files.formats import checked_format
         from airflow_workflow_provider.transfers.files.load import FileLoad
-        from airflow_workflow_provider.transfers.files.partitions import checked_partitions
         from airflow_workflow_provider.transfers.source.parts import checked_columns
 
         chosen, compression = checked_format(self.format, self.compression)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow_workflow_provider.transfers.arguments import check_mapped, check_sql_arguments
+from airflow_workflow_provider.transfers.arguments import check_mapped, check_sql_arguments, checked_timeout
 from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
 
 
@@ -124,7 +124,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         from airflow_workflow_provider.transfers.sql.checks import Expect
         from airflow_workflow_provider.transfers.sql.load import SqlLoad
         from airflow_workflow_provider.transfers.sql.modes import Mode
-        from airflow_workflow_provider.transfers.sql.session import checked_timeout, sql_hook
+        from airflow_workflow_provider.transfers.sql.session import sql_hook
 
         check_mapped(self, context)
         load = SqlLoad(

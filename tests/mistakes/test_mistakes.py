@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from airflow_workflow_provider.testing.plugin import RUN_TIMES
+from tests.mistakes import more
 from tests.mistakes.cases import CASES, QUICK, connections
 from tests.mistakes.playing import seen
 
@@ -125,23 +126,243 @@ FINE = {
     "m20e_typo_in_extra_key": "a warning names the extra",
 }
 
+# Further mistakes: when the error comes, its class, what its first line says, and the runs that are started.
+MORE_TABLE = {
+    "n01_system_of_no_package": (
+        "run",
+        "InvalidArgument",
+        "system: 'acme' is unknown; known: carto.*install its package",
+        0,
+    ),
+    "n02_system_typo": ("run", "InvalidArgument", "did you mean 'carto'", 0),
+    "n03_start_option_of_another_system": (
+        "run",
+        "InvalidArgument",
+        "priority: CARTO has no such start option; it has: carto_connection",
+        0,
+    ),
+    "n04_start_options_as_text": ("run", "InvalidArgument", "start_options: expected a mapping", 0),
+    "n05_workflow_none_text": ("run", "InvalidArgument", "workflow: is the text 'None'.*template", 0),
+    "n06_workflow_empty": ("run", "InvalidArgument", "workflow: is empty; give its id", 0),
+    "n07_workflow_number": ("run", "InvalidArgument", "workflow: expected its id or name", 0),
+    "n08_timeout_text_none": ("run", "InvalidArgument", "timeout: expected seconds above 0.*not 'None'", 0),
+    "n09_timeout_text_with_unit": ("parse", "InvalidArgument", "timeout: expected seconds above 0.*not '2h'", 0),
+    "n10_parameter_types_of_a_list": (
+        "run",
+        "InvalidArgument",
+        "parameter_types: is a list, but query_parameters is a mapping",
+        0,
+    ),
+    "n12_run_text_none": ("run", "InvalidArgument", "run: is the text 'None'.*skipped", 0),
+    "n14_run_list_of_ids": ("run", "InvalidArgument", "run: the bare id 'a'.*system=", 0),
+    "n15_run_dict_of_another_kind": ("run", "InvalidArgument", "run: the run object lacks system, conn_id, run_id", 0),
+    "n16_sensor_run_empty": ("run", "InvalidArgument", "run: is empty; give a run object", 0),
+    "n17_sensor_run_id_text_none": ("run", "InvalidArgument", "run: is the text 'None'", 0),
+    "n18_sensor_without_system": ("run", "InvalidArgument", "system: is missing", 0),
+    "n19_sensor_invision_without_workflow": ("run", "InvalidArgument", "pass workflow=", 0),
+    "n20_sensor_timeout_negative": ("parse", "InvalidArgument", "timeout: expected seconds above 0", 0),
+    "n21_sensor_unknown_run": (
+        "run",
+        "WorkflowNotFound",
+        "The run is gone, or connection 'carto_default' never had it",
+        0,
+    ),
+    "n22_cancel_bare_id": ("run", "InvalidArgument", "run: the bare id 'job_1'.*system=", 0),
+    "n23_cancel_unknown_run": (
+        "run",
+        "WorkflowNotFound",
+        "The run is gone, or connection 'carto_default' never had it",
+        0,
+    ),
+    "n24_expect_unknown_check": (
+        "parse",
+        "InvalidArgument",
+        "expect: there is no check 'min_row'; there are min_rows",
+        0,
+    ),
+    "n25_expect_too_few_rows": ("run", "ExpectationFailed", r"expect\['min_rows'\] is violated.*at least 1000000", 1),
+    "n26_expect_share_as_percent": (
+        "parse",
+        "InvalidArgument",
+        r"expect\['max_shrink'\]: expected a share from 0 to 1, not 50",
+        0,
+    ),
+    "n27_expect_unknown_column": ("run", "InvalidArgument", r"expect\['not_null'\].*no column 'nme'; it has iata", 1),
+    "n28_expect_text": ("run", "InvalidArgument", "expect: expected a mapping", 1),
+    "n29_add_columns_unknown_fact": ("parse", "InvalidArgument", r"add_columns\['run'\].*did you mean '{run_id}'", 0),
+    "n30_add_columns_existing": ("run", "InvalidArgument", "add_columns.*'iata'.*give another name", 1),
+    "n31_add_columns_unknown_parameter": (
+        "run",
+        "InvalidArgument",
+        r"add_columns\['s'\].*'stat'; give its value with a template",
+        1,
+    ),
+    "n32_csv_options_unknown_key": (
+        "parse",
+        "InvalidArgument",
+        "csv_options: unknown key 'separator'. The keys are encoding, delimiter",
+        0,
+    ),
+    "n33_csv_options_encoding": ("parse", "InvalidArgument", r"csv_options\['encoding'\].*examples are 'utf-8'", 0),
+    "n34_csv_options_delimiter": (
+        "parse",
+        "InvalidArgument",
+        r"csv_options\['delimiter'\]: expected one ASCII character",
+        0,
+    ),
+    "n35_csv_options_delimiter_of_another_file": (
+        "run",
+        "OutputUnavailable",
+        "no column 'symbol'; the columns are 'symbol,date,price'",
+        1,
+    ),
+    "n36_partition_by_unknown_column": (
+        "run",
+        "InvalidArgument",
+        "partition_by: there is no column 'stat'; there are iata",
+        1,
+    ),
+    "n37_partition_by_raw": (
+        "parse",
+        "InvalidArgument",
+        "format: 'raw' keeps the bytes; .*partition_by need another",
+        0,
+    ),
+    "n38_partition_by_all_columns": ("run", "InvalidArgument", "partition_by: names every column.*leave one out", 1),
+    "n39_on_new_column_typo": ("parse", "InvalidArgument", "on_new_column: expected one of 'fail', 'add', 'ignore'", 0),
+    "n40_on_missing_column_fail": (
+        "run",
+        "InvalidArgument",
+        "on_missing_column: the output lacks 'name'.*on_missing_column='null'",
+        1,
+    ),
+    "n41_new_column": ("run", "InvalidArgument", "the table lacks 'name'.*Use on_new_column='add' or 'ignore'", 1),
+    "n42_load_method_typo": ("parse", "InvalidArgument", "load_method: expected one of 'auto'", 0),
+    "n43_load_method_in_database": ("run", "InvalidArgument", "load_method: 'in_database' works for .*use 'auto'", 1),
+    "n44_lock_timeout_text": ("parse", "InvalidArgument", "lock_timeout: expected a number of seconds", 0),
+    "n46_key_columns_unknown": ("run", "InvalidArgument", "key_columns: there is no column 'id'; there are iata", 1),
+    "n48_replace_where_without_where": (
+        "parse",
+        "InvalidArgument",
+        "where: if_exists='replace_where' needs the condition",
+        0,
+    ),
+    "n49_column_types_unknown": (
+        "run",
+        "InvalidArgument",
+        r"column_types\['iata'\]: unknown type 'varchar'; known are int64",
+        1,
+    ),
+    "n50_column_types_unknown_column": ("run", "OutputUnavailable", "no column 'itaa'; the columns are 'iata'", 1),
+    "n51_columns_twice": ("run", "InvalidArgument", "columns: two columns would be called 'x'", 1),
+    "n52_output_index": ("run", "OutputUnavailable", "no output 3; its outputs: 'stock_prices.csv'", 1),
+    "n53_compression_of_another_format": (
+        "parse",
+        "InvalidArgument",
+        "compression: csv knows 'none', 'gzip', not 'snappy'",
+        0,
+    ),
+    "n54_placeholder_typo": (
+        "parse",
+        "InvalidArgument",
+        "path: the placeholder '{runid}' is unknown; did you mean '{run_id}'",
+        0,
+    ),
+    "n55_table_placeholder_typo": (
+        "parse",
+        "InvalidArgument",
+        "table: the placeholder '{run}' is unknown; did you mean '{run_id}'",
+        0,
+    ),
+    "n56_storage_conn_undefined": (
+        "run",
+        "InvalidArgument",
+        "path: 'gs://bucket/x.csv' cannot be used.*pip install",
+        1,
+    ),
+    "n58_log_interval_zero": ("parse", "InvalidArgument", "log_interval: expected seconds above 0", 0),
+    "n59_event_trigger_state": (
+        "parse",
+        "InvalidArgument",
+        "states: 'completed' is not a final state.*succeeded, failed, cancelled",
+        0,
+    ),
+    "n60_event_trigger_since": (
+        "parse",
+        "InvalidArgument",
+        "since: expected a datetime or ISO 8601 text, not 'yesterday'",
+        0,
+    ),
+    "n61_collection_items_text": ("run", "InvalidArgument", "items: expected a list, not str", 0),
+    "n62_collection_method": ("parse", "InvalidArgument", "method: expected one of add, remove, replace", 0),
+    "n63_collection_unknown": ("run", "WorkflowNotFound", "'stevesie_default'; check the id", 0),
+    "n64_maximum_requests_text": (
+        "run",
+        "InvalidArgument",
+        "maximum_requests_count: expected a whole number above 0",
+        0,
+    ),
+    "n65_proxy_with_address": ("run", "InvalidArgument", "proxy: expected a mapping without a URL", 0),
+    "n66_flow_without_fields": ("run", "InvalidConnection", "'invision_bare', field 'flow_api_key': is empty", 0),
+    "n67_invision_output_without_key": (
+        "run",
+        "OutputUnavailable",
+        "'invision_bare', field 'data_api_key': is empty",
+        1,
+    ),
+    "n68_chorus_variables_of_a_job": ("run", "InvalidArgument", "query_parameters: run_mode 'job' takes none", 0),
+    "n69_extra_verify_text": ("run", "InvalidConnection", "'carto_verify', field 'verify': there is no file", 0),
+    "n70_extra_warehouse": (
+        "run",
+        "InvalidConnection",
+        "'carto_warehouse', field 'warehouse': expected one of bigquery",
+        0,
+    ),
+    "n71_extra_proxies": ("run", "InvalidConnection", "'carto_proxies', field 'proxies': is not JSON", 0),
+    "n73_host_with_query": ("run", "InvalidConnection", "'carto_query', field 'host': holds a query.*base URL only", 0),
+    "n74_query_parameters_text_none": ("run", "InvalidArgument", "query_parameters: expected a mapping or a list", 0),
+    "n75_query_parameters_json_broken": ("run", "InvalidArgument", "query_parameters: looks like JSON, but is not", 0),
+    "n76_query_parameters_callable_returns_none": (
+        "run",
+        "InvalidArgument",
+        "query_parameters: the CALL needs state",
+        0,
+    ),
+    "n78_query_parameters_object": (
+        "run",
+        "InvalidArgument",
+        r"query_parameters\['state'\]: a value of type object",
+        0,
+    ),
+    "n79_asset_alias_empty": ("parse", "InvalidArgument", "asset_alias: ' ' is empty.*give a name", 0),
+    "n80_two_outputs": (
+        "run",
+        "OutputUnavailable",
+        "has 2 outputs. Set output_name to one of: 'daily.yxdb', 'monthly.csv'",
+        1,
+    ),
+}
+
 
 @pytest.fixture
 def quick_sandbox(sandbox, tmp_path, monkeypatch):
     """The sandbox with quick runs, the connections of the cases, and an empty working folder."""
     for key, system in sandbox.app.systems.items():
         sandbox.settings(key, **{name: QUICK for name in RUN_TIMES if name in system.settings.to_json()})
-    for name, value in connections(sandbox.connections(), sandbox.url, tmp_path).items():
+    given = connections(sandbox.connections(), sandbox.url, tmp_path) | more.connections(sandbox.connections())
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     with sqlite3.connect(tmp_path / "warehouse.db") as database:
         database.execute("CREATE TABLE airports (iata, name, city, state, latitude, longitude)")
+        database.execute("CREATE TABLE narrow (iata)")
     return sandbox
 
 
 def test_each_mistake_is_judged():
     assert TABLE.keys() | FINE.keys() == CASES.keys()
     assert len(CASES) == 79
+    assert MORE_TABLE.keys() == more.MORE.keys()
 
 
 # Literals that cannot be right: the DAG file does not load, so that no run is paid for.
@@ -182,4 +403,16 @@ def test_the_first_line_names_the_field_and_the_remedy(name, quick_sandbox):
     assert re.search(remedy, found.first), found.first
     runs = len(quick_sandbox.runs())
     assert runs in (started if isinstance(started, tuple) else (started,)), f"{runs} runs were started"
+    assert not re.search(r"0x[0-9a-f]{6}|Traceback|<class", found.first), found.first
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", MORE_TABLE)
+def test_the_first_line_of_a_further_mistake_names_the_field_and_the_remedy(name, quick_sandbox):
+    """What is literal fails when the DAG is parsed; what only a task can know fails before a run is started for it."""
+    when, kind, text, started = MORE_TABLE[name]
+    found = seen(more.MORE[name])
+    assert (found.when, found.kind) == (when, kind), found
+    assert re.search(text, found.first), found.first
+    assert len(quick_sandbox.runs()) == started
     assert not re.search(r"0x[0-9a-f]{6}|Traceback|<class", found.first), found.first

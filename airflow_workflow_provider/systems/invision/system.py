@@ -101,7 +101,7 @@ class InvisionSystem(WorkflowSystem):
         if run.details.get("workflow_api") == "flow":
             return (yield from self.flow.get_run(run))
         if not run.workflow:
-            raise InvalidArgument("workflow: InVision knows a run by its data flow and its run id")
+            raise InvalidArgument("workflow: InVision knows a run by its data flow and its run id; pass workflow= too")
         request = Request("GET", self.api.url(STATUS, flow=run.workflow, run_id=run.run_id))
         doing = f"reading the status of run {run.run_id}"
         document = answers.lowered((yield from self.api.read(request, doing, Asked.RUN)))

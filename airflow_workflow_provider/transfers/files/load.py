@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.table import Columns, table
-from airflow_workflow_provider.transfers.arguments import PLACEHOLDER
+from airflow_workflow_provider.transfers.arguments import PLACEHOLDER, check_shapes
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
 from airflow_workflow_provider.transfers.files.formats import Format, NotFinite
@@ -69,10 +69,7 @@ class FileLoad:
                 self._sweep(path)
             self.log.info("An earlier try has written this already, nothing is written again: %s", result)
             return result
-        if self.name == "raw" and self._shapes:
-            raise InvalidArgument(
-                "format: 'raw' keeps the bytes; columns, column_types, add_columns and partition_by need another one"
-            )
+        check_shapes(self.name, is_changed=self._shapes)
         if not PLACEHOLDER.search(self.path) and not self.partition_by:
             self._check_free(self._file(self.path))
         return None

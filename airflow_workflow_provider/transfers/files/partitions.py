@@ -22,16 +22,6 @@ MANIFEST = "_manifest.json"  # of a partition
 MANIFESTS = "_manifests"  # readers of datasets leave out what begins with an underscore
 
 
-def checked_partitions(partition_by: Any) -> tuple[str, ...]:
-    """Give ``partition_by`` as column names. Raises `InvalidArgument`."""
-    if partition_by is None:
-        return ()
-    listed = [partition_by] if isinstance(partition_by, str) else list(partition_by)
-    if not all(isinstance(name, str) and name for name in listed) or len(set(listed)) < len(listed):
-        raise InvalidArgument(f"partition_by: expected a list of different column names, not {partition_by!r}")
-    return tuple(listed)
-
-
 class Partitions:
     """The rows of a load, kept apart by the values of some columns until all have been read."""
 
@@ -41,7 +31,7 @@ class Partitions:
         if unknown is not None:
             raise InvalidArgument(f"partition_by: there is no column {unknown!r}; there are {', '.join(known)}")
         if len(names) == len(known):
-            raise InvalidArgument("partition_by: names every column, so that the files would have none")
+            raise InvalidArgument("partition_by: names every column, so no column is left for the files; leave one out")
         self._names = list(names)
         self.schema = pa.schema([field for field in reader.schema if field.name not in names])
         self._spools: dict[str, Spool] = {}

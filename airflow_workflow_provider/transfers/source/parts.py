@@ -6,7 +6,7 @@ Added columns are facts of the run, and values of the DAG's author.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -22,45 +22,13 @@ from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import Columns, Part
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
+from airflow_workflow_provider.transfers.source.added_columns import PARAMETERS, PLACEHOLDER, checked_columns, is_fact
 
-FACTS = ("run_id", "state", "system", "conn_id", "workflow", "url", "message", "started_at", "ended_at")
-_OWN = ("output", "index")
-_PARAMETERS = "parameters."
+__all__ = ["checked_columns"]
+
 # What errors say of an output that is gone; where a server answers 404 or 410, the status says it.
 _GONE = re.compile(r"does not exist|any more|is gone|has no (?:result|table|dataset)")
 _TIME = pa.time64("us")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_PLACEHOLDER = re.compile(r"\{(" + "|".join((*FACTS, *_OWN)) + r"|parameters\.[^{}]+)\}")
-
-
-def checked_columns(add_columns: Any) -> dict[str, Any]:
-    """Give ``add_columns`` as column to value; a sequence names facts. Raises `InvalidArgument`."""
-    if add_columns is None:
-        return {}
-    if isinstance(add_columns, Mapping):
-        added = {str(name): value for name, value in add_columns.items()}
-    elif isinstance(add_columns, Sequence) and not isinstance(add_columns, str):
-        added = {str(name): str(name) for name in add_columns}
-        unknown = next((name for name in added if not _is_fact(name)), None)
-        if unknown is not None:
-            known = ", ".join((*FACTS, *_OWN, "parameters.<name>"))
-            raise InvalidArgument(f"add_columns: {unknown!r} is no fact of a run; known are {known}")
-    else:
-        raise InvalidArgument(
-            f"add_columns: expected a mapping from column to value, or a list of facts, not {add_columns!r}"
-        )
-    for name, value in added.items():
-        if not name:
-            raise InvalidArgument("add_columns: a column has no name")
-        if not isinstance(value, (str, int, float, Decimal, date, datetime, time, type(None))):
-            raise InvalidArgument(f"add_columns[{name!r}]: expected text, a number, a date or a time, not {value!r}")
-        if isinstance(value, time) and value.tzinfo is not None:
-            raise InvalidArgument(f"add_columns[{name!r}]: expected a time without a zone, not {value!r}")
-        if any(isinstance(text, str) and _SURROGATE.search(text) for text in (name, value)):
-            raise InvalidArgument(
-                f"add_columns[{name!r}]: the text holds half a surrogate pair, which is not a character"
-            )
-    return added
 
 
 def with_added(columns: Columns, add_columns: Mapping[str, Any]) -> Columns:
@@ -131,17 +99,13 @@ def is_gone(error: OutputUnavailable) -> bool:
     return error.status in (404, 410) or bool(_GONE.search(error.summary))
 
 
-def _is_fact(name: str) -> bool:
-    return name in FACTS or name in _OWN or name.startswith(_PARAMETERS)
-
-
 def _value(name: str, value: Any, item: ResolvedOutput) -> Any:
     if not isinstance(value, str):
         return value
-    whole = _PLACEHOLDER.fullmatch(value)
-    if whole or _is_fact(value):
+    whole = PLACEHOLDER.fullmatch(value)
+    if whole or is_fact(value):
         return _fact(name, whole[1] if whole else value, item)
-    return _PLACEHOLDER.sub(lambda match: _spelled(_fact(name, match[1], item)), value)
+    return PLACEHOLDER.sub(lambda match: _spelled(_fact(name, match[1], item)), value)
 
 
 def _fact(name: str, fact: str, item: ResolvedOutput) -> Any:
@@ -149,11 +113,11 @@ def _fact(name: str, fact: str, item: ResolvedOutput) -> Any:
         return item.output.name
     if fact == "index":
         return item.index
-    if not fact.startswith(_PARAMETERS):
+    if not fact.startswith(PARAMETERS):
         found = getattr(item.run, fact)
         return str(found.value) if fact == "state" else found
     parameters = item.run.details.get("parameters")
-    key = fact.removeprefix(_PARAMETERS)
+    key = fact.removeprefix(PARAMETERS)
     if not isinstance(parameters, Mapping) or key not in parameters:
         raise InvalidArgument(
             f"add_columns[{name!r}]: the object of run {item.run.run_id} does not hold the parameter {key!r}; "

@@ -332,14 +332,6 @@ def same_type(one: str, other: str) -> bool:
     return _plain_type(one) == _plain_type(other)
 
 
-def checked_timeout(seconds: Any) -> float:
-    """Give ``lock_timeout`` in seconds. Raises `InvalidArgument`, which names the argument."""
-    value = seconds.total_seconds() if hasattr(seconds, "total_seconds") else seconds
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 10_000_000:
-        raise InvalidArgument(f"lock_timeout: expected a number of seconds, not {seconds!r}")
-    return float(value)
-
-
 def sql_hook(conn_id: Any) -> Any:
     """Give the hook of a connection to a database. Raises `InvalidConnection`, which names ``sql_conn_id``."""
     from airflow.providers.common.sql.hooks.sql import DbApiHook
