@@ -126,7 +126,7 @@ EVERY_TYPE = """
            "two words", "say ""hi"" now")"""
 
 WORKFLOWS = (
-    Workflow("airports_by_state", "airports per state, at least so many", BY_STATE, (MIN_AIRPORTS,)),
+    Workflow("airports_by_state", "airports per state, for states with at least this many", BY_STATE, (MIN_AIRPORTS,)),
     Workflow("airports_in_state", "the airports of one state", IN_STATE, (STATE,)),
     Workflow(
         "airports_near",
@@ -158,7 +158,13 @@ WORKFLOWS = (
     ),
     Workflow("no_output", "saves a table, has no Output component", IN_STATE, (STATE,), output=False, saves="saved"),
     Workflow("airports_sync", "sync mode: the answer has the rows", BY_STATE, (MIN_AIRPORTS,), mode="sync"),
-    Workflow("sf_airports_by_state", "airports per state, at least so many", BY_STATE, (MIN_AIRPORTS,), "snowflake_dw"),
+    Workflow(
+        "sf_airports_by_state",
+        "airports per state, for states with at least this many",
+        BY_STATE,
+        (MIN_AIRPORTS,),
+        "snowflake_dw",
+    ),
     Workflow("sf_airports_in_state", "the airports of one state", IN_STATE, (STATE,), "snowflake_dw"),
     Workflow("sf_many_rows", "a table of as many rows as you like", NUMBERED, (ROWS,), "snowflake_dw"),
 )
