@@ -125,8 +125,11 @@ class UnchangedResponseCache:
             self.request, self.answer = request, hash(reply.body)
 
 
-class CredentialsRefused(Exception):
-    """Ends a watch that may go on after its owner has read the connection again: the credentials were refused."""
+class CredentialsRefused(BaseException):
+    """Ends a watch that may go on after its owner has read the connection again: the credentials were refused.
+
+    It is a signal to the owner and no `Exception`: what turns odd answers into `ProtocolError` must let it pass.
+    """
 
     def __init__(self, error: WorkflowError) -> None:
         super().__init__(str(error))
