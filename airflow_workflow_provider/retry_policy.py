@@ -19,8 +19,8 @@ else:
 class WorkflowRetryPolicy(RetryPolicy):
     """Waits before a retry as long as the server asked for; otherwise the task's own settings decide.
 
-    Use it as ``retry_policy=WorkflowRetryPolicy()``. It cannot exceed the task's ``retries``. A start of which
-    nobody knows whether it was taken is not retried unless ``retry_unknown_start`` says so.
+    Use it as ``retry_policy=WorkflowRetryPolicy()``. It cannot exceed the task's ``retries``. A start with
+    an unknown result is not retried, unless ``retry_unknown_start`` is true.
 
     :param retry_unknown_start: retry after `UnknownStart` too.
     :param longest: seconds; if a server asks for more, the retry comes after this time.

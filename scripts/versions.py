@@ -88,7 +88,7 @@ FEATURES = (
         "3.3",
         "airflow.triggers.shared_stream",
         "",
-        "each watcher asks by itself",
+        "each watcher sends its own requests",
     ),
     Feature(
         "Airflow tells a trigger that its task was killed",

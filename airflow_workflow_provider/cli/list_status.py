@@ -60,6 +60,6 @@ def runs(options: Namespace, terminal: Terminal) -> Result:
 def status(options: Namespace, terminal: Terminal) -> Result:
     """Look at a run once, or until it has ended."""
     hook = hook_of(options, terminal)
-    # The first look is the moment when a wrong id shows; a wait would take it for a hiccup.
+    # The first look is the moment when a wrong id shows; a wait would treat it as temporary.
     seen = hook.get_run(run_of(options, hook))
     return awaited(hook, seen, options, terminal) if options.wait else results.one(seen)

@@ -54,7 +54,7 @@ def cancel(options: Namespace, terminal: Terminal) -> Result:
 
 
 def _looked_at(hook: WorkflowHook, run: Run) -> Run:
-    """Give a run that was asked to stop as it stands now, or as it stood where the server cannot tell just now."""
+    """Poll a run that was asked to stop; return its last known state if the server does not answer."""
     try:
         return hook.get_run(run)
     except WorkflowNotFound:

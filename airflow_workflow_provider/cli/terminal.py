@@ -57,7 +57,7 @@ class Terminal:
         if result.note:
             self.say(result.note)
 
-    # What a client logs, such as "Run 7 cannot be looked at just now": the terminal stands in for a logger.
+    # What a client logs, such as "Run 7 cannot be polled at the moment": the terminal stands in for a logger.
     info = warning = lambda self, text, *values: self.say(text % values if values else text)
 
     @property

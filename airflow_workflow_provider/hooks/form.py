@@ -53,7 +53,7 @@ def _widget(field: Field) -> Any:
     from wtforms import BooleanField, PasswordField, StringField
 
     class JsonWidget(BS3TextFieldWidget):
-        """Shows an object as JSON: as Python writes it, it would be saved as text that nobody can read."""
+        """Shows an object as JSON: Python's own spelling would be saved as text that is not JSON."""
 
         def __call__(self, field: Any, **kwargs: Any) -> Any:
             if isinstance(field.data, (dict, list)):

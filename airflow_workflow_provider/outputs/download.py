@@ -59,7 +59,7 @@ class Download(Stream):
 
     @property
     def encoding(self) -> str:
-        """How the bytes are packed: ``gzip``, or not at all."""
+        """The compression of the bytes: ``gzip``, or none."""
         return self._file.encoding
 
     @property

@@ -130,7 +130,7 @@ class TokenAuth:
         return self.apply(request, self._token)
 
     def refused(self, request: Request) -> Flow[bool]:
-        """Forget the token that was refused; another flow may have renewed it in the meantime."""
+        """Forget the token that was refused; another flow may have renewed it since then."""
         if self._token and self.apply(request, self._token).headers == request.headers:
             self._token = ""
         return True

@@ -251,7 +251,7 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class AtEnd:
-    """Run a flow when the flow that asks has ended: by its last step, by an error, or since nobody reads on.
+    """Run a flow when the flow that asks has ended: by its last step, by an error, or because its reader has stopped.
 
     What the flow ``make()`` raises is a warning in the log. Only a worker's driver knows it.
     """

@@ -94,7 +94,7 @@ class UnchangedResponseCache:
         return (yield from self._driven(make(run), known, first))
 
     def _driven(self, flow: Flow[Run], known: Request | None, first: Response | TransportError | None) -> Flow[Run]:
-        """Drive a poll, which is given the answer that is there already, and remember what it asked."""
+        """Drive a poll with the answer that was already received, and remember its request."""
         asked: list[tuple[Request, Any]] = []
 
         def answered(effect: Any) -> Flow[Any]:

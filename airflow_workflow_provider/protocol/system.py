@@ -339,7 +339,7 @@ class WorkflowSystem(ABC):
         :param in_answer: reads the id from the answer itself, where the document does not hold it.
         :param place: where the id is looked for, for the error.
         """
-        if len(workflow) > LONGEST["workflow"]:  # else nobody could read the object of the run that goes on
+        if len(workflow) > LONGEST["workflow"]:  # else the object of the active run could not be read
             raise InvalidArgument(
                 f"workflow: has {len(workflow)} characters, and at most {LONGEST['workflow']} are read"
             )

@@ -216,7 +216,7 @@ class WorkflowRunSensor(BaseSensorOperator):
             self.poke_interval = system_class(self._key()).poll_interval
         if self.reschedule:
             return self._rescheduled(context)
-        # The first poll is the moment when a wrong id or bad credentials show; later they may be a hiccup.
+        # The first poll is the moment when a wrong id or bad credentials show; later they may be temporary.
         run = self._first_poll()
         show_run(context["ti"], run)
         logs = self._run_log(context)

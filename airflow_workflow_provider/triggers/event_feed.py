@@ -43,7 +43,7 @@ _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Source, Feed]] = WeakK
 
 
 def _usual_interval(system: str) -> float:
-    """Give the interval that a system says; one that cannot be loaded is told of when it lists."""
+    """Return the default interval of a system; a system that cannot be loaded fails when it lists runs."""
     try:
         return system_class(system).poll_interval
     except InvalidArgument:

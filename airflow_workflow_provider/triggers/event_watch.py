@@ -84,7 +84,7 @@ class Watch:
         A run counts as dealt with when the next one is asked for; `kept` is for the caller to write then.
         """
         if self._first and not page.whole:
-            page.feed.ask_for_all()  # what ended in the meantime may have started long ago
+            page.feed.ask_for_all()  # a run that has ended since then may have started long ago
             return
         self._first = False
         await self._catch_up()
@@ -106,7 +106,7 @@ class Watch:
         cursor.tidy(page.runs)
 
     async def _catch_up(self) -> None:
-        """Read the cursor again after a stall: another triggerer may have taken over and fired in the meantime."""
+        """Read the cursor again after a stall: another triggerer may have taken over and fired since then."""
         now, last = self._clock(), self._awake_at
         self._awake_at = now
         if self._accessors and self._cursor and last is not None and now - last > STALL:

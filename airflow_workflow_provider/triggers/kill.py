@@ -20,7 +20,7 @@ def kill_is_announced(trigger: BaseTrigger) -> bool:
 
 
 async def was_killed(trigger: BaseTrigger) -> bool:
-    """True when the task is not deferred any more, so that nobody waits for the run.
+    """True when the task is not deferred any more, so no task waits for the run.
 
     A trigger that moves to another triggerer, or is stopped with it, leaves its task deferred. When the state
     cannot be found out the answer is False: a run that goes on is better than one that is cancelled by mistake.

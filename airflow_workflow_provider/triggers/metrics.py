@@ -43,7 +43,7 @@ class Reporter:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> Meter:
-        """Report from now on, until nobody waits any more; gives the meter."""
+        """Report from now on, until no trigger waits any more; return the meter."""
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
         return self.meter

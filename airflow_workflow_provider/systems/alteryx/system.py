@@ -207,7 +207,7 @@ class AlteryxSystem(WorkflowSystem):
 
     def _job_url(self, run: Run) -> str:
         url = self.api.url(self.paths.job, run_id=run.run_id)
-        return run.url if run.url == url else url  # the text that is there already, since thousands of jobs wait
+        return run.url if run.url == url else url  # the same object, to save memory with thousands of jobs
 
     def output_location(self, run: Run, output: Output) -> str:
         """Give the address of an output file from the ids of job and file."""

@@ -2,7 +2,7 @@
 
 Answers are capped at 200,000 rows and there is no cursor
 (https://docs.carto.com/carto-for-developers/reference/carto-api/sql-api), and LIMIT/OFFSET without an order gives
-rows twice or not at all. Bigger tables are read in disjoint shards by a hash of the whole row.
+rows twice or never. Bigger tables are read in disjoint shards by a hash of the whole row.
 """
 
 from __future__ import annotations

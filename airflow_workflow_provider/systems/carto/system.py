@@ -128,7 +128,7 @@ class CartoSystem(WorkflowSystem):
         try:
             page = yield from self._query(self._connection(run), sql.sample(table, self._dialect(run)))
         except WorkflowError:
-            return run  # a token that may not read the table is no reason to doubt the run
+            return run  # the token may not read the table; the run is not affected
         # A workflow without an Output component leaves a table with the one column ``dummy`` (exported procedures).
         columns = sql.columns(page)
         if [name for name, _ in columns] != ["dummy"]:

@@ -160,7 +160,7 @@ class StevesieSystem(WorkflowSystem):
     def run_url(self, run: Run) -> str:
         """Give the address of the execution."""
         url = self.api.url(EXECUTION, run_id=run.run_id)
-        return run.url if run.url == url else url  # the text that is there already, since thousands of runs wait
+        return run.url if run.url == url else url  # the same object, to save memory with thousands of runs
 
     def output_location(self, run: Run, output: Output) -> str:
         """Give the address as it was: results lie at other hosts. It is for people; a read asks for a fresh one."""

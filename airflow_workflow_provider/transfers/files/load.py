@@ -285,7 +285,7 @@ class FileLoad:
         files = [[item.file.path, item.written.size, item.written.sha256] for item in landed]
         try:
             self.store.set(_KEY, {"key": self.attempt.key, "files": files, "result": dict(result), "moved": moved})
-        except Exception as error:  # noqa: BLE001 (a store that is full or away is no reason to write nothing)
+        except Exception as error:  # noqa: BLE001 (the file is written, also if the store is full or cannot be reached)
             self.log.warning("The result could not be stored, so a retry would write it again: %s", error)
 
     def _result(self, landed: Sequence[_Landed]) -> dict[str, Any]:

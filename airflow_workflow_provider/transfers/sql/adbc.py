@@ -169,7 +169,7 @@ class AdbcIngest:
         return pa.array([_text(row[0]) for row in python_rows(batch, self._dialect)], pa.string())
 
     def _value(self, name: str, column: TargetColumn, sent: pa.Array) -> str:
-        """PostgreSQL reads text as a type only where it is told to; a cast to text with a length would cut it."""
+        """PostgreSQL converts text to a type only by a cast; a cast to text with a length would cut it."""
         if self._dialect.name != POSTGRES.name or not pa.types.is_string(sent.type) or column.type.kind == "text":
             return name
         return f"CAST({name} AS {column.declared})" if column.declared else name

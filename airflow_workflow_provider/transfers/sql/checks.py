@@ -131,7 +131,7 @@ def count(session: SqlSession, rows_sql: str) -> int:
 
 def _violated(check: str, text: str, figure: Any) -> ExpectationFailed:
     return ExpectationFailed(
-        f"expect[{check!r}] is violated: {text}. The table stays as it was", check=check, figure=figure
+        f"expect[{check!r}] is violated: {text}. The table is unchanged", check=check, figure=figure
     )
 
 
