@@ -79,6 +79,16 @@ WHILE_DEFERRED = (
 )
 
 
+class Broken(BaseException):
+    """A promise is broken. It passes every handler of `Exception`."""
+
+
+def must(holds: bool, what: str) -> None:
+    """Raise `Broken` where something does not hold."""
+    if not holds:
+        raise Broken(what)
+
+
 class Died(BaseException):
     """The worker's process is gone; nothing else of it runs."""
 
@@ -257,7 +267,7 @@ class PassingTaskInstance(TaskInstance):
 
 
 class World:
-    """The server, Airflow and the DAG file. What must never happen raises AssertionError at once."""
+    """The server, Airflow and the DAG file. What must never happen raises `Broken` at once."""
 
     def __init__(
         self,
@@ -375,7 +385,7 @@ class World:
         old.killed = "kill"
         self.kill(old)
         if taken and was is not None:
-            assert taken.state is was, "a try that was replaced has cancelled the run of its successor"
+            must(taken.state is was, "a try that was replaced has cancelled the run of its successor")
 
     def owner(self, run_id: str) -> tuple[int, int]:
         """The number of the try that has stored a run last."""
@@ -393,12 +403,12 @@ class World:
             raise ServerUnavailable("HTTP 503")
         if what == "refused":
             raise RequestRejected("no such parameter")
-        assert not (frame.saw_somebodys_cancel and not frame.is_new_request), "somebody's cancel was a reason to start"
-        assert len(self.frames) > 1 or not [job for job in self.mine() if not job.excuse], "a second run is started"
+        must(not (frame.saw_somebodys_cancel and not frame.is_new_request), "somebody's cancel was a reason to start")
+        must(len(self.frames) > 1 or not [job for job in self.mine() if not job.excuse], "a second run is started")
         frame.starts += 1
         frame.saw_somebodys_cancel = False
         self.is_new_request = frame.is_new_request = False
-        assert frame.starts <= 3, "one try starts run after run"
+        must(frame.starts <= 3, "one try starts run after run")
         polls, end = self.fates.pop(0) if self.fates else (2, RunState.SUCCEEDED)
         run_id = f"{self.prefix}{len(self.jobs) + 1}"
         job = Job(
@@ -428,7 +438,7 @@ class World:
         if what == "garbage":
             raise ProtocolError("an error page")
         job = self.jobs[run.run_id]
-        assert not job.is_others, "the task polls another task's run"
+        must(not job.is_others, "the task polls another task's run")
         job.is_known = True
         job.polls -= 1
         if job.polls <= 0 and job.state is GOING:
@@ -455,7 +465,7 @@ class World:
     def cancel(self, run: Run) -> None:
         """The server is asked to cancel a run."""
         job = self.jobs[run.run_id]
-        assert not job.is_others, "the task cancels another task's run"
+        must(not job.is_others, "the task cancels another task's run")
         what = self.point("cancel")
         if what == "refused":
             job.excuse = "the server refuses to cancel it"
@@ -617,7 +627,7 @@ class World:
     @staticmethod
     def bug(error: BaseException) -> None:
         """A fault of ours is no end of a try."""
-        if isinstance(error, AssertionError) or type(error).__name__ == "LifeCycleError":
+        if isinstance(error, Broken) or type(error).__name__ == "LifeCycleError":
             raise error
 
     def after(self, frame: Frame, outcome: Any) -> None:
@@ -628,7 +638,7 @@ class World:
         if isinstance(outcome, dict):
             self.check_result(outcome)
         if frame.saw_somebodys_cancel and not frame.killed and isinstance(outcome, (dict, RunFailed, RunTimedOut)):
-            raise AssertionError(f"a run that somebody has cancelled ends in {outcome!r}")
+            raise Broken(f"a run that somebody has cancelled ends in {outcome!r}")
         self.excuses(outcome)
         self.outcomes.append(outcome)
         is_stale = frame.number < (self.max_tries, self.try_number)
@@ -665,12 +675,12 @@ class World:
     def check_result(self, document: Mapping[str, Any]) -> None:
         """The run that a task returns is its own, and one that it asks for."""
         job = self.jobs[document["run_id"]]
-        assert not job.is_others, "another task's run is the result"
-        assert job.state is RunState.SUCCEEDED, "a run that has not succeeded is the result"
-        assert job.clears == self.clears, "the run of before a clear is the result"
-        assert (job.workflow, job.conn_id) == (self.asked.workflow, self.asked.conn_id), "the run of an old request"
+        must(not job.is_others, "another task's run is the result")
+        must(job.state is RunState.SUCCEEDED, "a run that has not succeeded is the result")
+        must(job.clears == self.clears, "the run of before a clear is the result")
+        must((job.workflow, job.conn_id) == (self.asked.workflow, self.asked.conn_id), "the run of an old request")
         if job.version != self.asked.version:
-            assert job.parameters == self.asked.parameters, "the run of an edited DAG's parameters"
+            must(job.parameters == self.asked.parameters, "the run of an edited DAG's parameters")
 
     def task_is_over(self, outcome: Any) -> None:
         """No try follows: nothing of the task goes on that could have been cancelled."""
@@ -688,4 +698,4 @@ class World:
         left = [job for job in self.mine() if not job.excuse]
         if not isinstance(self.last_outcome, dict):
             left = [job for job in left if job.is_known]  # the error says that a start is unknown
-        assert not left, f"a run goes on without the task: {left}"
+        must(not left, f"a run goes on without the task: {left}")
