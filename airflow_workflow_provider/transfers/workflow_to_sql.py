@@ -112,6 +112,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         self.load_method = load_method
         self.lock_timeout = lock_timeout
         self.cleanup_output = cleanup_output
+        self._identities: dict[str, str] = {}  # of the tables that this process has loaded
         check_sql_arguments(self)
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -161,8 +162,10 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         return self.handed_on(context, result)
 
     def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Name the tables as lineage knows them."""
+        """Name the tables as lineage knows them: in PostgreSQL with the schema that the search path led to."""
         from airflow_workflow_provider.lineage.databases import named_tables
         from airflow_workflow_provider.transfers.sql.session import sql_hook
 
-        return named_tables(sql_hook(self.sql_conn_id), self.sql_conn_id, result["table"])
+        given = [result["table"]] if isinstance(result["table"], str) else result["table"]
+        tables = [self._identities.get(table, table) for table in given]
+        return named_tables(sql_hook(self.sql_conn_id), self.sql_conn_id, tables)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
-from tests.transfers.conftest import Task, opened
+from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
+from tests.transfers.conftest import Task, context, opened
 from tests.transfers.files import csv_outputs, land
 
 SAME = "id,name\n1,A\n2,B\n"
@@ -272,3 +273,19 @@ def test_a_role_keeps_a_load_log_of_its_own_where_it_may_not_use_the_other(postg
     assert len(content(other)) == 2
     postgres.export()
     postgres.run("DROP OWNED BY second CASCADE", "DROP ROLE second")
+
+
+def test_lineage_names_the_table_of_the_search_path(tables, postgres):
+    """The schema that the rows went to, not the one that is the usual default."""
+    postgres.run("CREATE SCHEMA other", "CREATE TABLE other.target (id bigint, name text)")
+    extra = {"options": "-c search_path=other,public"}
+    replace(postgres, connection={**postgres.connection, "extra": json.dumps(extra)}).export()
+    run = tables.put("out", {"id": "number", "name": "string"}, [1, "a"])
+    operator = WorkflowOutputToSqlOperator(
+        task_id="land", run=run, sql_conn_id=postgres.conn_id, table="target", if_exists="append"
+    )
+    result = operator.execute(context(Task()))
+    assert result["table"] == "target"
+    assert operator.named_targets(result)[0][1].endswith("other.target")
+    assert postgres.rows("SELECT id, name FROM other.target") == [(1, "a")]
+    postgres.export()

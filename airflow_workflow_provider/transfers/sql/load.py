@@ -58,7 +58,10 @@ _RESTARTS = 8
 
 @dataclass
 class SqlLoad:
-    """What to load where, as the operator was told. ``table`` may hold placeholders for runs and outputs."""
+    """What to load where, as the operator was told. ``table`` may hold placeholders for runs and outputs.
+
+    ``identities`` are the full names of the tables, by the names that the user gave, as far as they were resolved.
+    """
 
     hook: Any
     conn_id: str
@@ -75,6 +78,7 @@ class SqlLoad:
     load_method: str = "auto"
     uris: Sequence[str] = ()
     bulk_loads: bool = False
+    identities: dict[str, str] = field(default_factory=dict)
     _logs: tuple[TableName, ...] | None = None
 
     def earlier(self) -> dict[str, Any] | None:
@@ -361,6 +365,7 @@ class SqlLoad:
         for name, identity in resolved.items():
             if (other := known.setdefault(identity, name)) != name:
                 raise InvalidArgument(f"table: {other!r} and {name!r} are one table; keep them apart with {{index}}")
+        self.identities.update((name, identity.sql) for name, identity in resolved.items())
         return {name: opened.look(identity) for name, identity in resolved.items()}
 
     def _locked(self, opened: SqlSession, names: Iterable[str]) -> dict[str, Target]:
