@@ -466,6 +466,8 @@ class World:
         """The server is asked to cancel a run."""
         job = self.jobs[run.run_id]
         must(not job.is_others, "the task cancels another task's run")
+        may = self.policy["cancel_on_kill"] or self.policy["cancel_on_timeout"]
+        must(bool(may), "the task cancels a run although the user forbids it")
         what = self.point("cancel")
         if what == "refused":
             job.excuse = "the server refuses to cancel it"
@@ -646,6 +648,8 @@ class World:
             if self.is_over:
                 self.nothing_is_left()
             return
+        if isinstance(outcome, RunTimedOut):
+            must(not [job for job in self.mine() if not job.excuse], "a run that is out of time goes on")
         if outcome == "cleared":
             self.clear()
             return

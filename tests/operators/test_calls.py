@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_workflow_provider.exceptions import RunCancelled
+from airflow_workflow_provider.exceptions import RunCancelled, ServerUnavailable
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.calls import next_call
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.protocol.lifecycle import event_of
+from airflow_workflow_provider.protocol.model import Run
 from tests.operators.carto_stage import SLOW
-from tests.operators.staging import TaskInstance, TaskStateStore, context_of
+from tests.operators.staging import TaskInstance, TaskStateStore, context_of, deferred
 
 
 class Several:
@@ -132,6 +134,19 @@ def test_a_failed_call_does_not_move_the_others(carto, several):
     with pytest.raises(RunCancelled):
         several.runs(("slow", SLOW))
     assert len(carto.runs()) == 2
+
+
+def test_a_second_call_that_comes_back_from_the_triggerer_finds_its_own_run(carto, several):
+    """The next try will know it, so it goes on."""
+    several.runs(("every_type", None), wait=False)
+    make = lambda: CartoRunWorkflowOperator(  # noqa: E731
+        task_id="run_workflow", workflow=carto["slow"], query_parameters=SLOW, deferrable=True, retries=2
+    )
+    there = deferred(make, several.context())
+    run = Run.from_json(several.ti.xcoms["run"])
+    with pytest.raises(ServerUnavailable):
+        there.resumed(event_of(run, ServerUnavailable("five refusals")))
+    assert carto.states()[-1] == "running"
 
 
 def test_calls_are_counted_within_one_try_and_for_each_kind():

@@ -73,7 +73,14 @@ worlds = st.builds(
 )
 events = st.sampled_from([(point, what) for point, every in POINTS.items() for what in every])
 # Every other try ends so that its run goes on.
-LEFT = ({("poll", 1): "die"}, {("xcom", 2): "breaks"}, {("start", 1): "lost"}, {("recall", 3): "die"})
+LEFT = (
+    {("poll", 1): "die"},
+    {("xcom", 2): "breaks"},
+    {("start", 1): "lost"},
+    {("recall", 3): "die"},
+    {("store", 2): "breaks", ("xcom", 2): "breaks"},
+    {("store", number): "breaks" for number in range(2, 6)} | {("xcom", 2): "breaks"},
+)
 plans = st.sampled_from(LEFT).map(dict) | st.lists(st.tuples(events, st.integers(1, 4)), max_size=3).map(
     lambda found: {(point, number): what for (point, what), number in found}
 )
@@ -166,6 +173,60 @@ def test_the_lost_start_of_an_earlier_try_that_has_failed_is_followed_by_another
     world.begin({("recall", 3): "die"})
     world.begin({})
     assert states(world) == ["failed", "succeeded"]
+
+
+def test_one_of_two_runs_that_fit_a_lost_start_is_not_adopted():
+    """The other one is another task's, with the same parameters."""
+    world = world_of(GOES_ON)
+    world.other_task_starts(same_parameters=True)
+    world.begin({("start", 1): "lost"})
+    assert isinstance(world.outcomes[-1], UnknownStart)
+    assert states(world) == ["running", "running"]
+
+
+def test_a_list_without_parameters_tells_nothing_while_other_dag_runs_go_on():
+    world = world_of(lists_parameters=False, is_alone=False)
+    world.other_task_starts(same_parameters=True)
+    world.begin({("start", 1): "lost and not taken"})
+    assert isinstance(world.outcomes[-1], UnknownStart)
+
+
+def test_a_run_that_could_not_be_stored_at_first_is_stored_for_the_next_try():
+    world = world_of(GOES_ON, can_list=False)
+    world.begin({("store", 2): "breaks", ("xcom", 2): "breaks"})
+    world.begin({("poll", 2): "run succeeds"})
+    assert world.outcomes[-1]["run_id"] == "r1"
+
+
+def test_a_run_that_can_never_be_stored_is_cancelled_when_its_try_ends():
+    world = world_of(GOES_ON, can_list=False)
+    world.begin({("store", number): "breaks" for number in range(2, 9)} | {("xcom", 2): "breaks"})
+    assert states(world) == ["cancelled"]
+
+
+def test_a_clear_does_not_cancel_where_that_is_forbidden():
+    world = world_of(GOES_ON)
+    world.policy |= {"cancel_on_kill": False, "cancel_on_timeout": False}
+    world.begin({("poll", 1): "die"})
+    world.clear()
+    world.begin({})
+    assert states(world) == ["running", "succeeded"]
+
+
+def test_a_clear_cancels_a_run_that_one_poll_does_not_find():
+    world = world_of(GOES_ON)
+    world.begin({("poll", 1): "die"})
+    world.clear()
+    world.begin({("poll", 1): "unknown"})
+    assert states(world) == ["cancelled", "succeeded"]
+
+
+def test_a_retry_that_must_not_take_a_run_over_starts_its_own():
+    world = world_of(GOES_ON)
+    world.policy["reattach"] = False
+    world.begin({("poll", 1): "die"})
+    world.begin({})
+    assert world.outcomes[-1]["run_id"] == "r2"
 
 
 def test_a_try_that_is_replaced_while_it_polls_the_old_run_starts_nothing():
