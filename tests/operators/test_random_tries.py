@@ -94,7 +94,12 @@ tries = st.tuples(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize="RANDOM_TRIES" not in os.environ,
+)
 @given(world=worlds, every=st.lists(tries, min_size=1, max_size=5))
 def test_the_promises_hold_for_every_order_of_events(world, every):
     """A try follows the other as Airflow makes them; between two of them the DAG file may change."""

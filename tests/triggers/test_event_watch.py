@@ -86,7 +86,7 @@ async def test_a_run_that_cannot_be_looked_at_is_asked_for_again(caplog):
     assert await fired(watcher, page) == ["b"]
     assert feed.for_all == 1, "the next page must not leave it out"
     assert await fired(watcher, page) == []
-    assert caplog.text.count("How run a has ended cannot be told yet") == 1
+    assert caplog.text.count("The final state of run a is not known yet") == 1
     feed.failures.clear()
     assert await fired(watcher, page) == ["a"]
     assert feed.for_all == 2
