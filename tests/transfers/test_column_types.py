@@ -101,6 +101,8 @@ def same(seen: Any, value: Any) -> bool:  # noqa: PLR0911 (one return a kind)
     """True if a target gives back the value, in the type that it has for it."""
     if isinstance(seen, timedelta):
         seen = (datetime(1970, 1, 1, tzinfo=UTC) + seen).time()
+    if isinstance(seen, memoryview):  # psycopg2
+        seen = bytes(seen)
     if isinstance(value, datetime) and isinstance(seen, datetime):
         return bool(seen.replace(tzinfo=seen.tzinfo or value.tzinfo) == value)
     if isinstance(value, str) or not isinstance(seen, str):
