@@ -26,6 +26,8 @@ _WIDE = Context(prec=100)  # more digits than any decimal type has: a check must
 _MARK = "\udfff"  # no text holds it
 _MARKED = re.compile(rf'"{_MARK}([^"]*)"')
 _BELOW_MICROSECOND = re.compile(r"[.,][0-9]{6}0*[1-9]")
+# What SQL Server and Snowflake write where a period has no end: their last moment, which Python's nearly is.
+_LAST_MOMENT = re.compile(r"9999-12-31[T ]23:59:59[.,]9{7,9}(?!\d)")
 _STEPS = {"s": 1_000_000, "ms": 1_000}  # microseconds of a unit
 _FAILURES = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 
@@ -227,8 +229,8 @@ def _time(value: Any, target: pa.DataType) -> time:
 
 
 def _whole_microseconds(text: str) -> str:
-    """Refuse text with more digits than Python keeps, which cuts them."""
-    if _BELOW_MICROSECOND.search(text):
+    """Refuse text with more digits than Python keeps, which cuts them; the last moment of all stays that."""
+    if _BELOW_MICROSECOND.search(text) and not _LAST_MOMENT.match(text):
         raise ValueError(text)
     return text
 

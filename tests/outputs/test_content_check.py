@@ -80,7 +80,7 @@ def test_a_message_of_a_server_is_no_result(word, end):
     """Neither as a table nor as a file that is kept; a delimiter that the user names says that it is a header."""
     text = word + end
     for kind in ("csv", "json", "jsonl", "yxdb"):
-        with pytest.raises(OutputUnavailable, match=r"message|came instead of|is no \.yxdb"):
+        with pytest.raises(OutputUnavailable, match=r"message|came instead of|is not a \.yxdb"):
             table_of(file(kind, text))
         with pytest.raises(OutputUnavailable), reading.opened(file(kind, text), Player()):
             pass

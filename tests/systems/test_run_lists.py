@@ -96,7 +96,7 @@ def test_an_answer_that_is_no_list_means_that_there_is_none(system, document):
     if document is None:
         document = {"data": None, "objects": None}
     body = '"text"' if document == "text" else document
-    with pytest.raises(NotSupported, match="no list"):
+    with pytest.raises(NotSupported, match="is not a list of"):
         asked(system, ["j1"], Player([answer(200, body)]))
 
 
@@ -163,7 +163,7 @@ def test_a_start_is_found_by_its_time(system, options):
 @pytest.mark.parametrize("document", [{"executions": [{"id": "r"}]}, {"items": []}, {}, "null", ["r"], [{}]], ids=repr)
 def test_what_is_no_list_does_not_tell_that_nothing_was_started(system, options, document):
     """Else a second run would be started, and paid for, beside the one whose answer was lost."""
-    with pytest.raises(NotSupported, match="no list"):
+    with pytest.raises(NotSupported, match="is not a list of"):
         started(system, options, document)
 
 
