@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 MATRIX ?=
 FUZZ_SECONDS ?= 120
 FUZZ_CASES ?= 10000
-# Tests wait more than they compute, so there are more processes than cores; tests that start a real Airflow share one.
+# Tests wait more than they compute, so there are more processes than cores. Tests that start a real Airflow share two.
 SPREAD = -n 4 --dist loadscope
 
 .PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-plugins test-cluster \

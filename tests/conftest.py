@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Spread the tests over processes: one at a time of those that start a real Airflow, the others as they come.
+    """Spread the tests over processes: two of those that start a real Airflow at a time, the others as they come.
 
     The marker ``xdist_group`` of pytest-xdist 3.8 has no effect with pytest 9.2.
     """
@@ -96,13 +96,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            return "real Airflow" if _starts_airflow(path) else nodeid
+            if path.startswith("tests/system/"):
+                return f"real Airflow {path in FIRST_HALF}"
+            return path if _is_slow(path) else nodeid
 
     return Scheduling(config, log)
 
 
+# About half of the time that the tests of a real Airflow take.
+FIRST_HALF = ("tests/system/test_logs.py", "tests/system/test_assets.py", "tests/system/test_browser.py")
+
+
 @functools.cache
-def _starts_airflow(path: str) -> bool:
+def _is_slow(path: str) -> bool:
     """Whether a file has tests that are marked ``system``; they stay with the others of their file."""
     return "mark.system" in (TESTS.parent / path).read_text()
 
