@@ -53,10 +53,28 @@ def test_a_page_is_the_same_either_way():
     assert fast["rows"][1]["s"] == ""
 
 
+@pytest.mark.parametrize("name", ["n", "a"])
+@pytest.mark.parametrize("numbers", ["1.0", "652.0, 3.82", "1, 2.0", "0.0, -0.0", "10.0, 2", "100.0, 7.25, 3"])
+@pytest.mark.parametrize("before", ["1", "2.5", "null", "12345678901234567.5", "1.50"])
+def test_a_zero_behind_the_point_is_read_fast_and_the_same(name, numbers, before):
+    """Many servers write 1.0 for a whole number; what another page holds may change the column's type."""
+    first = body('[{"' + name + '": ' + before + "}]")
+    listed = ", ".join('{"' + name + '": ' + number + "}" for number in numbers.split(", "))
+    text = body("[" + listed + "]" + " " * len(PAD))
+    fast = rows_document(text, TYPES)
+    assert fast is not None
+    exact = Response(200, body=text).json(exact=True)
+    other = Response(200, body=first).json(exact=True)
+    assert read(fast).equals(read(exact))
+    assert read(other, fast).equals(read(other, exact))
+
+
 @pytest.mark.parametrize(
     "rows",
     [
         '[{"n": 12345678901234567}]',
+        '[{"n": 1.50}]',
+        '[{"n": 2.00}]',
         '[{"n": 0.1234567890123456}]',
         '[{"n": 1e300}]',
         '[{"n": "1.5"}]',

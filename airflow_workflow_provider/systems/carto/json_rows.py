@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # A number of so many digits, with an exponent or with a zero at its end needs to be looked at: a float does not print
-# as it is spelled. In a text it does no harm.
-_HARD_NUMBER = r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9.]+[eE]|[0-9]+\.[0-9]*0[,}\]\s])"
+# as it is spelled. It does so for 1.0, which many servers write for whole numbers. In a text it does no harm.
+_HARD_NUMBER = r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9.]+[eE]|[0-9]+\.[0-9]+0[,}\]\s])"
 _LEAST = 64 << 10  # bytes; a small answer is not worth it
 
 
