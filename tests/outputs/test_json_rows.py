@@ -69,6 +69,20 @@ def test_a_zero_behind_the_point_is_read_fast_and_the_same(name, numbers, before
     assert read(other, fast).equals(read(other, exact))
 
 
+@pytest.mark.parametrize("numbers", ["5.4e-05", "-9.1e-05, 2.5", "1e-07, 3", "1.5e-09, null", "0.25, 8E-5"])
+@pytest.mark.parametrize("before", ["1", "2.5", "null", "12345678901234567.5", "1.50", "12345678901234567"])
+def test_a_small_number_with_an_exponent_is_read_fast_where_the_schema_says_number(numbers, before):
+    schema = {"n": "number", "pad": "string"}
+    first = Response(200, body=body('[{"n": ' + before + "}]", schema)).json(exact=True)
+    listed = ", ".join('{"n": ' + number + "}" for number in numbers.split(", "))
+    text = body("[" + listed + "]" + " " * len(PAD), schema)
+    fast, exact = rows_document(text, TYPES), Response(200, body=text).json(exact=True)
+    assert fast is not None
+    assert read(fast).equals(read(exact))
+    assert read(first, fast).equals(read(first, exact))
+    assert rows_document(body("[" + listed + "]" + " " * len(PAD), {**schema, "other": "any"}), TYPES) is None
+
+
 @pytest.mark.parametrize(
     "rows",
     [

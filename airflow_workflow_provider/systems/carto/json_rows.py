@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A number of so many digits, with an exponent or with a zero at its end needs to be looked at: a float does not print
 # as it is spelled. It does so for 1.0, which many servers write for whole numbers. In a text it does no harm.
 _HARD_NUMBER = r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9.]+[eE]|[0-9]+\.[0-9]+0[,}\]\s])"
+# In columns that the schema declares as numbers, 5.4e-05 is read as the same number; elsewhere its text may be wanted.
+_HARD_DECLARED = r"[:,\[]\s*-?(?:[0-9.]{16}|[0-9.]+[eE](?:-0?[1-4]|-00|-[1-9][0-9]|[^-])|[0-9]+\.[0-9]+0[,}\]\s])"
 _LEAST = 64 << 10  # bytes; a small answer is not worth it
 
 
@@ -52,9 +54,11 @@ def rows_document(body: bytes, words: Mapping[str, str]) -> dict[str, Any] | Non
     import pyarrow as pa
 
     schema = _schema(body)
-    if schema is None or _has_hard_number(body):
+    if schema is None:
         return None
     kinds = {item["name"]: words.get(str(item.get("type", "")).lower(), "any") for item in schema}
+    if _has_hard_number(body, _HARD_NUMBER if "any" in kinds.values() else _HARD_DECLARED):
+        return None
     try:
         rows = _parsed(body, schema, kinds)
         if rows is None or not _is_sure(rows, kinds):
@@ -77,13 +81,13 @@ def _schema(body: bytes) -> list[dict[str, Any]] | None:
     return found if all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in found) else None
 
 
-def _has_hard_number(body: bytes) -> bool:
+def _has_hard_number(body: bytes, hard: str) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     offsets = pa.py_buffer(struct.pack("<qq", 0, len(body)))
     text = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(body)])
-    return bool(pc.match_substring_regex(text, _HARD_NUMBER)[0].as_py())
+    return bool(pc.match_substring_regex(text, hard)[0].as_py())
 
 
 def _parsed(body: bytes, schema: list[dict[str, Any]], kinds: Mapping[str, str]) -> pa.StructArray | None:
