@@ -6,7 +6,7 @@ resume about one task a second. So the tasks are put into the database as if wor
 and the runs whose end is measured end one after the other.
 """
 
-# ruff: noqa: S603, T201 (starts a program of ours, and prints)
+# ruff: noqa: S603, T201 (starts programs of this project, and prints)
 from __future__ import annotations
 
 import argparse

@@ -234,7 +234,13 @@ def found(document: Any, place: Any) -> Any:
     if callable(place):
         try:
             return place(document)
-        except Exception:  # noqa: BLE001  # whatever a function that somebody wrote raises for an odd answer
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+        ):  # the answer has not what it reads
             return None
     value = document
     for name in str(place).split(".") if place else ():

@@ -628,7 +628,7 @@ class World:
 
     @staticmethod
     def bug(error: BaseException) -> None:
-        """A fault of ours is no end of a try."""
+        """Raise an error of the test itself; it does not end the try as an error of the task does."""
         if isinstance(error, Broken) or type(error).__name__ == "LifeCycleError":
             raise error
 

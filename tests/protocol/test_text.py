@@ -48,7 +48,7 @@ def test_a_text_that_is_cut_says_so():
 
 
 def test_a_message_of_several_lines_cannot_look_like_log_lines():
-    """Its lines are indented; an error of ours shows them."""
+    """Its lines are indented where an error of this package shows them."""
     assert indented("failed\r\n[2026-01-01] INFO - all is well\nend") == (
         "failed\n    [2026-01-01] INFO - all is well\n    end"
     )

@@ -103,7 +103,7 @@ def snowflake(monkeypatch):
                 return connect(database="db", schema="public")
 
             def set_autocommit(self, conn, autocommit):
-                """The emulator's connection is told by its statements."""
+                """Do nothing: transactions of the emulator begin and end by statements."""
 
         def run(*texts):
             cursor = connection.cursor()
