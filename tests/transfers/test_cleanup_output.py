@@ -17,7 +17,7 @@ from tests.operators.staging import TaskInstance, context_of
 @pytest.fixture(params=["carto_default", "carto_snowflake"])
 def run(request, sandbox, tmp_path, monkeypatch):
     """A run of a real workflow that has succeeded, and a database to load into."""
-    sandbox.settings("carto", pending_seconds=0, running_seconds=0)
+    sandbox.settings("carto", pending_seconds=0, running_seconds=0, repeat_output_table=True)
     target = {"conn_type": "sqlite", "host": str(tmp_path / "w.db")}
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps(target))
     hook = CartoHook(request.param)
@@ -57,10 +57,14 @@ def test_a_load_that_fails_keeps_the_table(sandbox, run):
 
 def test_a_table_that_is_not_the_runs_own_stays(sandbox, run):
     """A run object may come from anybody: the job's own answer, and the form of the name, decide."""
-    sandbox.settings("carto", repeat_output_table=True)
     database, schema, _ = run.output_location.split(".")
     cursor = sandbox.app.systems["carto"].api.warehouse.database.cursor()
-    for name in ("precious", "wfproc_other_out_0123456789abcdef"):
+    for name, is_repeated in (
+        ("precious", True),
+        ("wfproc_other_out_0123456789abcdef", True),
+        ("wfproc_next_out_0123456789abcdef", False),
+    ):
+        sandbox.settings("carto", repeat_output_table=is_repeated)
         cursor.execute(f'CREATE TABLE "{database}"."{schema}"."{name}" AS SELECT 1 AS a')
         location = f"{database}.{schema}.{name}"
         forged = replace(run, outputs=(Output(name, "table", location, ("jsonl",)),))

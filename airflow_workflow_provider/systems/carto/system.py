@@ -169,13 +169,16 @@ class CartoSystem(WorkflowSystem):
     def drop_output(self, run: Run, output: Output) -> Flow[None]:
         """Drop the output table of a workflow, which runs with other parameters do not share.
 
-        A run object may come from anybody, so the job is asked for its table, where the answer says it; and nothing
-        but a name that the workflows of CARTO give to their output tables is dropped.
+        A run object may come from anybody, so only a table that the job's own answer names is dropped, and only if its
+        name is one that the workflows of CARTO give to their output tables.
         """
-        seen_run = yield from self.get_run(run)
-        named = [one.location for one in seen_run.outputs] or [output.location]
+        seen_run = yield from self.get_run(replace(run, outputs=()))
+        named = [one.location for one in seen_run.outputs]
         if output.location not in named or not sql.is_output_table(output.location):
-            raise OutputUnavailable(f"{output.location} is not certainly an output table of run {run.run_id}")
+            raise OutputUnavailable(
+                f"{output.location} is not certainly an output table of run {run.run_id}: CARTO's answer for the job "
+                f"names {', '.join(named) or 'none'}"
+            )
         dialect, jobs = self._dialect(run), self._jobs(self._connection(run))
         table = sql.table_name(output.location, dialect)
         yield from staged.dropped(table, staged.COPYING[dialect].drop.format(stage=table), jobs)
