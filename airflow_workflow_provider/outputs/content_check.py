@@ -76,6 +76,8 @@ _ERROR_WORDS = frozenset(
         *("errors", "failed", "failure", "timeout", "unavailable", "invalid", "refused", "rejected", "throttled"),
     }
 )
+# Those of several words stand for themselves even where more lines follow.
+_PHRASES = frozenset(status.phrase.lower() for status in HTTPStatus if " " in status.phrase)
 SENTENCE = 4  # words; a name of a column with so many is likelier a message
 _WORD_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _YXDB = (b"Alteryx Database File", b"Alteryx e2 Database")
@@ -152,22 +154,38 @@ def _check_message(text: bytes, kind: str, where: str) -> None:
 def _check_word(text: bytes, where: str) -> None:
     """Refuse a CSV file that is one word of a server's, a sentence or a number.
 
-    It may also be the header of a table without rows, so only what is hardly a header is refused.
+    It may also be the header of a table, so only what is hardly a header is refused.
     """
     word = text.replace(b"\0", b"").strip(_BLANKS).decode("utf-8", "replace")
-    if not word or "\n" in word or "\r" in word:
-        return
-    fields = re.split(r"[,;\t|]", word)
-    is_message = any(len(field.split()) >= SENTENCE for field in fields)
-    if len(fields) == 1:
-        parts = {part.lower() for part in _WORD_PART.findall(word)}
-        is_word = re.sub(r"[^a-z]", "", word.lower()) in _MESSAGES or bool(parts & _ERROR_WORDS)
-        is_message = is_message or is_word or " " in word or word[-1] in ".!:?" or not any(map(str.isalpha, word))
+    lines = word.splitlines()
+    is_message = _is_message_line(lines[0]) if len(lines) == 1 else bool(lines) and _begins_message(lines[0])
     if is_message:
+        rest = "a table without rows" if len(lines) == 1 else "a table of one column"
         raise OutputUnavailable(
             f"{where}the file holds nothing but {word[:200]!r}, which looks like a message; "
-            "csv_options={'delimiter': ','} reads it as the header of a table without rows"
+            f"csv_options={{'delimiter': ','}} reads it as the header of {rest}"
         )
+
+
+def _is_message_line(line: str) -> bool:
+    """Whether the only line of a file is hardly a header."""
+    fields = re.split(r"[,;\t|]", line)
+    parts = {part.lower() for part in _WORD_PART.findall(line)}
+    if any(len(field.split()) >= SENTENCE for field in fields):
+        return True
+    if len(fields) > 1:  # "Error: quota exceeded, try later" in contrast to "id, error"
+        is_prose = all(field.startswith(" ") and " " in field.strip() for field in fields[1:])
+        return bool(parts & _ERROR_WORDS) and (": " in line or is_prose)
+    is_word = re.sub(r"[^a-z]", "", line.lower()) in _MESSAGES or bool(parts & _ERROR_WORDS)
+    return is_word or " " in line or line[-1] in ".!:?" or not any(map(str.isalpha, line))
+
+
+def _begins_message(line: str) -> bool:
+    """Whether the first of a few lines is the phrase of an HTTP status or the first line of an error's report."""
+    parts = {part.lower() for part in _WORD_PART.findall(line)}
+    if line.strip().lower().lstrip("0123456789 :-") in _PHRASES or line.startswith("Traceback (most recent call last)"):
+        return True
+    return " " in line.strip() and bool(parts & _ERROR_WORDS) and (": " in line or line.rstrip()[-1] in ".!:")
 
 
 def charset_of(headers: Mapping[str, str]) -> str:

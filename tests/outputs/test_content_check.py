@@ -62,6 +62,13 @@ def test_what_the_server_calls_the_file_counts_unless_the_delimiter_is_given():
     assert table_of(again, csv_options={"delimiter": ","}).to_pylist() == [{"a": 1, "b": 2}]
 
 
+@pytest.mark.parametrize(
+    "content", ["id, error\n", "error code,failed rows\n", "error\nx\n", "Failed stores\nA\nB\n", "status\nnot found\n"]
+)
+def test_a_header_with_a_word_of_errors_is_read(content):
+    assert table_of(file("csv", content)).num_rows == content.count("\n") - 1
+
+
 def test_an_empty_file_is_no_json_but_json_lines_without_rows():
     for content in (b"", b"\n", b"\xef\xbb\xbf"):
         with pytest.raises(OutputUnavailable, match="the file is empty, which is no JSON"):
@@ -74,7 +81,10 @@ def test_an_empty_file_is_no_json_but_json_lines_without_rows():
 @pytest.mark.parametrize(
     "word",
     ["Unauthorized", "OK", "ok", "Forbidden", "NotFound", "access_denied", "TokenExpired", "404", "true", "null",
-     "Error!", "Not authorised", "Sorry, the service is not available today", "maintenance", "-"],
+     "Error!", "Not authorised", "Error: quota exceeded, try later", "Access denied, please sign in",
+     "Internal Server Error\nrequest 5", "502 Bad Gateway\n\nnginx", "Error: no such job.\nTry later",
+     "Traceback (most recent call last):\n  File x\nValueError",
+     "Sorry, the service is not available today", "maintenance", "-"],
 )  # fmt: skip
 def test_a_message_of_a_server_is_no_result(word, end):
     """Neither as a table nor as a file that is kept; a delimiter that the user names says that it is a header."""
@@ -84,7 +94,7 @@ def test_a_message_of_a_server_is_no_result(word, end):
             table_of(file(kind, text))
         with pytest.raises(OutputUnavailable), reading.opened(file(kind, text), Player()):
             pass
-    assert table_of(file("csv", text), csv_options={"delimiter": ";"}).num_rows == 0
+    assert table_of(file("csv", text), csv_options={"delimiter": ";"}).column_names[0].strip() == word.splitlines()[0]
 
 
 @pytest.mark.parametrize(
