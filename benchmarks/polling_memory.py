@@ -36,7 +36,7 @@ async def _weight(way: Way, place: Place) -> float:
     async with way.make(place, INTERVAL, RUNS) as wait:
         waits = [wait(run) for run in ids]
         tasks = [asyncio.ensure_future(_one(one)) for one in waits[:FIRST]]
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(SETTLED)  # they have polled twice: what is made once, or imported then, is there
         gc.collect()
         tracemalloc.start()
         tasks += [asyncio.ensure_future(_one(one)) for one in waits[FIRST:]]

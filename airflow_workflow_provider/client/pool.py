@@ -24,7 +24,9 @@ class Member:
 
 
 @dataclass
-class _Entry:
+class Entry:
+    """A member that is being made or is ready, and how many use it."""
+
     key: Hashable
     making: asyncio.Task[Member]
     made_at: float
@@ -32,7 +34,7 @@ class _Entry:
 
 
 # Keyed weakly by loop: a loop that is gone takes its clients along, and its sockets closed with it.
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Entry]] = WeakKeyDictionary()
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Entry]] = WeakKeyDictionary()
 
 _renewals: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, float]] = WeakKeyDictionary()
 
@@ -40,43 +42,52 @@ _renewals: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, float]] =
 class shared_client:  # noqa: N801  # used as a function, as context managers are
     """Give the member of this key for as long as the block lasts.
 
-    The first user makes it with ``load``, the last one closes it. A class, since thousands wait inside: what
-    `contextlib` makes of a function takes four times the memory.
+    The first user makes it with ``load``, the last one closes it.
     """
 
     __slots__ = ("_entry", "_key", "_load")
 
     def __init__(self, key: Hashable, load: Load) -> None:
-        self._key: Hashable = key
-        self._load: Load | None = load
-        self._entry: _Entry | None = None
+        self._key, self._load = key, load
+        self._entry: Entry | None = None
 
     async def __aenter__(self) -> Member:
-        loop = asyncio.get_running_loop()
-        pool = _pools.setdefault(loop, {})
-        # Let go of: the entry knows its key, and the loader its trigger.
-        key, load, self._key, self._load = self._key, self._load, None, None
-        entry = pool.get(key)
-        assert load is not None  # it is entered once
-        if entry is None or loop.time() - entry.made_at > MAX_AGE:
-            entry = pool[key] = _Entry(key, loop.create_task(_open(load)), loop.time())
-        entry.users += 1
-        self._entry = entry
+        self._entry = join(self._key, self._load)
         try:
-            return await asyncio.shield(entry.making)
+            return await asyncio.shield(self._entry.making)
         except BaseException:
             await self.__aexit__()
             raise
 
     async def __aexit__(self, *exc: object) -> None:
-        entry, loop = self._entry, asyncio.get_running_loop()
-        assert entry is not None  # it was entered
-        pool = _pools.get(loop, {})
-        entry.users -= 1
-        if not entry.users:
-            if pool.get(entry.key) is entry:
-                del pool[entry.key]
-            await asyncio.shield(loop.create_task(_close(entry.making)))
+        assert self._entry is not None  # it was entered
+        await leave(self._entry)
+
+
+def join(key: Hashable, load: Load) -> Entry:
+    """Count one more user of the member of this key; ``making`` of the entry gives the member.
+
+    Each user has to `leave`. This is `shared_client` for thousands who wait: the block of an ``async with`` weighs 120
+    bytes for each of them.
+    """
+    loop = asyncio.get_running_loop()
+    pool = _pools.setdefault(loop, {})
+    entry = pool.get(key)
+    if entry is None or loop.time() - entry.made_at > MAX_AGE:
+        entry = pool[key] = Entry(key, loop.create_task(_open(load)), loop.time())
+    entry.users += 1
+    return entry
+
+
+async def leave(entry: Entry) -> None:
+    """Count one user less; the last one closes the client."""
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop, {})
+    entry.users -= 1
+    if not entry.users:
+        if pool.get(entry.key) is entry:
+            del pool[entry.key]
+        await asyncio.shield(loop.create_task(_close(entry.making)))
 
 
 def retire(key: Hashable) -> None:

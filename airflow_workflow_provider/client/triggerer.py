@@ -22,7 +22,7 @@ from airflow_workflow_provider.client.answers import BROKEN, AnswerBody, failure
 from airflow_workflow_provider.client.list_poller import ListPollers, Meter
 from airflow_workflow_provider.client.request_builder import Maker, check_peer
 from airflow_workflow_provider.client.request_limiter import MAX_IN_FLIGHT, RequestLimiter, Server
-from airflow_workflow_provider.client.start_throttle import pause
+from airflow_workflow_provider.client.start_throttle import Sleepers
 from airflow_workflow_provider.client.tls import bundle_of, state_of, tls_context
 from airflow_workflow_provider.client.worker import WHOLE, shown
 from airflow_workflow_provider.exceptions import WorkflowError
@@ -70,7 +70,7 @@ class TriggererClient:
         transport: Transport,
         *,
         mask: Callable[[str], Coroutine[Any, Any, None]] | None = None,
-        sleep: Callable[[float], Awaitable[None]] = pause,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
         now: Callable[[], float] = time.time,
         logger: logging.Logger | Any = log,
         meter: Meter | None = None,
@@ -79,7 +79,7 @@ class TriggererClient:
         self._transport = transport
         self.meter = meter or Meter()
         self._secrets = secrets
-        self._mask, self._sleep, self._now, self._log = mask, sleep, now, logger
+        self._mask, self._sleep, self._now, self._log = mask, sleep or Sleepers().pause, now, logger
         self._noted: set[str] = set()
         self._shared: dict[Any, asyncio.Task[Any]] = {}
         self._servers: dict[str, Server] = {}

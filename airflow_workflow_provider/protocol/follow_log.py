@@ -167,12 +167,14 @@ class _Minute:
 class LogFollower:
     """Follows the log of one run.
 
+    ``stored`` says how far it is written; None is its beginning.
     ``due`` is the moment (seconds since 1970) of its next request, once there was a first step. ``interval`` is in
     seconds; ``phase`` (0 to 1) shifts the first request, so that those that begin together do not ask together.
     """
 
     system: Any
-    state: LogState
+    run_id: str
+    stored: LogState | None = None
     interval: float = INTERVAL
     phase: float = 0.0
     due: float | None = None
@@ -187,12 +189,18 @@ class LogFollower:
         cls, system: Any, run: Run, state: Any = None, *, interval: float = INTERVAL, phase: float = 0.0
     ) -> LogFollower:
         """Follow the log of a run from a `LogState` as JSON, or from its beginning."""
-        return cls(system, LogState.from_json(state, run.run_id), max(interval, SHORTEST), phase)
+        stored = LogState.from_json(state, run.run_id) if state else None
+        return cls(system, run.run_id, stored, max(interval, SHORTEST), phase)
+
+    @property
+    def state(self) -> LogState:
+        """How far the log is written. Thousands wait who have written nothing, so the beginning is not stored."""
+        return self.stored or LogState(self.run_id)
 
     @property
     def is_over(self) -> bool:
         """True where the log is not read any more."""
-        return self.state.is_over
+        return self.stored is not None and self.stored.is_over
 
     def left(self, now: float) -> float | None:
         """Give the seconds until the log is to be read; None where it takes no moment of its own."""
@@ -284,10 +292,10 @@ class LogFollower:
 
     def _recall(self) -> Flow[None]:
         """Take up what another process of the try has stored. Where that is not known, nothing must be written yet."""
-        stored = LogState.from_json((yield RecallLog()), self.state.run_id)
+        stored = LogState.from_json((yield RecallLog()), self.run_id)
         self.is_recalled = True
-        if stored != LogState(self.state.run_id) and stored.lines >= self.state.lines:
-            self.state = stored
+        if stored != LogState(self.run_id) and stored.lines >= self.state.lines:
+            self.stored = stored
 
     def _failed(self, run: Run, error: Exception, *, is_last: bool) -> Flow[None]:
         self.failures += 1
@@ -329,7 +337,7 @@ class LogFollower:
             count = self.state.lines if self.state.lines <= len(page) else 0
             note = "" if count == self.state.lines else "The server's log begins again"
             whole = unseen(page[:count], None).cursor
-            self.state = replace(self.state, cursor={WHOLE: whole}, skip=0)
+            self.stored = replace(self.state, cursor={WHOLE: whole}, skip=0)
         new = unseen(page[:], whole)
         return replace(new, cursor={WHOLE: new.cursor}, progress=page.progress, note=note or new.note or page.note)
 
@@ -345,12 +353,12 @@ class LogFollower:
             left_out += len(batch) - len(kept)
             written += len(batch)
             if kept:
-                self.state = replace(self.state, skip=base + written, lines=self.state.lines + len(batch))
+                self.stored = replace(self.state, skip=base + written, lines=self.state.lines + len(batch))
                 stores = written - stored >= STORED_AFTER
                 stored = written if stores else stored
                 yield WriteLog([part for line in kept for part in tidy(line, self._secrets)], self.state, stores)
             else:
-                self.state = replace(self.state, lines=self.state.lines + len(batch))
+                self.stored = replace(self.state, lines=self.state.lines + len(batch))
             yield Sleep(0)
         progress = progress_text(page.progress) or self.state.progress
         news = []
@@ -359,7 +367,7 @@ class LogFollower:
         if progress != self.state.progress:
             news.append(LogLine(None, "info", f"progress: {progress}"))
         if news or written or page.cursor != self.state.cursor or self.state.skip:
-            self.state = replace(self.state, cursor=page.cursor, skip=0, progress=progress)
+            self.stored = replace(self.state, cursor=page.cursor, skip=0, progress=progress)
             yield WriteLog(news, self.state)
 
     @property
@@ -372,7 +380,7 @@ class LogFollower:
         yield WriteLog(lines, self.state, self.is_recalled)
 
     def _end(self, text: str, level: str) -> Flow[None]:
-        self.state = replace(self.state, is_over=True)
+        self.stored = replace(self.state, is_over=True)
         yield from self._say(text, level)
 
 

@@ -27,7 +27,6 @@ from airflow_workflow_provider.protocol.follow_log import (
     write_lines,
 )
 from airflow_workflow_provider.protocol.model import Run
-from airflow_workflow_provider.protocol.pace import Pace
 
 KEY = "_workflow_log"
 TURNS = 10  # logs that a triggerer reads within a second
@@ -83,7 +82,7 @@ class TaskLog:
 
     __slots__ = ("_trigger", "follower")
 
-    def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run) -> None:
+    def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run, phase: float = 0.0) -> None:
         interval = given.get("interval")
         seconds = interval if isinstance(interval, (int, float)) and not isinstance(interval, bool) else None
         self.follower = LogFollower.of(
@@ -91,7 +90,7 @@ class TaskLog:
             run,
             given.get("state"),
             **({} if seconds is None else {"interval": float(seconds)}),
-            phase=Pace.of(run, 1.0).phase,
+            phase=phase,
         )
         self._trigger = trigger  # it makes its logger when it first writes: most have nothing to write for long
 

@@ -95,9 +95,38 @@ class WorkflowRunTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire once."""
+        # One coroutine holds all of it: thousands wait here, and each one more inside would weigh 300 bytes.
         await throttle()
         try:
-            event = await self._awaited()
+            # Imported here and not at the top: an operator imports this module when it defers, without aiohttp.
+            await loaded()
+            from airflow_workflow_provider.client.pool import join, leave, renew, retire
+            from airflow_workflow_provider.protocol.poll import CredentialsRefused
+
+            watch, task_log = self._watch()
+            event: dict[str, Any] | None = None
+            refused: Member | None = None
+            meter = reporter().start()
+            meter.waiters += 1
+            try:
+                while event is None:
+                    entry = join(self._key, self._load)
+                    try:
+                        member = await asyncio.shield(entry.making)
+                        flow = self._flow(watch, member.system, refused, task_log)
+                        event = event_of(await member.client.run(flow), log=task_log.state if task_log else None)
+                    except CredentialsRefused:
+                        refused = member
+                        renew(self._key, member)  # read the connection again, and go on
+                    finally:
+                        await leave(entry)
+            except RunTimedOut as error:
+                event = self._event(error, error.run, task_log)
+            except WorkflowError as error:
+                retire(self._key)  # the connection may have been changed since it was read
+                event = self._event(error, None, task_log)
+            finally:
+                meter.waiters -= 1
         except asyncio.CancelledError:
             # Airflow below 3.3 says neither that a user killed the task nor waits: it just cancels.
             if not kill_is_announced(self):
@@ -114,52 +143,23 @@ class WorkflowRunTrigger(BaseTrigger):
         if not self._fired:
             await finished(self._cancel_if_killed())  # Airflow may cancel this again while the state is looked up
 
-    async def _awaited(self) -> dict[str, Any]:
-        # Imported here and not at the top: an operator imports this module when it defers, and has no use for aiohttp.
-        await loaded()
-        from airflow_workflow_provider.client.pool import renew, retire, shared_client
-        from airflow_workflow_provider.protocol.poll import CredentialsRefused
-        from airflow_workflow_provider.triggers.task_log import TaskLog
+    def _event(self, error: WorkflowError, run: Run | None, task_log: TaskLog | None) -> dict[str, Any]:
+        return event_of(run or Run.from_json(self.run_json), error, log=task_log.state if task_log else None)
 
-        meter = reporter().start()
-        meter.waiters += 1
-        watch = self._watch()
-        task_log = TaskLog(self, self.run_log, watch.run) if self.run_log is not None else None
-        refused: Member | None = None
-        try:
-            while True:  # one coroutine holds all of it: thousands wait here
-                async with shared_client(self._key, self._load) as member:
-                    is_renewed = refused is None or has_changed(refused.system, member.system)
-                    try:
-                        flow = self._flow(watch, member.system, is_renewed=is_renewed, log=task_log)
-                        return event_of(await member.client.run(flow), log=task_log.state if task_log else None)
-                    except CredentialsRefused:
-                        refused = member
-                        renew(self._key, member)  # read the connection again, and go on
-        except RunTimedOut as error:
-            return event_of(error.run or Run.from_json(self.run_json), error, log=task_log.state if task_log else None)
-        except WorkflowError as error:
-            retire(self._key)  # the connection may have been changed since it was read
-            return event_of(Run.from_json(self.run_json), error, log=task_log.state if task_log else None)
-        finally:
-            meter.waiters -= 1
-
-    def _watch(self) -> Watch:
+    def _watch(self) -> tuple[Watch, TaskLog | None]:
         from airflow_workflow_provider.protocol.poll import Watch
+        from airflow_workflow_provider.triggers.task_log import TaskLog
 
         run = Run.from_json(self.run_json)  # made here alone: who waits holds it, and only as it was last seen
         pace = Pace.of(run, self.poll_interval, self.options.get(EXPECTED))
         first = min(self.poll_interval, FIRST_POLL)
-        return Watch(run, poll_interval=self.poll_interval, deadline=self.deadline, pace=pace, first=first, renews=True)
+        watch = Watch(
+            run, poll_interval=self.poll_interval, deadline=self.deadline, pace=pace, first=first, renews=True
+        )
+        return watch, TaskLog(self, self.run_log, run, pace.phase) if self.run_log is not None else None
 
-    def _flow(
-        self,
-        watch: Watch,
-        system: WorkflowSystem,
-        *,
-        is_renewed: bool,
-        log: TaskLog | None = None,
-    ) -> Flow[Run]:
+    def _flow(self, watch: Watch, system: WorkflowSystem, refused: Member | None, log: TaskLog | None) -> Flow[Run]:
+        is_renewed = refused is None or has_changed(refused.system, system)
         options = {name: value for name, value in self.options.items() if name != EXPECTED}
         watch.run = system.with_options(watch.run, options)
         if log:
