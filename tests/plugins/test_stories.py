@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from scripts import execution_api as execution
 from scripts.airflow_cluster import AirflowCluster
 from scripts.airflow_home import AIRFLOW_3, AirflowHome
 from scripts.processes import free_port
@@ -250,14 +251,15 @@ def evening(tmp_path_factory):
             f"AIRFLOW_CONN_{name.upper()}_DEFAULT": json.dumps({"conn_type": name, "host": proxy.url})
             for name, proxy in proxies.items()
         }
+        port = free_port()
         home = AirflowHome(
             folder / "home",
             dags=Path(__file__).parent / "dags",
             port=free_port(),
-            settings={"core": {"parallelism": "6"}},
+            settings={"core": {"parallelism": "6", **execution.settings(port)["core"]}},
             variables={**variables, "PYTHONPATH": str(site)},
         )
-        with AirflowCluster(home) as airflow:
+        with AirflowCluster(home) as airflow, execution.execution_api(home, port):
             airflow.timeout = float(LIMIT)
             airflow.wait_until_ready("airflow_ends", "prefect_dead", timeout=240)
             played = Evening(airflow, remotes, proxies)

@@ -10,56 +10,49 @@ import pytest
 
 from airflow_workflow_provider.systems import SYSTEMS
 from airflow_workflow_provider.testing.system_contract import SystemContract
+from tests.stories.table import CASES
 
-# What the sandbox has for each system: a workflow that succeeds, one that fails, one that runs on.
-WORKFLOWS = {
-    "carto": ("every_type", "failing", "slow"),
-    "alteryx": (None, None, None),
-    "stevesie": (None, None, None),
-    "chorus": (None, None, None),
-    "invision": (None, None, None),
-}
-FAST = {"carto": {"pending_seconds": 0, "running_seconds": 0}}
+# So that a stopped process of Chorus has a result at once; without one, its end is certain after half a minute only.
+STOPPED = {"chorus": {"stopped_status": "FAILURE"}}
+# A workfile that is stopped stores no result, so its end is certain after a minute only.
+ENDS_LATE = {"chorus-workfile"}
 
 
-def contract_of(key):
-    """The contract of one system, with the sandbox as its server."""
+def contract_against_the_sandbox(case):
+    """All of the contract, in one of the ways to run workflows, with the sandbox as the server."""
 
     class Contract(SystemContract):
-        system = SYSTEMS[key]
+        system = SYSTEMS[case.system]
         fields: ClassVar[dict] = {
             "login": "a-user",
             "password": "a-secret-0123456789",
             "extra": {"data_api_key": "k-01"},
         }
+        workflow, parameters = case.good.workflow, dict(case.good.parameters or {})
+        failing_workflow, failing_parameters = case.bad.workflow, dict(case.bad.parameters or {})
+        endless_workflow = "" if case.name in ENDS_LATE else case.slow.workflow
+        endless_parameters: ClassVar[dict] = dict(case.slow.parameters or {})
+        options: ClassVar[dict] = dict(case.options)
+        run_timeout, run_poll_interval = 25.0, 0.05
 
-    Contract.__name__ = Contract.__qualname__ = f"Test{SYSTEMS[key].__name__}"
+        @pytest.fixture
+        def connection(self, sandbox):
+            """The sandbox's connection."""
+            sandbox.settings(case.system, **case.quick, **STOPPED.get(case.system, {}))
+            one = sandbox.connections()[case.conn_id]
+            return {name: one[name] for name in ("host", "login", "password", "extra") if name in one}
+
+    Contract.__name__ = Contract.__qualname__ = f"Test{case.name.title().replace('-', '')}"
     return Contract
 
 
-for _key in SYSTEMS:
-    globals()[f"Test{SYSTEMS[_key].__name__}"] = contract_of(_key)
+for _case in CASES:
+    _contract = contract_against_the_sandbox(_case)
+    globals()[_contract.__name__] = _contract
 
 
-class TestCartoAgainstTheSandbox(SystemContract):
-    """All of the contract, against a server."""
-
-    system = SYSTEMS["carto"]
-    parameters: ClassVar[dict] = {}
-
-    @pytest.fixture(autouse=True)
-    def _workflows(self, sandbox):
-        sandbox.settings("carto", **FAST["carto"])
-        known = {one.name: one.workflow for one in sandbox.app.systems["carto"].describe()}
-        cls = type(self)
-        cls.workflow, cls.failing_workflow = known["every_type"], known["failing"]
-        cls.endless_workflow = f"CALL `{known['slow']}`(60)"
-
-    @pytest.fixture
-    def connection(self, sandbox):
-        """The sandbox's connection."""
-        one = sandbox.connections()["carto_default"]
-        return {name: one[name] for name in ("host", "login", "password", "extra") if name in one}
+def test_every_system_plays_the_contract_against_a_server():
+    assert {case.system for case in CASES} == set(SYSTEMS)
 
 
 def example_of(page, name="AcmeSystem"):

@@ -14,27 +14,33 @@ from _pytest.outcomes import Failed, Skipped
 
 from airflow_workflow_provider import sdk
 from airflow_workflow_provider.client.worker import WorkerClient
+from airflow_workflow_provider.systems import registry
 from airflow_workflow_provider.testing.system_contract import SystemContract
 from tests.systems.test_rest import AcmeSystem
 
 
-def failures(system, *, connection=None, **fields):
-    """Play the contract; give what its tests say, by their names."""
+def failures(system, *, connection=None, only="", **fields):
+    """Play the contract, or the tests whose names begin so; give what they say, by their names."""
     contract = type("Contract", (SystemContract,), {"system": system, **fields})()
     found = {}
     for name, test in inspect.getmembers(contract, inspect.ismethod):
-        if not name.startswith("test_"):
+        if not name.startswith(only or "test_"):
             continue
         wanted = set(inspect.signature(test).parameters)
-        if wanted & {"made", "client"} and connection is None:
+        if wanted & {"made", "client", "task_connection"} and connection is None:
             continue
         for values in combinations(test):
             arguments = dict(values)
             if "made" in wanted:
                 arguments["made"] = system(sdk.ConnectionValues("contract", **connection))
                 arguments["client"] = WorkerClient(arguments["made"].transport)
+            if "task_connection" in wanted:
+                arguments["task_connection"] = "contract"
             try:
-                test(**arguments)
+                with pytest.MonkeyPatch.context() as patch, registry.standing_in(system):
+                    fields = {"conn_type": system.key, **(connection or {})}
+                    patch.setenv("AIRFLOW_CONN_CONTRACT", json.dumps(fields))
+                    test(**arguments)
             except Skipped:
                 pass
             except (Exception, Failed) as error:  # noqa: BLE001  # whatever it is, an author reads it
@@ -156,7 +162,7 @@ class TellingSystem(AcmeSystem):
     ],
 )
 def test_a_broken_system_fails_with_a_sentence(system, test, says):
-    (found,) = [text for name, text in failures(system).items() if name.startswith(test)]
+    (found,) = failures(system, only=test).values()
     assert says in found
 
 
@@ -179,14 +185,14 @@ class _Server(BaseHTTPRequestHandler):
             found = {"stopped": True}
         elif path.endswith("/files"):
             found = [{"name": "a.csv"}]
-        elif path.endswith("/log"):
+        elif path.endswith((".csv", "/log")):
             found = []
         elif path.startswith("/runs/"):
             number = int(path.removeprefix("/runs/r"))
             found = {"run": {"id": f"r{number}", "state": "going" if self.runs[number - 1] == "endless" else "ok"}}
         else:
             found = {"items": [{"run": {"id": f"r{n + 1}", "state": "ok"}} for n, _ in enumerate(self.runs)]}
-        body = json.dumps(found).encode()
+        body = b"n,name\n1,x\n" if path.endswith(".csv") else json.dumps(found).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -219,8 +225,16 @@ class SharedFiles(SinglePaged):
     outputs_call = sdk.Outputs(path="/runs/{run_id}/files", file="/latest/{output}", format="csv")
 
 
+class Misplaced(SinglePaged):
+    """Its list shows no parameters where it says."""
+
+    list_runs_call = sdk.ListRuns(
+        path="/workflows/{workflow}/runs", rows="items", run_id="run.id", parameters="run.nowhere"
+    )
+
+
 def test_against_a_server_a_good_system_has_no_failure(connection):
-    assert failures(SinglePaged, connection=connection, workflow="w") == {}
+    assert failures(SinglePaged, connection=connection, workflow="w", run_poll_interval=0.02) == {}
 
 
 @pytest.mark.parametrize(
@@ -228,7 +242,7 @@ def test_against_a_server_a_good_system_has_no_failure(connection):
     [
         (
             SinglePaged,
-            {"endless_workflow": "endless", "run_timeout": 1.0},
+            {"endless_workflow": "endless", "run_timeout": 1.0, "run_poll_interval": 0.05},
             "test_a_run_is_cancelled",
             "SinglePaged.cancel retu",
         ),
@@ -244,10 +258,16 @@ def test_against_a_server_a_good_system_has_no_failure(connection):
             "test_outputs_are_those_of_their_run",
             "SharedFiles.output_location: output 'a.csv' of run r",
         ),
+        (
+            Misplaced,
+            {"parameters": {"n": 1}},
+            "test_a_start_whose_answer_is_lost_starts_one_run",
+            "Misplaced.find_started finds 0 runs for a start whose answer was lost",
+        ),
     ],
 )
 def test_against_a_server_a_broken_system_fails_with_a_sentence(connection, system, fields, test, says):
-    assert says in failures(system, connection=connection, **{"workflow": "w", **fields})[test]
+    assert says in failures(system, connection=connection, only=test, **{"workflow": "w", **fields})[test]
 
 
 def test_a_run_id_that_is_missing_names_class_field_and_distribution():

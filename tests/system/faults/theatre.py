@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -12,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_workflow_provider.sandbox.server import RunningSandbox, run_sandbox
+from scripts import execution_api as execution
 from scripts.airflow_cluster import AirflowCluster
-from scripts.airflow_home import AirflowHome, airflow_command
-from scripts.processes import Background, free_port
+from scripts.processes import free_port
 from tests.system.faults.judge import Outcome, judged
 from tests.system.faults.stage import Stage
 from tests.system.faults.story import STORIES, Story
 from tests.system.faults.traces import Traces, secrets_of
 
 DAG_FILE = Path(__file__).parent / "dags" / "stories.py"
-LOOPBACK = "http://127.0.0.1"
 WORKERS = 4  # tasks that run at the same time; one that polls keeps its worker for long
 AT_ONCE = 12  # stories that play at the same time
 TICK = 0.4  # seconds between two looks at all task instances
@@ -139,44 +136,18 @@ def perform(stories: Sequence[Story], folder: Path, start_airflow: StartAirflow)
         table = folder / "stories.json"
         told = {story.name: story.to_json(slow_workflow(story, sandboxes[story.name])) for story in stories}
         table.write_text(json.dumps(told))
-        settings = SETTINGS | {"core": SETTINGS["core"] | {"execution_api_server_url": f"{LOOPBACK}:{port}/execution/"}}
+        settings = SETTINGS | {"core": SETTINGS["core"] | execution.settings(port)["core"]}
         with (
             start_airflow(folder / "airflow", DAG_FILE, table, connections=connections, settings=settings) as airflow,
-            execution_api(airflow.home, port) as second,
+            execution.execution_api(airflow.home, port),
         ):
             airflow.wait_until_ready(*sandboxes)
-            wait_until_it_listens(second, port)
             theatre = Theatre(airflow, sandboxes)
             for scene in sorted({story.scene for story in stories}):
                 theatre.play([story for story in stories if story.scene == scene])
         leaks = theatre.traces.places(theatre.secrets)
         seen = theatre.traces.places({story.name: (story.name,) for story in stories})
     return Evening(theatre.outcomes, len(theatre.secrets), leaks, seen, time.monotonic() - begun)
-
-
-def execution_api(home: AirflowHome, port: int) -> Background:
-    """An API server for the workers alone.
-
-    In one server for both, a REST call that writes its line of the audit log blocks the event loop that a worker's
-    transaction needs to be committed, and on SQLite the call then waits for that very transaction.
-    """
-    command = [airflow_command(), "api-server", "--apps", "execution", "--workers", "1"]
-    log = home.path / "processes" / "execution-api.log"
-    return Background(
-        "execution-api", [*command, "--host", "127.0.0.1", "--port", str(port)], env=home.environment(), log=log
-    )
-
-
-def wait_until_it_listens(server: Background, port: int) -> None:
-    """Wait until a server takes connections."""
-    deadline = time.monotonic() + 120
-    while True:
-        server.check()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{server.name} does not listen; the end of its log:\n{server.tail()}")
-        time.sleep(0.2)
 
 
 def slow_workflow(story: Story, sandbox: RunningSandbox) -> str:
