@@ -223,3 +223,64 @@ def test_binary_values_pass_load_data_as_they_are(mariadb):
     found = {row[0] for row in mariadb.rows("SELECT TO_BASE64(raw) FROM target")}
     cleaned = {None if text is None else base64.b64decode(text) for text in found}
     assert cleaned == set(values)
+
+
+def test_a_pipe_ends_whoever_stops_first():
+    """The reader never comes, stops in the middle, or reads all; the pieces fail."""
+    from airflow_workflow_provider.transfers.sql.bulk import piped
+
+    def pieces(count=200, error=None):
+        for _ in range(count):
+            yield memoryview(b"x" * 50_000)
+        if error is not None:
+            raise error
+
+    def read(given, size=-1, error=None):
+        with piped(given) as path:
+            if size:
+                with open(path, "rb") as reader:  # noqa: PTH123 (a driver opens it so)
+                    return len(reader.read(size))
+            raise error
+
+    assert read(pieces()) == 200 * 50_000
+    with pytest.raises(LookupError, match="the server refuses"):
+        read(pieces(), 0, LookupError("the server refuses"))
+    with pytest.raises(OutputUnavailable, match="a value"):
+        read(pieces(3, OutputUnavailable("a value")))
+    with pytest.raises(BrokenPipeError):
+        read(pieces(), 10)
+
+
+@pytest.mark.parametrize("if_exists", ["append", "replace_where"])
+def test_a_value_behind_the_first_rows_takes_a_bulk_load_back(mariadb, if_exists):
+    mariadb.run("CREATE TABLE target (id SMALLINT, name VARCHAR(20))", "INSERT INTO target VALUES (1, 'old')")
+    body = "id,name\n" + "".join(f"{k},new\n" for k in range(70_001))
+    with pytest.raises(OutputUnavailable, match=r"(?s)row 32769: '?32768'? does not fit.*nothing was changed"):
+        land(mariadb, csv_outputs(body), if_exists=if_exists, where="id = 1")
+    assert content(mariadb) == [(1, "old")]
+
+
+def test_rows_with_a_trigger_go_through_a_staging_table(mariadb):
+    """A trigger that refuses a row takes the load back; one that changes rows is run once for each."""
+    mariadb.run(
+        "CREATE TABLE target (id BIGINT, name VARCHAR(20))",
+        "CREATE TRIGGER checks BEFORE INSERT ON target FOR EACH ROW "
+        "IF NEW.id = 3 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not three'; END IF",
+    )
+    land(mariadb, csv_outputs("id,name\n1,a\n2,b\n"))
+    with pytest.raises(WorkflowError, match=r"(?s)not three.*nothing was changed"):
+        land(mariadb, csv_outputs("id,name\n4,a\n3,b\n"), Task(task_id="b"))
+    assert content(mariadb) == [(1, "a"), (2, "b")]
+
+
+def test_moments_in_utc_lose_their_zone_in_a_column_without_one(mariadb):
+    """Each spelling of UTC is the same moment, another offset is converted, and what is none is refused."""
+    mariadb.run("CREATE TABLE target (id BIGINT, at DATETIME(3))")
+    spelled = ["2024-02-29T03:04:05Z", "2024-02-29 03:04:05.120 UTC", "2024-02-29T03:04:05.1200000Z"]
+    body = "id,at\n" + "".join(f"{k},{text}\n" for k, text in enumerate([*spelled, "2024-02-29T04:04:05+01:00"]))
+    land(mariadb, csv_outputs(body))
+    found = [str(row[0]) for row in mariadb.rows("SELECT CAST(at AS CHAR) FROM target ORDER BY id")]
+    assert found == ["2024-02-29 03:04:05.000", *["2024-02-29 03:04:05.120"] * 2, "2024-02-29 03:04:05.000"]
+    for text in ("2023-02-29T03:04:05Z", "2024-02-29T03:04:05.1234Z", "2024-02-29T24:04:05Z", "2024-02-29Z"):
+        with pytest.raises(OutputUnavailable, match="does not fit"):
+            land(mariadb, csv_outputs(f"id,at\n9,{text}\n"), Task(task_id=text))

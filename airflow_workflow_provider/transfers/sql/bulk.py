@@ -6,9 +6,15 @@ PostgreSQL's ``COPY`` is not among them: it takes the bytes of a file as they co
 
 from __future__ import annotations
 
+import fcntl
+import os
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -19,6 +25,10 @@ from airflow_workflow_provider.transfers.sql.columns import TargetColumn
 from airflow_workflow_provider.transfers.sql.copying import copy_text, without_zones
 from airflow_workflow_provider.transfers.sql.dialects import MYSQL
 from airflow_workflow_provider.transfers.sql.names import TableName, quoted
+
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # of Linux; where there is none, the pipe stays small
+_PIPE = 1 << 20  # bytes
+_MOMENT = 0.05  # seconds
 
 
 class Counts(Asks, Protocol):
@@ -37,7 +47,7 @@ class BulkPath(Protocol):
 
     @property
     def stages(self) -> bool:
-        """True if rows for a table that exists go through a staging table: the path only warns of refused rows."""
+        """True if rows go through a staging table where only INSERT obeys the table; see ``Target.takes_copy``."""
 
     def insert(self, session: Counts, table: TableName, columns: Sequence[TargetColumn], batch: pa.RecordBatch) -> int:
         """Insert a batch into these columns of a table; give how many rows, or -1 where that is not known."""
@@ -45,39 +55,100 @@ class BulkPath(Protocol):
 
 @dataclass(frozen=True)
 class LoadData:
-    """MySQL's and MariaDB's ``LOAD DATA LOCAL INFILE``."""
+    """MySQL's and MariaDB's ``LOAD DATA LOCAL INFILE``.
+
+    One statement takes all rows, through a named pipe that a thread fills, so that rows are spelled while the server
+    stores others, and no file has them. What the server only warns of is refused, and the transaction takes all back.
+    """
 
     name: str = "LOAD DATA LOCAL"
     stages: bool = True
 
     def insert(self, session: Counts, table: TableName, columns: Sequence[TargetColumn], batch: pa.RecordBatch) -> int:
-        """Write the rows into a temporary file and load it; what the server only warns of is refused."""
+        """Insert one batch."""
+        return self.insert_all(session, table, columns, iter([batch]))
+
+    def insert_all(
+        self,
+        session: Counts,
+        table: TableName,
+        columns: Sequence[TargetColumn],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Insert all batches, which have the same types; give how many rows."""
+        first = next(batches, None)
+        if first is None:
+            return 0
         names, sets = [], []
-        arrays = list(without_zones(batch).columns)
-        for number, column in enumerate(columns):
+        kinds = without_zones(first).schema.types
+        for number, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
             name = quoted(column.name, MYSQL)
-            convert = _conversion(column, arrays[number].type)
+            convert = _conversion(column, kind)
             names.append(f"@v{number}" if convert else name)
             if convert:
                 sets.append(f"{name} = {convert.format(f'@v{number}')}")
-            if pa.types.is_binary(arrays[number].type):
-                arrays[number] = _hex(arrays[number])
-        spelled = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
-        with tempfile.NamedTemporaryFile(prefix="airflow-workflow-", suffix=".tsv") as file:
-            for piece in copy_text(spelled, MYSQL):
-                file.write(piece)
-            file.flush()
-            path = file.name.replace("\\", "\\\\").replace("'", "\\'")
+        with piped(_spelled(chain([first], batches), first.schema)) as path:
+            place = path.replace("\\", "\\\\").replace("'", "\\'")
             # Line ends and separators are named: a session or a server may have others of its own.
             counted = session.count(
-                f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE {table.sql} CHARACTER SET utf8mb4 "
+                f"LOAD DATA LOCAL INFILE '{place}' INTO TABLE {table.sql} CHARACTER SET utf8mb4 "
                 "FIELDS TERMINATED BY '\\t' ENCLOSED BY '' ESCAPED BY '\\\\' LINES STARTING BY '' TERMINATED BY '\\n' "
                 f"({', '.join(names)}){' SET ' + ', '.join(sets) if sets else ''}"
             )
-        warned = session.rows("SHOW WARNINGS LIMIT 1")
+            warned = session.rows("SHOW WARNINGS LIMIT 1")
         if warned:
             raise WorkflowError(f"LOAD DATA: {text_of(warned[0][2])}")
         return counted
+
+
+def _spelled(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[memoryview]:
+    for batch in batches:
+        if batch.schema.types != schema.types:
+            raise WorkflowError("the types of the columns have changed within the output")
+        arrays = [_hex(one) if pa.types.is_binary(one.type) else one for one in without_zones(batch).columns]
+        yield from copy_text(pa.RecordBatch.from_arrays(arrays, names=batch.schema.names), MYSQL)
+
+
+@contextmanager
+def piped(pieces: Iterator[memoryview]) -> Iterator[str]:
+    """Give the path of a named pipe that a thread fills. What making the pieces raises comes out at the end."""
+    with tempfile.TemporaryDirectory(prefix="airflow-workflow-") as folder:
+        path = str(Path(folder) / "rows.tsv")
+        os.mkfifo(path, 0o600)
+        failed: list[BaseException] = []
+        writer = threading.Thread(target=_fill, args=(path, pieces, failed), name="airflow-workflow-pipe", daemon=True)
+        writer.start()
+        try:
+            yield path
+        except BaseException as error:
+            _abandon(path, writer)
+            if failed and not isinstance(failed[0], BrokenPipeError):
+                raise failed[0] from error
+            raise
+        _abandon(path, writer)
+        if failed:
+            raise failed[0]
+
+
+def _fill(path: str, pieces: Iterator[memoryview], failed: list[BaseException]) -> None:
+    try:
+        with open(path, "wb", buffering=0) as pipe:  # noqa: PTH123 (waits here until the other end is opened)
+            with suppress(OSError):
+                fcntl.fcntl(pipe, F_SETPIPE_SZ, _PIPE)
+            for piece in pieces:
+                rest = piece
+                while len(rest):
+                    rest = rest[pipe.write(rest) :]
+    except BaseException as error:  # noqa: BLE001 (whatever it is, the reader is to have it)
+        failed.append(error)
+
+
+def _abandon(path: str, writer: threading.Thread) -> None:
+    """Wait for the thread to end, also where it waits for a reader that does not come."""
+    writer.join(_MOMENT)
+    while writer.is_alive():
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        writer.join(_MOMENT)
 
 
 def allows_local_infile(hook: Any, conn_id: str) -> bool:

@@ -42,10 +42,10 @@ class Asks(Protocol):
 class Target:
     """A table by its identity, as it is now.
 
-    ``columns`` is None where there is no such table. ``takes_copy`` is False where COPY would pass by what INSERT
-    obeys (row-level security, rules) or is refused (a view). ``alone`` says that statements must be kept from tables
-    that inherit from this one. ``cascades`` are the tables that a DELETE would reach through a foreign key,
-    ``cascades_within`` says that it would reach further rows of the same table. ``triggers`` run with statements.
+    ``columns`` is None where there is no such table. ``takes_copy`` is False where COPY or LOAD DATA would pass by what
+    INSERT obeys (row-level security, rules, a trigger) or is refused (a view). ``alone`` says that statements must be
+    kept from tables that inherit from this one. ``cascades`` are the tables that a DELETE would reach through a foreign
+    key, ``cascades_within`` says that it would reach further rows of the same table. ``triggers`` run with statements.
     ``keeps_from_truncate`` is the reason why TRUNCATE would do other things than DELETE. ``lost`` is what a table that
     is made from the start would lack, ``restored`` the statements that give such a table what can be given, with
     ``{t}`` for its name, by the column that they need, or by an empty text. ``indexes`` are lost as well, and so is
@@ -423,9 +423,11 @@ class MySqlCatalog(Catalog):
             f"SELECT 1 FROM information_schema.partitions WHERE {where} AND partition_name IS NOT NULL", of
         )
         indexes = ask.rows(f"SELECT DISTINCT index_name FROM information_schema.statistics WHERE {where}", of)
-        kind, comment = ask.rows(f"SELECT table_type, table_comment FROM information_schema.tables WHERE {where}", of)[
-            0
-        ]
+        kind, comment, transactions = ask.rows(
+            "SELECT table_type, table_comment, (SELECT transactions FROM information_schema.engines e "
+            f"WHERE e.engine = t.engine) FROM information_schema.tables t WHERE {where}",
+            of,
+        )[0]
         is_view = "VIEW" in text_of(kind)
         literal = text_of(comment or "").replace("\\", "\\\\").replace("'", "''")
         lost = [
@@ -446,6 +448,8 @@ class MySqlCatalog(Catalog):
             columns,
             restored=(("", f"ALTER TABLE {{t}} COMMENT = '{_braced(literal)}'"),) if literal and not is_view else (),
             forgotten=("the comments on " + ", ".join(described),) if described else (),
+            # LOAD DATA LOCAL goes on behind a row that is refused, which only a transaction takes back.
+            takes_copy=not is_view and not triggers and text_of(transactions or "").upper() == "YES",
             is_view=is_view,
             cascades=tuple(dict.fromkeys(table for table, own in reaching if not own)),
             cascades_within=any(own for _, own in reaching),

@@ -279,6 +279,7 @@ def _exact_time(text: str, kind: ColumnType) -> str:
         moment = datetime.fromisoformat(re.sub(" ?(?:UTC|Z)$", "Z", text))
         if moment.tzinfo is not None:
             text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+            text = text.rstrip("0") if "." in text else text
     if not re.fullmatch(str(kind.pattern).replace(_DAY, _ANY_DAY), text):
         raise ValueError(text)
     if kind.kind != "time":
@@ -448,6 +449,8 @@ class Fitting:
     def _certain(self, array: pa.Array, kind: ColumnType) -> pa.Array:
         """Replace text that only an exact look can tell by text of the same value that the pattern accepts."""
         pattern = kind.pattern
+        if kind.kind == "datetime":
+            array = _without_utc(array, kind)
         matched = pc.match_substring_regex(array, rf"\A(?:{pattern})\z") if pattern else pc.is_null(array)
         uncertain = pc.invert(pc.fill_null(matched, True))
         if not pc.any(uncertain).as_py():
@@ -491,6 +494,14 @@ class Fitting:
         if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
             _refuse(array, pc.is_null(array))
         return self._fitted_text(spelled(array), column)
+
+
+def _without_utc(array: pa.Array, kind: ColumnType) -> pa.Array:
+    """Leave out the ``Z`` or ``UTC`` of moments for a column without a time zone, all of them at once."""
+    is_utc = pc.match_substring_regex(array, rf"\A{_DAY}[ T]{_clock(kind)} ?(?:Z|UTC)\z")
+    if not pc.any(is_utc).as_py():
+        return array
+    return pc.if_else(is_utc, pc.ascii_rtrim(array, characters=" CTUZ"), array)
 
 
 def _fitted_same_kind(  # noqa: PLR0911 (one return a kind)

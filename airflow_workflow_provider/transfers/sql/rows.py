@@ -20,6 +20,7 @@ from airflow_workflow_provider.protocol.results import RowSource
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 from airflow_workflow_provider.transfers.source.places import Places
+from airflow_workflow_provider.transfers.sql.bulk import LoadData
 from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
 from airflow_workflow_provider.transfers.sql.copying import copy_text, placed
 from airflow_workflow_provider.transfers.sql.names import TableName
@@ -91,6 +92,9 @@ class ArrowRows:
         if session.can_copy:
             self._copy(session, table, columns, fitting, progress)
             return
+        if isinstance(session.bulk, LoadData):  # whose one statement takes all batches
+            self._load(session, session.bulk, table, columns, fitting, progress)
+            return
         for batch in self._reader:
             if not batch.num_rows:
                 continue
@@ -124,6 +128,30 @@ class ArrowRows:
             if only:  # the same value is refused in the same words, whatever the run
                 error.add_note(f"It is about {only.removesuffix(': ')}")
             raise
+
+    def _load(
+        self,
+        session: SqlSession,
+        bulk: LoadData,
+        table: TableName,
+        columns: Mapping[str, TargetColumn],
+        fitting: Fitting,
+        progress: Progress,
+    ) -> None:
+        before = progress.rows
+        with closing(self._batches(columns, fitting, progress)) as batches:
+            counted = bulk.insert_all(session, table, list(columns.values()), batches)
+        if counted != -1:
+            check_copied(counted, progress.rows - before)
+
+    def _batches(
+        self, columns: Mapping[str, TargetColumn], fitting: Fitting, progress: Progress
+    ) -> Generator[pa.RecordBatch]:
+        for batch in self._reader:
+            if batch.num_rows:
+                yield self._fitted(batch, columns, fitting, progress)
+                progress.add(batch.num_rows, batch.nbytes)
+            del batch  # it must not stay while the next one is made
 
     def _copy(
         self,

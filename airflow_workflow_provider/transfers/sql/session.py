@@ -207,7 +207,7 @@ class SqlSession:
 
     def stages_rows(self, target: Target) -> bool:
         """True if rows for this table go through a staging table, since they come by a path that is no INSERT."""
-        return not target.takes_copy if self.can_copy else self.bulk is not None and self.bulk.stages
+        return not target.takes_copy and (self.can_copy or (self.bulk is not None and self.bulk.stages))
 
     def insert(self, table: TableName, columns: Sequence[TargetColumn], batch: pa.RecordBatch) -> int:
         """Insert the rows of a batch into these columns; give how many, or -1 where the driver does not count."""
