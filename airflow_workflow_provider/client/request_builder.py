@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -27,8 +28,12 @@ _PLAIN = re.compile(
 _WORD = re.compile(r"[A-Za-z0-9._~-]+")  # of a query, that needs no encoding
 HEADER_SETS = 64
 # Services of cloud providers that give credentials to whoever asks from inside; the rest of them is link-local.
-_METADATA = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192"})
-_EMBEDDED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_METADATA = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"})
+_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+# IPv6 addresses that end with the IPv4 address they stand for.
+_EMBEDDED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96"))
+# 2130706433, 0x7f.1 or 0177.0.0.1: resolvers, and so proxies, read each as 127.0.0.1.
+_NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+)){0,3}")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -93,6 +98,8 @@ def _check_result(url: str, transport: Transport) -> None:
         raise _refused(transport, f"the result is at {shown}, plain http; use https, or set allow_http")
     if transport.result_hosts and not _is_own(host, transport) and not _is_listed(host, transport):
         raise _refused(transport, f"the result is at {shown}, which result_hosts does not name")
+    if "%" in host and ":" not in host:  # a proxy might decode it
+        raise _refused(transport, f"the result is at {shown}, a host with encoded characters")
     # A name is checked by `check_peer` again, when it has been resolved.
     check_peer(
         host, "127.0.0.1" if is_loopback(host) and not host[0].isdigit() and ":" not in host else host, transport
@@ -103,28 +110,43 @@ def check_peer(host: str, peer: str, transport: Transport) -> None:
     """Refuse a connection to an inner address for a result; ``peer`` is the address that ``host`` was resolved to."""
     if _is_own(host, transport) or _is_listed(host, transport):
         return
-    try:
-        address = _real(ipaddress.ip_address(peer.partition("%")[0]))
-    except ValueError:
+    address = _address(peer)
+    if address and address.is_loopback and _api_is_local(transport):
         return
-    if address.is_loopback and _api_is_local(transport):
-        return
-    is_inner = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
-    if is_inner or str(address) in _METADATA:
+    if address is None:
+        is_refused = host.lower() in _METADATA_NAMES
+    else:
+        is_inner = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+        is_refused = is_inner or str(address) in _METADATA
+    if is_refused:
         raise _refused(
             transport,
-            f"the result is at {host} ({peer}), an address of this machine or a link-local address; if this is "
-            "correct, add the host to result_hosts",
+            f"the result is at {host} ({peer}), an address of this machine, a link-local address or a service for "
+            "credentials; if this is correct, add the host to result_hosts",
         )
+
+
+def _address(text: str) -> Address | None:
+    """Give the address that a text stands for, in whatever spelling; None for a name."""
+    try:
+        return _real(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(text)) if _NUMERIC.fullmatch(text) else None
+    except OSError:
+        return None
 
 
 def _real(address: Address) -> Address:
     """Give the IPv4 address that is written as an IPv6 address."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
+    if address.is_loopback or address.is_unspecified:
+        return address
     if any(address in network for network in _EMBEDDED):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
 
 
 def _refused(transport: Transport, reason: str) -> InvalidConnection:

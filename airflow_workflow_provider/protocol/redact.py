@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from html.entities import html5
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -19,11 +20,14 @@ LONG = 16  # characters from which on a secret is long
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 CUT = "… (cut)"
 ROUNDS = 3  # times that a text is decoded
-# One encoded character: percent, also of a percent sign, JSON and other escapes, HTML.
+# One encoded character: percent, also of a percent sign, JSON and other escapes, HTML with codes or names.
 _ENCODED = re.compile(
-    r"%(?:25)*(?P<code>[0-9A-Fa-f]{2})|(?<!\\)\\++(?:u(?P<wide>[0-9A-Fa-f]{4})|x(?P<hex>[0-9A-Fa-f]{2}))"
-    r"|&(?:amp;)*#(?:(?P<number>[0-9]{1,7})|[xX](?P<digits>[0-9A-Fa-f]{1,6}));"
+    r"%(?:25)*(?:u(?P<percent>[0-9A-Fa-f]{4})|(?P<code>[0-9A-Fa-f]{2}))"
+    r"|(?<!\\)\\++(?:u(?P<wide>[0-9A-Fa-f]{4})|u\{(?P<braces>[0-9A-Fa-f]{1,6})\}|U(?P<long>[0-9A-Fa-f]{8})"
+    r"|x(?P<hex>[0-9A-Fa-f]{2})|(?P<octal>[0-3][0-7]{2}))"
+    r"|&(?:amp;)*(?:#(?:(?P<number>0{0,6}[0-9]{1,7})|[xX](?P<digits>[0-9A-Fa-f]{1,6}));?|(?P<name>[A-Za-z]{2,31});)"
 )
+_BASES = {"number": 10, "octal": 8}
 MOST = 64 * 1024  # characters of a text that are looked at; no text for people is longer
 
 
@@ -92,8 +96,12 @@ def _decodings(text: str) -> Iterator[tuple[str, list[int]]]:
         last = 0
         for found in _ENCODED.finditer(text):
             group = str(found.lastgroup)
-            code = int(found[group], 10 if group == "number" else 16)
-            if code > sys.maxunicode:
+            if group == "name":
+                name = html5.get(f"{found[group]};", "")
+                code = ord(name) if len(name) == 1 else -1
+            else:
+                code = int(found[group], _BASES.get(group, 16))
+            if not 0 <= code <= sys.maxunicode:
                 continue
             chars += [*text[last : found.start()], chr(code)]
             begins += places[last : found.start() + 1]

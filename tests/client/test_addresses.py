@@ -102,6 +102,30 @@ RESULTS = {  # address: whether a connection to https://api.example.com reads a 
     "https://[64:ff9b::a9fe:a9fe]/x": False,
     "https://[2002:7f00:1::]/x": False,
     "https://100.100.100.200/x": False,
+    "https://168.63.129.16/x": False,
+    "https://metadata.google.internal/computeMetadata/v1/": False,
+    "https://METADATA.google.internal./computeMetadata/v1/": False,
+    "https://2130706433/x": False,
+    "https://0x7f000001/x": False,
+    "https://0x7F.1/x": False,
+    "https://0177.0.0.1/x": False,
+    "https://127.1/x": False,
+    "https://0/x": False,
+    "https://2852039166/latest": False,
+    "https://0xa9fea9fe/latest": False,
+    "https://0251.0376.0251.0376/latest": False,
+    "https://169.16689662/latest": False,
+    "https://%31%32%37.0.0.1/x": False,
+    "https://[::127.0.0.1]/x": False,
+    "https://[::ffff:0:169.254.169.254]/x": False,
+    "https://[::ffff:a9fe:a9fe]/x": False,
+    "https://[2001:0:4136:e378:8000:63bf:5601:5601]/x": False,  # Teredo of 169.254.169.254
+    "https://[fe80::1%25eth0]/x": False,
+    "https://[ff02::1]/x": False,
+    "https://255.1.2.3.4.example.com/x": True,
+    "https://0x7f.example.com/x": True,
+    "https://167838211/x": True,  # 10.1.2.3
+    "https://[2606:4700::1]/x": True,
     "https://224.0.0.1/x": False,
     "file:///etc/passwd": False,
     "ftp://files.example.com/x": False,
@@ -122,6 +146,25 @@ def test_where_results_are_read_from(url):
         return
     with pytest.raises(InvalidConnection, match="connection 'c', field 'result_hosts'"):
         check_address(Request("GET", url, foreign=True), url, transport)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "\uff11\uff12\uff17.\uff10.\uff10.\uff11",
+        "127\u30020\u30020\u30021",
+        "\u24dbocalhost",
+        "\u2460\u2465\u2468.254.169.254",
+    ],
+)
+def test_digits_of_other_scripts_are_digits(mode, host):
+    """What is sent is the plain spelling, so that is checked."""
+    files = Api("c", "", NoAuth())
+    transport = Transport(
+        "c", timeout=5, origins={"https://api.example.com:443"}, proxies={"all": "http://127.0.0.1:9"}
+    )
+    drive = driven(mode, lambda: files.download(Request("GET", f"https://{host}/x"), "reading"), transport)
+    assert isinstance(drive.error, (InvalidConnection, InvalidArgument))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,9 @@ FORMS = {
     "basic of a longer name": lambda s: base64.b64encode(f"user.name:{s}".encode()).decode(),
     "basic of a short name": lambda s: base64.b64encode(f"u:{s}!".encode()).decode(),
 }
+NAMES = {"+": "&plus;", "/": "&sol;", "=": "&equals;", ".": "&period;", "_": "&lowbar;", "-": "&hyphen;", "&": "&amp;"}
+NAMES |= {'"': "&quot;", "<": "&lt;", ">": "&gt;"}
+del NAMES["-"]  # its name stands for another dash
 ENCODED = {
     "every character in percent": lambda s: "".join(f"%{byte:02X}" for byte in s.encode()),
     "every character in percent, twice": lambda s: "".join(f"%25{byte:02x}" for byte in s.encode()),
@@ -45,6 +48,12 @@ ENCODED = {
     "every character as C": lambda s: "".join(f"\\x{byte:02x}" for byte in s.encode()),
     "every character as HTML": lambda s: "".join(f"&#{ord(char)};" for char in s),
     "every character as HTML in HTML": lambda s: "".join(f"&amp;#x{ord(char):x};" for char in s),
+    "every character in percent of the IIS kind": lambda s: "".join(f"%u{ord(char):04x}" for char in s),
+    "every character as JavaScript": lambda s: "".join(f"\\u{{{ord(char):x}}}" for char in s),
+    "every character as Python": lambda s: "".join(f"\\U{ord(char):08x}" for char in s),
+    "every character as octal": lambda s: "".join(f"\\{byte:03o}" for byte in s.encode("latin-1")),
+    "every character as HTML without semicolons": lambda s: "".join(f"&#x{ord(char):x}" for char in s),
+    "punctuation by its names": lambda s: "".join(NAMES.get(char, char) for char in s),
     "each in its own way": lambda s: "".join(
         (f"%{ord(char):02x}" if ord(char) < 128 else f"&#{ord(char)};", f"\\u{ord(char):04x}", char)[at % 3]
         for at, char in enumerate(s)
