@@ -22,7 +22,7 @@ import pytest
 from airflow_workflow_provider import exceptions
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
-from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.model import Run, RunHandle
 from airflow_workflow_provider.protocol.parameters import READERS
 from airflow_workflow_provider.systems import SYSTEMS
 from docs import tables
@@ -132,7 +132,7 @@ def test_every_error_is_explained():
 
 def test_the_run_object_is_described_key_by_key():
     described = {name for cell, *_ in rows("docs/running.md", "Key") for name in re.findall(r"`(\w+)`", cell)}
-    assert described == set(Run("s", "c", "w", "r").to_json())
+    assert described == set(Run("s", "c", "w", "r", handle=RunHandle({"grace": 1})).to_json())
 
 
 def test_the_extras_and_versions_are_those_of_the_package():

@@ -59,8 +59,9 @@ def how_to_go_on(hook: WorkflowHook, run: Run, terminal: Terminal) -> str:
     """Say by which commands a run that goes on is watched and cancelled."""
     words = [quote(hook.conn_id), quote(run.run_id)]
     words += ["--workflow", quote(run.workflow)] if run.workflow else []
-    for name in sorted(hook.system.start_options & set(run.details)):
-        words += ["--option", quote(_option(name, run.details[name]))]
+    known = {**run.details, **run.handle.watch}
+    for name in sorted(hook.system.start_options & set(known)):
+        words += ["--option", quote(_option(name, known[name]))]
     what = " ".join(words)
     watch = f"watch it with: {terminal.program} status {what} --wait"
     if not hook.system.supports(CanCancel):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.protocol.model import MOST_FORMATS, OUTPUT_LONGEST, Output, Run
+from airflow_workflow_provider.protocol.model import MOST_FORMATS, OUTPUT_LONGEST, Output, Run, RunHandle
 from airflow_workflow_provider.protocol.text import clean_value, cut_text
 
 MAX_MESSAGE = 10_000  # characters
@@ -53,8 +53,9 @@ def _clean(run: Run) -> Run:
     if cleaned == document:
         return run
     texts = {name: cleaned[name] for name in ("system", "conn_id", "workflow", "run_id", "message", "url", "details")}
+    handle = RunHandle(**cleaned.get("handle", {}))
     outputs = (Output(**{**one, "formats": tuple(one["formats"])}) for one in cleaned["outputs"])
-    return replace(run, **texts, outputs=tuple(outputs))
+    return replace(run, **texts, handle=handle, outputs=tuple(outputs))
 
 
 def _fitting_outputs(run: Run) -> tuple[Output, ...]:

@@ -32,6 +32,12 @@ DEEPEST = 64  # levels of nesting in ``details``
 MOST_VALUES = 1_000_000  # values in ``details``, at all levels
 LONGEST_REPR = 1 << 20  # characters of a Python literal that is read as a run object
 LONGEST_JSON = 64 << 20  # characters of a run object's JSON text
+LONGEST_HANDLE = 20_000  # characters of a handle's JSON text
+# What versions up to 0.1.0 wrote among the details of a run, and the part of the handle that it belongs to.
+EARLIER_DETAILS: Mapping[str, Mapping[str, str]] = {
+    "stevesie": {"fail_on_empty_results": "watch", "results_grace": "watch"},
+    "chorus": {"over_since": "poll", "idle_since": "poll", "seen_running": "poll"},
+}
 
 
 class RunState(str, Enum):
@@ -158,11 +164,48 @@ class Workflow(JsonObject):
 
 
 @dataclass(frozen=True, slots=True)
+class RunHandle:
+    """What this package needs to know about a run beside what its system says about it.
+
+    Users have no use for it. All values are JSON values.
+
+    :param watch: how the run is watched, as far as the user asked for something else than the defaults.
+    :param poll: what the polls so far have seen and the next poll needs; empty when the run has ended.
+    """
+
+    watch: Mapping[str, Any] = field(default_factory=dict)
+    poll: Mapping[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.watch or self.poll)
+
+    def with_watch(self, watch: Mapping[str, Any]) -> RunHandle:
+        """Give the handle with these watch options and no others."""
+        return self if watch == self.watch else _handle_of(watch, self.poll)
+
+    def with_poll(self, **poll: Any) -> RunHandle:
+        """Give the handle with this poll state and no other."""
+        return self if poll == self.poll else _handle_of(self.watch, poll)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the handle as a JSON object, without what is empty."""
+        return {name: dict(part) for name in ("watch", "poll") if (part := getattr(self, name))}
+
+
+NO_HANDLE = RunHandle()
+
+
+def _handle_of(watch: Mapping[str, Any], poll: Mapping[str, Any]) -> RunHandle:
+    return RunHandle(dict(watch), dict(poll)) if watch or poll else NO_HANDLE  # thousands of runs share that one
+
+
+@dataclass(frozen=True, slots=True)
 class Run(JsonObject):
     """One execution of a workflow on an external system.
 
     Times are aware datetimes in UTC or None. ``output_location`` is set when there is exactly one output.
-    ``details`` holds JSON values only, and never a secret, a token or a pre-signed URL.
+    ``details`` holds what the system says beside that: JSON values only, and never a secret, a token or a pre-signed
+    URL. ``handle`` is for this package; a run object has it only where it holds something.
     """
 
     system: str
@@ -177,6 +220,7 @@ class Run(JsonObject):
     outputs: tuple[Output, ...] = ()
     output_location: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    handle: RunHandle = NO_HANDLE
 
     def __post_init__(self) -> None:
         # Every poll makes runs, so what is right already is left alone.
@@ -184,6 +228,10 @@ class Run(JsonObject):
         only = self.outputs[0].location if len(self.outputs) == 1 else None
         put(self, "output_location", only or None)
         put(self, "details", dict(self.details))
+        if self.system in EARLIER_DETAILS and not EARLIER_DETAILS[self.system].keys().isdisjoint(self.details):
+            facts, handle = _moved(self.details, self.handle, EARLIER_DETAILS[self.system])
+            put(self, "details", facts)
+            put(self, "handle", handle)
         self._mark()
         if type(self.run_id) is not str:
             put(self, "run_id", str(self.run_id))
@@ -198,14 +246,15 @@ class Run(JsonObject):
 
     def to_json(self) -> dict[str, Any]:
         """Give the run object that XComs, events and transfers carry."""
-        return {
-            **{f.name: getattr(self, f.name) for f in fields(self)},
+        document = {
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "handle"},
             "state": self.state.value,
             "started_at": iso(self.started_at),
             "ended_at": iso(self.ended_at),
             "outputs": [output.to_json() for output in self.outputs],
             "details": dict(self.details),
         }
+        return {**document, "handle": self.handle.to_json()} if self.handle else document
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | str) -> Run:
@@ -228,6 +277,7 @@ class Run(JsonObject):
         )
         given["outputs"] = _outputs(document.get("outputs"))
         given["details"] = _details(document.get("details"))
+        given["handle"] = _handle(document.get("handle"))
         return cls(**given)
 
 
@@ -339,21 +389,44 @@ def _output(place: str, value: Any) -> Output:
     return Output(**{"name": "", **texts}, formats=words)
 
 
-def _details(value: Any) -> Mapping[str, Any]:
-    """Check ``details``: a mapping of JSON values, neither too deep nor too many."""
+def _moved(
+    details: Mapping[str, Any], handle: RunHandle, places: Mapping[str, str]
+) -> tuple[dict[str, Any], RunHandle]:
+    """Move what an earlier version wrote among the details into the handle; what the handle holds is newer."""
+    moved: dict[str, dict[str, Any]] = {"watch": {}, "poll": {}}
+    for name in places.keys() & details.keys():
+        moved[places[name]][name] = details[name]
+    facts = {name: value for name, value in details.items() if name not in places}
+    return facts, _handle_of({**moved["watch"], **handle.watch}, {**moved["poll"], **handle.poll})
+
+
+def _handle(value: Any) -> RunHandle:
+    """Check a handle: a few small JSON values."""
+    if value is None:
+        return NO_HANDLE
+    if not isinstance(value, Mapping):
+        raise _refused("handle", "an object", value)
+    watch, poll = (_details(value.get(part), f"handle.{part}") for part in ("watch", "poll"))
+    if len(json.dumps([watch, poll])) > LONGEST_HANDLE:
+        raise InvalidArgument(f"run: 'handle' has more than {LONGEST_HANDLE} characters")
+    return _handle_of(watch, poll)
+
+
+def _details(value: Any, name: str = "details") -> Mapping[str, Any]:
+    """Check a mapping of JSON values: neither too deep nor too many."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise _refused("details", "an object", value)
-    left: list[tuple[str, Any, int]] = [("details", value, 0)]
+        raise _refused(name, "an object", value)
+    left: list[tuple[str, Any, int]] = [(name, value, 0)]
     count = 0
     while left:
         place, item, depth = left.pop()
         count += 1
         if depth > DEEPEST:
-            raise InvalidArgument(f"run: 'details' is nested deeper than {DEEPEST} levels")
+            raise InvalidArgument(f"run: {name!r} is nested deeper than {DEEPEST} levels")
         if count + len(left) > MOST_VALUES:
-            raise InvalidArgument(f"run: 'details' has more than {MOST_VALUES} values")
+            raise InvalidArgument(f"run: {name!r} has more than {MOST_VALUES} values")
         if isinstance(item, Mapping):
             odd = next((key for key in item if not isinstance(key, str)), None)
             if odd is not None:

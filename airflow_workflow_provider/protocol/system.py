@@ -27,7 +27,7 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues, Tran
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
 from airflow_workflow_provider.protocol.limits import MAX_MESSAGE
-from airflow_workflow_provider.protocol.model import LONGEST, Output, Run, RunState, Workflow
+from airflow_workflow_provider.protocol.model import LONGEST, Output, Run, RunHandle, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.redact import holds, redacted_value
@@ -40,7 +40,7 @@ from airflow_workflow_provider.protocol.uris import file_uri, own_uri, server_of
 NAME_PREFIX = "name:"
 KEY_OPTION = "idempotency_key"  # the start option of systems with a `keyed_start`
 NEAREST = 5  # names that an error shows for one that is not found
-MOST_SECONDS = 1e11  # of a number of seconds in a run's details, since 1970 or as a duration
+MOST_SECONDS = 1e11  # of a number of seconds in a run's details or handle, since 1970 or as a duration
 C = TypeVar("C")
 
 # Names that are imported from here, too.
@@ -81,6 +81,8 @@ class WorkflowSystem(ABC):
     """Seconds between two polls of a run, unless the user says otherwise."""
     start_options: ClassVar[frozenset[str]] = frozenset()
     """Keyword arguments that `start` understands beside workflow and parameters."""
+    watch_options: ClassVar[Mapping[str, Any]] = {}
+    """Options that say how a run is watched and judged, with their defaults; `get_run` finds them in the handle."""
     api_version: str = ""
     """The version of the API that this connection speaks, for people; a test of the connection may set it."""
     lost_starts: str = "is not found again, see on_unknown_start"
@@ -162,8 +164,20 @@ class WorkflowSystem(ABC):
         yield
 
     def with_options(self, run: Run, options: Mapping[str, Any]) -> Run:
-        """Give the run with what a user wants of its watching; systems read these from ``details``."""
-        return replace(run, details={**run.details, **options}) if options else run
+        """Give the run with what a user says about it.
+
+        Those of `watch_options` go into its handle, as far as they are not the defaults. Others are facts of the run,
+        such as the API that it belongs to, and go into its details.
+        """
+        defaults = self.watch_options
+        facts = {name: value for name, value in options.items() if name not in defaults}
+        watch = {**run.handle.watch, **{name: value for name, value in options.items() if name in defaults}}
+        handle = run.handle.with_watch(
+            {name: value for name, value in watch.items() if name not in defaults or value != defaults[name]}
+        )
+        if handle is run.handle and not facts:
+            return run
+        return replace(run, details={**run.details, **facts}, handle=handle)
 
     def look(self, run: Run) -> Flow[Run]:
         """Read the state of a run once; a run that has ended is concluded."""
@@ -172,6 +186,8 @@ class WorkflowSystem(ABC):
             # Some APIs give no end time; the moment of the poll is the next best.
             seen = seen if seen.ended_at else replace(seen, ended_at=from_epoch((yield Now())))
             seen = yield from self.conclude(seen)
+            if seen.handle.poll:
+                seen = replace(seen, handle=seen.handle.with_poll())
         return self.cleaned(seen)
 
     def run_list(self, run: Run) -> RunList | None:
@@ -185,7 +201,14 @@ class WorkflowSystem(ABC):
             message = cut_text(clean_text(redacted(run.message, secrets)), MAX_MESSAGE)
             run = run if message == run.message else replace(run, message=message)
         texts = json.dumps(
-            [run.workflow, run.run_id, run.url, run.details, *(vars(output) for output in run.outputs)],
+            [
+                run.workflow,
+                run.run_id,
+                run.url,
+                run.details,
+                run.handle.to_json(),
+                *(vars(output) for output in run.outputs),
+            ],
             ensure_ascii=False,
             default=str,
         )
@@ -197,6 +220,7 @@ class WorkflowSystem(ABC):
             run_id=redacted(run.run_id, secrets),
             url=redacted(run.url, secrets) if run.url else run.url,
             details=redacted_value(run.details, secrets),
+            handle=RunHandle(**redacted_value(run.handle.to_json(), secrets)),
             outputs=tuple(Output(**redacted_value(vars(output), secrets)) for output in run.outputs),
         )
 

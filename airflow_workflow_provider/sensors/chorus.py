@@ -33,7 +33,7 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
 
     system_key = "chorus"
     watch_option_names = ("run_mode",)
-    settling_details = (OVER_SINCE, IDLE_SINCE)
+    settling_state = (OVER_SINCE, IDLE_SINCE)
     template_fields: Sequence[str] = ("chorus_conn_id", *WorkflowRunSensor.template_fields, "run_mode")
 
     def __init__(

@@ -74,8 +74,8 @@ class WorkflowRunSensor(BaseSensorOperator):
     system_key: str = ""
     watch_option_names: ClassVar[tuple[str, ...]] = ()
     """Arguments that say how this system's runs are watched."""
-    settling_details: ClassVar[tuple[str, ...]] = ()
-    """Details that a run has while it is over and its result may still come."""
+    settling_state: ClassVar[tuple[str, ...]] = ()
+    """Poll state that a run has while it is over and its result may still come."""
 
     template_fields: Sequence[str] = ("conn_id", "run", "run_id", "workflow")
     operator_extra_links = (RUN_LINK,)
@@ -269,7 +269,7 @@ class WorkflowRunSensor(BaseSensorOperator):
 
     def _decided(self, run: Run) -> Run:
         """Poll on here while a run is over and may still leave its result: only this process knows since when."""
-        while not run.state.is_terminal and not run.details.keys().isdisjoint(self.settling_details):
+        while not run.state.is_terminal and not run.handle.poll.keys().isdisjoint(self.settling_state):
             self.hook.client.run(_pause(min(self.poke_interval, SETTLING)))
             run = self.hook.get_run(run)
         return run

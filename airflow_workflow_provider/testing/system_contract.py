@@ -34,7 +34,7 @@ from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRu
 from airflow_workflow_provider.protocol.connection import ConnectionValues, origin_of
 from airflow_workflow_provider.protocol.effects import Flow, NoAnswer, Now, Request, Response, Shared, Sleep
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, connection_type
-from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.model import Output, Run, RunHandle, RunState
 from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.retry import persist
@@ -228,12 +228,26 @@ class SystemContract:
         told = made.cleaned(self.known_run(message=f"denied: {self.fields.get('password', '')}"))
         assert not self.fields.get("password") or not made.secrets or str(self.fields["password"]) not in told.message
 
-    @pytest.mark.parametrize("field", ["workflow", "run_id", "url", "outputs", "details"])
+    def test_watch_options_are_kept_in_the_handle(self) -> None:
+        """They are no facts of the server; a value that is the default is not written."""
+        made, run = self.alone(), self.known_run()
+        defaults = self.system.watch_options
+        assert made.with_options(run, defaults) == run
+        for name in defaults:
+            told = made.with_options(run, {name: "something else"})
+            assert (dict(told.details), told.handle.to_json()) == ({}, {"watch": {name: "something else"}})
+            assert made.with_options(told, defaults) == run
+
+    @pytest.mark.parametrize("field", ["workflow", "run_id", "url", "outputs", "details", "handle"])
     @pytest.mark.parametrize("value", HOSTILE)
     def test_a_run_object_carries_no_authority(self, field: str, value: str) -> None:
         """Whatever stands in it, requests go below the connection's own address."""
         output = Output(value, "table", value, ("csv",))
-        forged = {"outputs": (output,), "details": {"files": [{"id": value}], "carto_connection": value}}
+        forged: dict[str, Any] = {
+            "outputs": (output,),
+            "details": {"files": [{"id": value}], "carto_connection": value},
+            "handle": RunHandle({"results_grace": value}, {"over_since": value, "state": value}),
+        }
         run = self.known_run(**{field: forged.get(field, value)})
         run = run if run.outputs else replace(run, outputs=(Output("o", "file", "o"),))
         made = self.alone()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_workflow_provider.exceptions import InvalidArgument
-from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow, parse_run, parse_runs
+from airflow_workflow_provider.protocol.model import Output, Run, RunHandle, RunState, Workflow, parse_run, parse_runs
 
 texts = st.text(max_size=20)
 names = st.text(min_size=1, max_size=20)
@@ -43,6 +43,14 @@ runs = st.builds(
     outputs=st.lists(outputs, max_size=3).map(tuple),
     details=st.dictionaries(texts, json_values, max_size=3),
 )
+with_handles = st.builds(
+    replace,
+    runs,
+    handle=st.builds(
+        RunHandle,
+        *[st.dictionaries(names, st.none() | st.booleans() | st.integers() | names, max_size=2)] * 2,
+    ),
+)
 RUN = Run("carto", "carto_default", "a.b.wf", "job_1", RunState.RUNNING)
 
 
@@ -69,7 +77,7 @@ class Lazy(Sequence):
         return self.items[index]
 
 
-@given(runs)
+@given(runs | with_handles)
 def test_a_run_survives_json(run):
     """What XComs, events and trigger rows carry is read back as the very same run."""
     assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
@@ -82,6 +90,28 @@ def test_the_run_object_has_the_documented_keys(run):
         "system", "conn_id", "workflow", "run_id", "state", "message", "url", "started_at", "ended_at", "outputs",
         "output_location", "details",
     ]  # fmt: skip
+
+
+def test_a_run_object_has_a_handle_only_where_it_holds_something():
+    """Most run objects have none: watch options that are the defaults are not written."""
+    assert "handle" not in RUN.to_json()
+    assert replace(RUN, handle=RunHandle(poll={"since": 1})).to_json()["handle"] == {"poll": {"since": 1}}
+
+
+@pytest.mark.parametrize(
+    ("system", "details", "facts", "handle"),
+    [
+        ("stevesie", {"results_grace": 5, "results": 2}, {"results": 2}, {"watch": {"results_grace": 5}}),
+        ("chorus", {"run_mode": "job", "over_since": 7.5}, {"run_mode": "job"}, {"poll": {"over_since": 7.5}}),
+        ("carto", {"results_grace": 5}, {"results_grace": 5}, {}),
+    ],
+)
+def test_what_version_010_wrote_among_the_details_is_moved_to_the_handle(system, details, facts, handle):
+    """A run object of that version is watched as its user said; the names of other systems' facts are free."""
+    run = Run.from_json({**RUN.to_json(), "system": system, "details": details})
+    assert (dict(run.details), run.handle.to_json()) == (facts, handle)
+    newer = Run.from_json({**RUN.to_json(), "system": system, "details": details, "handle": handle})
+    assert newer == run
 
 
 @given(runs)
@@ -220,6 +250,11 @@ def nested(levels):
         (with_("details", {"a": {1: 2}}), r"'details.a' has the key 1"),
         (with_("details", {"a": b"x"}), r"'details.a' is a JSON value"),
         (with_("details", {"a": nested(65)}), "'details' is nested deeper"),
+        (with_("handle", [1]), "'handle' is an object"),
+        (with_("handle", {"watch": "text"}), "'handle.watch' is an object"),
+        (with_("handle", {"poll": {"a": {1: 2}}}), r"'handle.poll.a' has the key 1"),
+        (with_("handle", {"poll": {"a": nested(65)}}), "'handle.poll' is nested deeper"),
+        (with_("handle", {"watch": {"a": "x" * 20_000}}), "'handle' has more than 20000"),
         ('{"details": ' + "[" * 100_000, "nested too deeply|not JSON"),
     ],
     ids=short,
@@ -258,6 +293,7 @@ def test_a_run_object_with_one_wrong_value_is_a_run_or_refused(run, key, value):
 
 
 VALUES = (
+    Run("stevesie", "c", "w", "1", handle=RunHandle({"results_grace": 5}, {"since": 1.5})),
     Run("carto", "c", "w", "1", outputs=(Output("a", "table", "x", ("csv",)),), details={"n": [1]}),
     Output("a", "file", "b", ("csv", "json")),
     Workflow("1", "one", {"x": None}),

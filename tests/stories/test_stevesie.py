@@ -12,7 +12,7 @@ from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavaila
 from airflow_workflow_provider.hooks.stevesie import StevesieHook
 from airflow_workflow_provider.operators.stevesie import StevesieUpdateCollectionOperator
 from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
-from tests.operators.staging import MODES, context_of, meanwhile
+from tests.operators.staging import MODES, context_of, executed, meanwhile
 from tests.stories import facts
 from tests.stories.case import Work
 from tests.stories.facts import plain
@@ -82,6 +82,17 @@ def test_results_that_never_come_may_be_fine(both):
     run = both.told(EMPTY, results_grace=0.1, fail_on_empty_results=False)
     assert (run["state"], run["outputs"]) == ("succeeded", [])
     assert "without results" in run["message"]
+
+
+def test_another_task_judges_the_run_as_it_was_started(both):
+    """A sensor has the watch options of the start, though no fact of the server holds them."""
+    run = both.told(EMPTY, results_grace=0.1, fail_on_empty_results=False, wait_for_completion=False)
+    assert not run["details"].keys() & {"results_grace", "fail_on_empty_results"}
+    given = {"task_id": "wait", "run": run, "poke_interval": 0.03, "deferrable": both.mode == "deferrable"}
+    seen = executed(lambda: both.case.sensor(**given))
+    assert (seen["state"], seen["outputs"]) == ("succeeded", [])
+    with pytest.raises(RunFailed, match="completed without results"):
+        executed(lambda: both.case.sensor(**given, fail_on_empty_results=True))
 
 
 @pytest.mark.parametrize(

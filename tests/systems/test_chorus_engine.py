@@ -9,7 +9,7 @@ import pytest
 
 from airflow_workflow_provider.exceptions import PermissionDenied, ProtocolError
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.model import Output, Run
+from airflow_workflow_provider.protocol.model import Output, Run, RunHandle
 from airflow_workflow_provider.systems import SYSTEMS
 from airflow_workflow_provider.systems.chorus.engine import GRACE
 from tests.protocol.playing import EPOCH, Player, answer
@@ -25,10 +25,10 @@ def chorus():
     )
 
 
-def looked(body, results=NONE, **details):
-    """Look at a process."""
+def looked(body, results=NONE, **poll):
+    """Poll a process; ``poll`` is what the polls before have seen."""
     player = Player([LOG_IN, answer(200, body), results])
-    return player.play(chorus().get_run(Run("chorus", "c", "43", "p", details=details)))
+    return player.play(chorus().get_run(Run("chorus", "c", "43", "p", handle=RunHandle(poll=poll))))
 
 
 def progress(message):
@@ -39,7 +39,7 @@ def progress(message):
 @pytest.mark.parametrize("body", [OVER, "Workflow failed.\n", json.dumps("Workflow failed.")])
 def test_any_sentence_is_an_end(body):
     """As the vendor's client has it; first the stored results are asked for, which may lag."""
-    assert looked(body).details["over_since"] == EPOCH
+    assert looked(body).handle.poll["over_since"] == EPOCH
     assert looked(body, over_since=EPOCH - GRACE).state == "failed"
     stored = answer(200, json.dumps(json.dumps({"flowMetaInfo": {"status": "SUCCESS"}})))
     assert looked(body, stored).state == "succeeded"
@@ -65,7 +65,7 @@ def test_words_of_an_operator_are_no_end():
 
 
 def test_a_process_that_is_seen_again_has_its_whole_grace_again():
-    assert "over_since" not in looked(progress(""), over_since=EPOCH - GRACE).details
+    assert "over_since" not in looked(progress(""), over_since=EPOCH - GRACE).handle.poll
 
 
 def test_an_expired_licence_is_nothing_to_wait_for():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.protocol.capabilities import CanCancel, CanCountRows, HasLog
 from airflow_workflow_provider.protocol.connection import ConnectionValues
-from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.protocol.model import Output, Run, RunHandle, RunState
 from airflow_workflow_provider.sandbox.systems import systems as sandbox_systems
 from airflow_workflow_provider.systems import SYSTEMS
 from tests.protocol.playing import Player, answer
@@ -46,6 +46,11 @@ DETAILS = """
 carto_connection provider columns files disposition run_mode over_since idle_since seen_running workfiles workflow_api
 results_grace fail_on_empty_results job_result_id
 """
+handles = st.builds(
+    RunHandle,
+    st.dictionaries(st.sampled_from(["results_grace", "fail_on_empty_results", "run_mode"]), values, max_size=2),
+    st.dictionaries(st.sampled_from(["over_since", "idle_since", "seen_running"]), values, max_size=2),
+)
 details = st.dictionaries(
     st.sampled_from(DETAILS.split()),
     values | st.lists(st.fixed_dictionaries({"id": values, "name": values, "formats": values}), max_size=2),
@@ -66,6 +71,7 @@ def forged(draw, key):
         url=draw(st.none() | texts),
         outputs=tuple(draw(st.lists(outputs, min_size=1, max_size=2))),
         details=draw(details),
+        handle=draw(handles),
     )
 
 

@@ -70,6 +70,23 @@ def test_serialised_keywords_are_the_constructors_arguments():
     assert required == ["system", "conn_id", "run", "poll_interval"]
 
 
+IN_THE_HANDLE = {
+    "fail_on_empty_results": "watch",
+    "results_grace": "watch",
+    "over_since": "poll",
+    "idle_since": "poll",
+    "seen_running": "poll",
+}
+
+
+def handle_of(run):
+    """The handle of a run object, or what it is made of where an earlier release wrote it among the details."""
+    handle = run.get("handle", {})
+    for name in IN_THE_HANDLE.keys() & run["details"].keys():
+        handle = {**handle, IN_THE_HANDLE[name]: {**handle.get(IN_THE_HANDLE[name], {}), name: run["details"][name]}}
+    return {"handle": handle} if handle else {}
+
+
 CASES = sorted((GOLDEN.parent.parent / "golden").glob("*.json"))
 each_case = pytest.mark.parametrize("path", CASES, ids=name)
 
@@ -109,7 +126,20 @@ def test_a_run_that_was_stored_before_an_upgrade_is_taken_over(path):
     asked = Request(golden["system"], golden["conn_id"], key)
     earlier = RunStore(context_of(ti, store), kept["retries"], asked).recall()
     assert earlier.event is Event.RUN_STORED
-    assert earlier.run.to_json() == kept["run"]
+    facts = {name: value for name, value in kept["run"]["details"].items() if name not in IN_THE_HANDLE}
+    assert earlier.run.to_json() == {**kept["run"], "details": facts, **handle_of(kept["run"])}
+
+
+@each_case
+@pytest.mark.parametrize("place", ["xcom_run", "trigger", "sensor_trigger", "event"])
+def test_a_run_object_of_before_an_upgrade_is_watched_as_its_user_said(path, place):
+    """Watch options and poll state that a release wrote among the details are in the handle now, and only there."""
+    golden = json.loads(path.read_text())
+    held = golden[place][1] if place.endswith("trigger") else golden[place]
+    document = held.get("run", held)
+    run = Run.from_json(document)
+    assert {"handle": run.handle.to_json()} == {"handle": {}, **handle_of(document)}
+    assert not run.details.keys() & IN_THE_HANDLE.keys()
 
 
 @each_case

@@ -67,10 +67,17 @@ class Engine:
             raise self.api.unreadable(request, response, doing, "the answer is not a process")
         yield from self.system.state_of(run, meta.get("state"))
         workflow = run.workflow or str(meta.get("workflowId") or "")
-        details = {name: value for name, value in run.details.items() if name not in (OVER_SINCE, log.STATUS_TEXT)}
+        details = {name: value for name, value in run.details.items() if name != log.STATUS_TEXT}
         if text := first_text([document.get("message")]):
             details[log.STATUS_TEXT] = text[: log.LONGEST]
-        return replace(run, workflow=workflow, state=RunState.RUNNING, url=self.url(run), details=details)
+        return replace(
+            run,
+            workflow=workflow,
+            state=RunState.RUNNING,
+            url=self.url(run),
+            details=details,
+            handle=run.handle.with_poll(),
+        )
 
     def read_log(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
         """Give what the last poll saw of a running process, and the notes of its results once it is over."""
@@ -161,9 +168,9 @@ class Engine:
         if results:
             return self.concluded(run, results, run.run_id)
         now = yield Now()
-        since = seconds_in(run.details, OVER_SINCE) or now
+        since = seconds_in(run.handle.poll, OVER_SINCE) or now
         if now - since < GRACE:
-            return replace(run, state=RunState.RUNNING, details={**run.details, OVER_SINCE: since})
+            return replace(run, state=RunState.RUNNING, handle=run.handle.with_poll(**{OVER_SINCE: since}))
         known = any(words in said.lower() for words in _OVER)
         why = "the process is over and has no stored result: it was stopped, failed early, or never existed"
         text = redacted(said, (*self.api.secrets, *self.api.auth.minted))[:SAID]

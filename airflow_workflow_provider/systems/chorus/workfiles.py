@@ -21,7 +21,7 @@ from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.systems.chorus import answers
 from airflow_workflow_provider.systems.chorus.engine import Engine
 from airflow_workflow_provider.systems.chorus.jobs import ACTIVITIES
-from airflow_workflow_provider.systems.chorus.settling import IDLE_SINCE
+from airflow_workflow_provider.systems.chorus.settling import IDLE_SINCE, SEEN_RUNNING
 
 WORKFILE = "/workfiles/{workfile}"
 RUN = "/workfiles/{workfile}/run"
@@ -54,8 +54,9 @@ class Workfiles:
 
         def seen_first(run: Run, document: Any) -> Run:
             is_running = answers.response_of(document).get("status") == "running"
-            details = {"run_mode": "workfile", "seen_running": is_running}
-            return replace(run, state=RunState.RUNNING, url=self.url(run), details=details)
+            handle = run.handle.with_poll(**{SEEN_RUNNING: True} if is_running else {})
+            details = {"run_mode": "workfile"}
+            return replace(run, state=RunState.RUNNING, url=self.url(run), details=details, handle=handle)
 
         doing = f"starting workfile {workflow}"
         return (
@@ -70,18 +71,18 @@ class Workfiles:
         run = replace(run, workflow=run.workflow or workfile, url=self.url(run))
         status = (yield from self._workfile(workfile)).get("status")
         if status != "idle":
-            known = {name: value for name, value in run.details.items() if name != IDLE_SINCE}
-            return replace(run, state=RunState.RUNNING, details={**known, "seen_running": True})
+            return replace(run, state=RunState.RUNNING, handle=run.handle.with_poll(**{SEEN_RUNNING: True}))
         new = [row for row in (yield from self._activities(workfile)) if _id(row) > baseline]
         if len(new) > 1:
             return _ambiguous(run, f"{len(new)} results came since the start, and which is this run's is unknown")
         if new:
             return (yield from self._concluded(run, new[0]))
         now = yield Now()
-        idle_since = seconds_in(run.details, IDLE_SINCE) or now
+        idle_since = seconds_in(run.handle.poll, IDLE_SINCE) or now
         if now - max(idle_since, requested_at) < GRACE:
-            return replace(run, state=RunState.RUNNING, details={**run.details, IDLE_SINCE: idle_since})
-        if run.details.get("seen_running"):
+            handle = run.handle.with_poll(**{**run.handle.poll, IDLE_SINCE: idle_since})
+            return replace(run, state=RunState.RUNNING, handle=handle)
+        if run.handle.poll.get(SEEN_RUNNING):
             return _ambiguous(run, "the workfile is idle again and stored no result: failed, stopped, or not saved")
         return _ambiguous(run, "the workfile was never seen running")
 

@@ -37,8 +37,8 @@ WORD_KEYS = ("status", "state")
 FAILURE_WORDS = frozenset({"failed", "failure", "error", "errored"})
 CANCEL_WORDS = frozenset({"cancelled", "canceled"})
 EXTENSIONS: Mapping[str, str] = {".csv": "csv", ".json": "json"}
-WATCH_OPTIONS = ("fail_on_empty_results", "results_grace")
 GRACE = 30.0  # seconds; results may be attached a little after the end
+WATCH_OPTIONS: Mapping[str, Any] = {"fail_on_empty_results": True, "results_grace": GRACE}
 FORMATS = ("csv", "json")
 
 
@@ -150,10 +150,10 @@ def _words(execution: Mapping[str, Any]) -> set[str]:
 def _empty(run: Run, execution: Mapping[str, Any], now: datetime) -> tuple[RunState, str]:
     """Judge an execution that is over and has no results (yet)."""
     completed = time_or_none(execution.get("completed_at")) or now
-    grace = seconds_in(run.details, "results_grace")
+    grace = seconds_in(run.handle.watch, "results_grace")
     if (now - completed).total_seconds() < (GRACE if grace is None else grace):
         return RunState.RUNNING, ""
-    if run.details.get("fail_on_empty_results", True):
+    if run.handle.watch.get("fail_on_empty_results", True):
         return RunState.FAILED, "the execution completed without results (fail_on_empty_results)"
     return RunState.SUCCEEDED, "the execution completed without results"
 

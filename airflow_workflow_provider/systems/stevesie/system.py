@@ -52,6 +52,7 @@ class StevesieSystem(WorkflowSystem):
     states = executions.STATES
     api_version = "v1"
     poll_interval = 20.0
+    watch_options = executions.WATCH_OPTIONS
     start_options = frozenset(
         {"proxy", "maximum_requests_count", "output_aggregation_format", "do_proxy_hot_swap", *executions.WATCH_OPTIONS}
     )
