@@ -671,6 +671,9 @@ class World:
         if isinstance(outcome, Died) and self.policy["on_unknown_start"] == "restart" and not self.can_tell:
             unknown = [job for job in self.mine() if not job.is_known]
             self.excuse("a lost start, and the user's choice", *unknown, only=True)
+        if self.policy["on_unknown_start"] == "restart" and not self.can_tell and not self.may_cancel:
+            unstored = [job for job in self.mine() if not self.store.holds(job.run_id)]
+            self.excuse("it cannot be stored, found or cancelled, and the user's choice", *unstored, only=True)
         if isinstance(outcome, RunTimedOut) and not (self.policy["cancel_on_timeout"] and self.can_cancel):
             self.excuse("cancel_on_timeout=False, or it cannot be cancelled")
         if isinstance(outcome, WorkflowNotFound):

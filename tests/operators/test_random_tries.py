@@ -209,6 +209,23 @@ def test_a_run_that_can_never_be_stored_is_cancelled_when_its_try_ends():
     assert states(world) == ["cancelled"]
 
 
+def test_a_run_that_can_neither_be_stored_nor_found_nor_cancelled_is_left_beside_another():
+    """The user forbids the cancel, and wants another run where it is unknown whether there is one."""
+    world = world_of(GOES_ON, can_list=False)
+    world.policy |= {"cancel_on_kill": False, "on_unknown_start": "restart"}
+    world.begin({("store", number): "breaks" for number in range(2, 9)} | {("xcom", 2): "breaks"})
+    world.begin({})
+    assert states(world) == ["running", "succeeded"]
+
+
+def test_a_run_that_cannot_be_stored_and_must_not_be_cancelled_is_found_where_the_api_lists_runs():
+    world = world_of(GOES_ON)
+    world.policy |= {"cancel_on_kill": False, "on_unknown_start": "restart"}
+    world.begin({("store", number): "breaks" for number in range(2, 9)} | {("xcom", 2): "breaks"})
+    world.begin({("poll", 2): "run succeeds"})
+    assert states(world) == ["succeeded"]
+
+
 def test_a_clear_does_not_cancel_where_that_is_forbidden():
     world = world_of(GOES_ON)
     world.policy |= {"cancel_on_kill": False, "cancel_on_timeout": False}
