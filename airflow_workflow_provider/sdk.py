@@ -29,7 +29,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowNotFound,
 )
 from airflow_workflow_provider.protocol.api import Api, first_text
-from airflow_workflow_provider.protocol.auth import Auth, HeaderAuth, NoAuth, SignAuth, Token, TokenAuth
+from airflow_workflow_provider.protocol.auth import Auth, HeaderAuth, NoAuth, QueryAuth, SignAuth, Token, TokenAuth
 from airflow_workflow_provider.protocol.capabilities import (
     CanCancel,
     CanCountRows,
@@ -66,9 +66,19 @@ from airflow_workflow_provider.protocol.paging import (
     read_pages,
 )
 from airflow_workflow_provider.protocol.parameters import Parameters, spelled
+from airflow_workflow_provider.protocol.places import found
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.rest import RestSystem, line_of
-from airflow_workflow_provider.protocol.rest_auth import Anonymous, Basic, Bearer, Header, LogIn, OAuth1, OAuth2
+from airflow_workflow_provider.protocol.rest_auth import (
+    Anonymous,
+    Basic,
+    Bearer,
+    Header,
+    LogIn,
+    OAuth1,
+    OAuth2,
+    QueryKey,
+)
 from airflow_workflow_provider.protocol.rest_calls import (
     IDEMPOTENCY_KEY,
     PARAMETERS,
@@ -86,7 +96,6 @@ from airflow_workflow_provider.protocol.rest_calls import (
     Start,
     Status,
     Table,
-    found,
 )
 from airflow_workflow_provider.protocol.results import FileSource, Page, RowSource, Source
 from airflow_workflow_provider.protocol.run_log import Cursor, CursorLost, LogLine, LogPage, unseen
@@ -159,6 +168,8 @@ __all__ = [
     "Parameters",
     "PermissionDenied",
     "ProtocolError",
+    "QueryAuth",
+    "QueryKey",
     "Request",
     "RequestRejected",
     "Response",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Secret, Shared
 from airflow_workflow_provider.protocol.redact import redacted
 
-__all__ = ["Auth", "HeaderAuth", "NoAuth", "SignAuth", "Token", "TokenAuth", "bearer", "redacted"]
+__all__ = ["Auth", "HeaderAuth", "NoAuth", "QueryAuth", "SignAuth", "Token", "TokenAuth", "bearer", "redacted"]
 
 
 class Auth(Protocol):
@@ -63,6 +63,25 @@ class HeaderAuth:
         """Add the header."""
         headers = {**request.headers, **self._alone} if request.headers else self._alone
         return request.changed(headers=headers, lasting=True)
+        yield
+
+    def refused(self, request: Request) -> Flow[bool]:
+        """A constant stays refused."""
+        return False
+        yield
+
+
+@dataclass(frozen=True)
+class QueryAuth:
+    """A constant secret among the parameters of the query, for an API that takes it nowhere else."""
+
+    param: str
+    value: str = field(repr=False)
+    minted: ClassVar[tuple[str, ...]] = ()
+
+    def authorize(self, request: Request) -> Flow[Request]:
+        """Add the parameter."""
+        return request.changed(params={**(request.params or {}), self.param: self.value}, lasting=True)
         yield
 
     def refused(self, request: Request) -> Flow[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -55,6 +55,43 @@ COMMON_FIELDS: Mapping[str, Field] = {
         placeholder="*.s3.amazonaws.com",
     ),
 }
+
+
+# The fields of a connection that are Airflow's own, and the kinds that a field of a form may have.
+OWN_FIELDS = ("host", "schema", "login", "password", "port", "extra", "description")
+KINDS = ("string", "boolean", "integer", "number", "object", "array")
+
+
+def wrong_form(form: Form) -> Iterator[str]:
+    """Say what is wrong with a form; each sentence begins with its part."""
+    for part in ("labels", "placeholders", "extras"):
+        if not isinstance(getattr(form, part), Mapping):
+            yield f"{part} is no mapping, but {type(getattr(form, part)).__name__}"
+            return
+    if isinstance(form.hidden, str) or not isinstance(form.hidden, Collection):
+        yield f"hidden is no tuple of names, but {form.hidden!r}"
+        return
+    for name, field in form.extras.items():
+        yield from _wrong_extra(name, field)
+    parts = (
+        ("labels", form.labels, OWN_FIELDS),
+        ("hidden", form.hidden, OWN_FIELDS),
+        ("placeholders", form.placeholders, (*OWN_FIELDS, *form.extras)),
+    )
+    for part, names, known in parts:
+        for name in names:
+            if name not in known:
+                yield f"{part} names {name!r}, which is no field of the form; known: {', '.join(map(str, known))}"
+    both = sorted(set(form.hidden) & set(form.labels))
+    if both:
+        yield f"hidden and labels both name {both[0]!r}"
+
+
+def _wrong_extra(name: Any, field: Any) -> Iterator[str]:
+    if not isinstance(name, str) or not isinstance(field, Field):
+        yield f"extras[{name!r}] is no Field, but {type(field).__name__}"
+    elif field.kind not in KINDS:
+        yield f"extras[{name!r}] has the kind {field.kind!r}; known: {', '.join(KINDS)}"
 
 
 def unknown_extras(form: Form, extra: Mapping[str, Any]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import Token, TokenAuth
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.policy import Asked
 
+T = TypeVar("T")
 _DOING = "fetching an OAuth token"
 
 
@@ -25,15 +27,15 @@ def client_credentials(api: Api, request: Request, *, lifetime: float, early: fl
         token = answer.get("access_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str) or not token:
             raise api.unreadable(request, Response(200), _DOING, "The answer has no access_token")
-        return Token(token, _seconds(answer.get("expires_in"), lifetime))
+        return Token(token, seconds_of_answer(answer.get("expires_in"), lifetime))
 
     return TokenAuth(fetch, early=early)
 
 
-def _seconds(value: object, default: float) -> float:
-    """Read ``expires_in``, which some servers send as text."""
+def seconds_of_answer(value: object, default: T) -> float | T:
+    """Read the life of a token, which some servers send as text."""
     try:
-        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else default
+        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         return default
     return seconds if 0 < seconds < float("inf") else default

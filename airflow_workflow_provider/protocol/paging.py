@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from airflow_workflow_provider.exceptions import ProtocolError
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
+from airflow_workflow_provider.protocol.places import Place, found, named, shown, wrong_place
 
 MAX_PAGES = 50
 
@@ -24,6 +25,38 @@ class Paginator(Protocol):
 
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Give the request for the page after one with this many rows; None where there is none."""
+
+
+def _number(document: Any, place: Place, what: str) -> int:
+    """Read a number from an answer that declares one."""
+    value = found(document, place)
+    try:
+        number = None if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None:
+        raise ProtocolError(f"The answer has no number of all {what} at {shown(place)}.")
+    return number
+
+
+def _wrong(paginator: Any, *, sizes: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> Iterator[str]:
+    """Say what is wrong with the fields of a paginator; each sentence begins with the field."""
+    for name in sizes:
+        value = getattr(paginator, name)
+        if type(value) is not int or value < (name == "size"):
+            yield f"{name}: expected a number, not {value!r}"
+    used = [getattr(paginator, name) for name in names]
+    for name, value in zip(names, used, strict=True):
+        if not isinstance(value, str) or not value:
+            yield f"{name}: expected the name of a parameter, not {value!r}"
+    if len({str(value) for value in used}) < len(used):
+        yield f"{names[0]}: {used[0]!r} is the name of two parameters"
+    for name in ("total", "read"):
+        place = getattr(paginator, name, None)
+        if place is not None:
+            yield from (f"{name}: {reason}" for reason in wrong_place(place))
+    if not isinstance(getattr(paginator, "in_body", False), bool):
+        yield f"in_body: expected True or False, not {named(paginator.in_body)}"
 
 
 def _with(request: Request, **params: str) -> Request:
@@ -47,16 +80,16 @@ class SinglePage:
 class OffsetPages:
     """The request says how many rows to leave out and how many to give.
 
-    ``in_body`` puts both numbers into the JSON body instead of the query. ``total`` reads the number of all rows from
-    an answer; without it a page shorter than ``size`` is the last one, which a server that gives smaller pages than it
-    is asked for breaks off.
+    ``in_body`` puts both numbers into the JSON body instead of the query. ``total`` is the place of the number of all
+    rows in an answer; without it a page shorter than ``size`` is the last one, so a server that gives smaller pages
+    than it is asked for ends the list too early.
     """
 
     size: int = 100
     offset: str = "offset"
     limit: str = "limit"
     in_body: bool = False
-    total: Callable[[Any], int] | None = None
+    total: Place | None = None
 
     def first(self, request: Request) -> Request:
         """Ask from the first row."""
@@ -66,8 +99,14 @@ class OffsetPages:
         """Ask from the row after the last one."""
         sent: Any = request.json if self.in_body else request.params
         following = int((sent or {}).get(self.offset, 0)) + rows
-        is_last = not rows or (following >= self.total(document) if self.total else rows < self.size)
+        is_last = not rows or (
+            rows < self.size if self.total is None else following >= _number(document, self.total, "rows")
+        )
         return None if is_last else self._from(request, following)
+
+    def mistakes(self) -> Iterator[str]:
+        """Say what is wrong with the fields."""
+        return _wrong(self, sizes=("size",), names=("offset", "limit"))
 
     def _from(self, request: Request, row: int) -> Request:
         if self.in_body:
@@ -79,14 +118,14 @@ class OffsetPages:
 class NumberedPages:
     """The request says the number of the page.
 
-    ``total`` reads the number of pages from an answer; without it a page shorter than ``size`` is the last one.
+    ``total`` is the place of the number of pages in an answer; without it a page shorter than ``size`` is the last one.
     """
 
     size: int = 100
     page: str = "page"
     limit: str = "per_page"
     start: int = 1
-    total: Callable[[Any], int] | None = None
+    total: Place | None = None
 
     def first(self, request: Request) -> Request:
         """Ask for the first page."""
@@ -95,19 +134,27 @@ class NumberedPages:
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Ask for the page with the next number."""
         number = int((request.params or {}).get(self.page, str(self.start)))
-        is_last = number - self.start + 1 >= self.total(document) if self.total else rows < self.size
+        is_last = (
+            rows < self.size
+            if self.total is None
+            else number - self.start + 1 >= _number(document, self.total, "pages")
+        )
         return None if is_last else _with(request, **{self.page: str(number + 1)})
+
+    def mistakes(self) -> Iterator[str]:
+        """Say what is wrong with the fields."""
+        return _wrong(self, sizes=("size", "start"), names=("page", "limit"))
 
 
 @dataclass(frozen=True)
 class CursorPages:
     """An answer holds a cursor for the next page; the last answer holds none.
 
-    ``read`` gives the cursor of an answer's document, ``header`` names the header that holds it instead. ``param`` is
+    ``read`` is the place of the cursor in an answer, ``header`` names the header that holds it instead. ``param`` is
     the name of the request's parameter; ``in_body`` puts it into the JSON body.
     """
 
-    read: Callable[[Any], Any] | None = None
+    read: Place | None = None
     param: str = "cursor"
     header: str = ""
     in_body: bool = False
@@ -122,7 +169,7 @@ class CursorPages:
 
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Ask with the cursor of the answer."""
-        cursor = self.read(document) if self.read else response.headers.get(self.header.lower())
+        cursor = found(document, self.read) if self.read is not None else response.headers.get(self.header.lower())
         if not isinstance(cursor, (str, int)) or isinstance(cursor, bool) or not str(cursor):
             return None
         sent: Any = request.json if self.in_body else request.params
@@ -132,15 +179,19 @@ class CursorPages:
             return request.changed(json={**(request.json or {}), self.param: cursor})
         return _with(request, **{self.param: str(cursor)})
 
+    def mistakes(self) -> Iterator[str]:
+        """Say what is wrong with the fields."""
+        return _wrong(self, names=("param",))
+
 
 @dataclass(frozen=True)
 class LinkedPages:
-    """An answer holds the address of the next page: in its ``Link`` header, or where ``read`` finds it.
+    """An answer holds the address of the next page: in its ``Link`` header, or at the place ``read``.
 
     An address of another origin is refused: the request for it would carry the connection's credentials.
     """
 
-    read: Callable[[Any], Any] | None = None
+    read: Place | None = None
 
     def first(self, request: Request) -> Request:
         """Give the request as it is."""
@@ -148,13 +199,17 @@ class LinkedPages:
 
     def after(self, request: Request, response: Response, document: Any, rows: int) -> Request | None:
         """Ask for the address that the answer names."""
-        found = self.read(document) if self.read else next_link(response.headers.get("link", ""))
-        if not isinstance(found, str) or not found:
+        link = next_link(response.headers.get("link", "")) if self.read is None else found(document, self.read)
+        if not isinstance(link, str) or not link:
             return None
-        url = urljoin(request.url, found)
+        url = urljoin(request.url, link)
         if urlsplit(url)[:2] != urlsplit(request.url)[:2]:
             raise ProtocolError(f"The next page is at another server, {urlsplit(url).netloc!r}; it is not read.")
         return None if url == request.url else request.changed(url=url, params=None)
+
+    def mistakes(self) -> Iterator[str]:
+        """Say what is wrong with the fields."""
+        return _wrong(self)
 
 
 def next_link(header: str) -> str:
@@ -184,7 +239,7 @@ def read_pages(
     says that no later page is needed. A list with more pages than ``max_pages`` ends there, or, with ``whole``, is
     `ProtocolError`.
     """
-    found: list[Row] = []
+    listed: list[Row] = []
     following: Request | None = paginator.first(request)
     for _ in range(max_pages):
         if following is None:
@@ -193,9 +248,9 @@ def read_pages(
         response = yield from api.call(asked, doing)
         document = api.document(asked, response, doing)
         rows = rows_of(asked, document)
-        found += rows
+        listed += rows
         following = None if until(rows) else paginator.after(asked, response, document, len(rows))
     if whole and following is not None:
         what = f"The list has more than {max_pages} pages, and a part of it would mislead"
         raise api.unreadable(request, response, doing, what)
-    return found
+    return listed

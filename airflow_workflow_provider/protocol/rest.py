@@ -30,6 +30,7 @@ from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Reques
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.paging import read_pages
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
+from airflow_workflow_provider.protocol.places import found, shown
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.rest_auth import Anonymous, RestAuth
 from airflow_workflow_provider.protocol.rest_calls import (
@@ -51,12 +52,11 @@ from airflow_workflow_provider.protocol.rest_calls import (
     Status,
     Table,
     filled,
-    found,
-    mistakes,
     placeholders,
     texts,
     word_of,
 )
+from airflow_workflow_provider.protocol.rest_mistakes import mistakes
 from airflow_workflow_provider.protocol.results import FileSource, Page, RowSource, Source
 from airflow_workflow_provider.protocol.retry import RETRY
 from airflow_workflow_provider.protocol.run_log import Cursor, LogLine, LogPage, unseen
@@ -270,6 +270,7 @@ class RestSystem(WorkflowSystem):
             run_id: (self.seen(Run(self.key, self.conn_id, workflow, run_id), row), row)
             for row in rows
             if (run_id := id_text(found(row, call.run_id)))
+            and (call.workflow is None or id_text(found(row, call.workflow)) == workflow)
         }
         kept = [
             (run, row) for run, row in pairs.values() if since is None or not run.started_at or run.started_at >= since
@@ -547,7 +548,7 @@ def _shown(place: Any) -> str:
     """Spell a place of an answer for people."""
     if isinstance(place, FromHeader):
         return f"header {place.name!r}"
-    return repr(place) if isinstance(place, str) else getattr(place, "__name__", "a function")
+    return shown(place)
 
 
 def _last_part(output: Output) -> str:

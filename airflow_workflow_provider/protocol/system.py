@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -25,7 +26,7 @@ from airflow_workflow_provider.protocol.auth import Auth, NoAuth, redacted
 from airflow_workflow_provider.protocol.capabilities import LACKS, CanListRuns, CanListWorkflows
 from airflow_workflow_provider.protocol.connection import ConnectionValues, Transport
 from airflow_workflow_provider.protocol.effects import Flow, Note, Now, Request, Response, RunList, T
-from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form
+from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Field, Form, wrong_form
 from airflow_workflow_provider.protocol.limits import MAX_MESSAGE
 from airflow_workflow_provider.protocol.model import LONGEST, Output, Run, RunHandle, RunState, Workflow
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
@@ -41,6 +42,7 @@ NAME_PREFIX = "name:"
 KEY_OPTION = "idempotency_key"  # the start option of systems with a `keyed_start`
 NEAREST = 5  # names that an error shows for one that is not found
 MOST_SECONDS = 1e11  # of a number of seconds in a run's details or handle, since 1970 or as a duration
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
 C = TypeVar("C")
 
 # Names that are imported from here, too.
@@ -57,6 +59,7 @@ __all__ = [
     "near_misses",
     "own_server",
     "seconds_in",
+    "wrong_fields",
     "wrong_states",
 ]
 
@@ -484,6 +487,33 @@ def choose(outputs: list[Output], wanted: str | int | None, run: Run, unlisted: 
     raise OutputUnavailable(f"run {run.run_id} {reason} {wanted!r}; its outputs: {names}")
 
 
+def wrong_fields(system: Any) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with the fields that the class of every system has: the field, and the reason."""
+    kinds = (("key", str), ("label", str), ("default_conn_id", str), ("form", Form), ("states", Mapping))
+    values = [(name, kind, getattr(system, name, None)) for name, kind in kinds]
+    wrong = [
+        (name, f"is missing, empty, or no {kind.__name__}")
+        for name, kind, value in values
+        if not isinstance(value, kind) or not value
+    ]
+    yield from wrong
+    if wrong:
+        return
+    if not _KEY.fullmatch(system.key):
+        yield "key", f"is {system.key!r}; a key has lower case letters, digits and underscores"
+    for name in ("label", "default_conn_id"):
+        if not getattr(system, name).isprintable():
+            yield name, f"is {getattr(system, name)!r}; expected one line"
+    yield from (("form", reason) for reason in wrong_form(system.form))
+    yield from (("states", reason) for reason in wrong_states(system.states))
+    seconds = system.poll_interval
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        yield "poll_interval", f"is {seconds!r}; expected a number of seconds above 0"
+    options = system.start_options
+    if not isinstance(options, (frozenset, set, tuple, list)) or not all(isinstance(name, str) for name in options):
+        yield "start_options", "expected a frozenset of names"
+
+
 def wrong_states(states: Mapping[Any, Any]) -> Iterator[str]:
     """Say what is wrong with a table of states."""
     known: dict[str, tuple[Any, Any]] = {}
@@ -491,16 +521,14 @@ def wrong_states(states: Mapping[Any, Any]) -> Iterator[str]:
         spelling = str(word).strip().lower()
         if spelling in known and known[spelling][1] != state:
             other, meant = known[spelling]
-            yield (
-                f"its field 'states' contradicts itself: {other!r} stands for {_state(meant)} and {word!r} for "
-                f"{_state(state)}."
-            )
+            yield f"contradicts itself: {other!r} stands for {_state(meant)} and {word!r} for {_state(state)}"
         known[spelling] = word, state
     for word, state in states.items():
-        if not isinstance(word, str) or word != word.strip().lower() or not isinstance(state, RunState):
-            yield f"its field 'states' has {word!r}: {state!r}; every word is lower case and stands for a RunState."
+        is_word = isinstance(word, str) and bool(word) and word == word.strip().lower()
+        if not is_word or not isinstance(state, RunState):
+            yield f"has {word!r}: {state!r}; every word is lower case and stands for a RunState"
     if not {RunState.SUCCEEDED, RunState.FAILED} <= {one for one in states.values() if isinstance(one, RunState)}:
-        yield "its field 'states' has no word for success, or none for failure."
+        yield "has no word for success, or none for failure"
 
 
 def _state(value: Any) -> str:

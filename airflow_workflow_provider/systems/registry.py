@@ -8,7 +8,6 @@ harms no other.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.protocol.text import one_line
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.system import WorkflowSystem
@@ -27,7 +27,6 @@ SDK_VERSION = (1, 0)
 _loaded: dict[tuple[str, str], type[WorkflowSystem]] = {}
 _failed: dict[tuple[str, str], str] = {}
 _stand_ins: dict[str, type[WorkflowSystem]] = {}
-_KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +41,11 @@ def registered() -> Mapping[str, tuple[EntryPoint, ...]]:
 
 def distribution_of(point: EntryPoint) -> str:
     """Name the distribution that an entry point belongs to, with its version."""
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+    try:
+        name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+    except (LookupError, AttributeError, TypeError, OSError):  # its metadata cannot be read
+        name, version = "", ""
+    return f"{name} {version or ''}".strip() if name else "an unknown distribution"
 
 
 @contextmanager
@@ -87,13 +90,24 @@ def load(key: str) -> type[WorkflowSystem] | None:
         except InvalidArgument as error:
             _failed[place] = str(error)
             raise
-        except (Exception, SystemExit) as error:
-            text = f"{type(error).__name__}: {error}"
-            _failed[place] = f"system: {key!r} {origin} cannot be loaded from {point.value}. {text}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a module does when it is imported
+            _failed[place] = f"system: {key!r} {origin} cannot be loaded from {point.value}. {_told(error)}"
             raise InvalidArgument(_failed[place]) from error
         found.distribution = distribution_of(point)
         _loaded[place] = found
     return _loaded[place]
+
+
+def _told(error: BaseException) -> str:
+    """Say what went wrong in an import, and what may be the reason where a name of the SDK is missing."""
+    text = one_line(f"{type(error).__name__}: {error}")[:1_000]
+    is_newer = isinstance(error, (ImportError, AttributeError)) and "airflow_workflow_provider.sdk" in text
+    if is_newer or (isinstance(error, TypeError) and "unexpected keyword argument" in text):
+        version = ".".join(map(str, SDK_VERSION))
+        text += f". This airflow-workflow-provider has version {version} of the SDK; a newer one may have that name"
+    return text
 
 
 def check(found: Any, key: str, where: str) -> None:
@@ -102,10 +116,9 @@ def check(found: Any, key: str, where: str) -> None:
         raise InvalidArgument(f"system: {key!r}, {where}: {reason}")
 
 
-def _mistakes(found: Any, key: str) -> Iterator[str]:  # noqa: C901  # one branch for each mistake
+def _mistakes(found: Any, key: str) -> Iterator[str]:
     """Say what is wrong with a class; each sentence holds only where those before it were not said."""
-    from airflow_workflow_provider.protocol.form import Form
-    from airflow_workflow_provider.protocol.system import WorkflowSystem, wrong_states
+    from airflow_workflow_provider.protocol.system import WorkflowSystem, wrong_fields
 
     if not isinstance(found, type) or not issubclass(found, WorkflowSystem):
         yield f"it is no subclass of WorkflowSystem, but {found!r:.100}."
@@ -117,16 +130,7 @@ def _mistakes(found: Any, key: str) -> Iterator[str]:  # noqa: C901  # one branc
         yield f"it needs version {want} of the SDK, and this airflow-workflow-provider has {have}."
     if inspect.isabstract(found):
         yield f"it lacks {', '.join(sorted(found.__abstractmethods__))}."
-    for name, kind in (("key", str), ("label", str), ("default_conn_id", str), ("form", Form), ("states", Mapping)):
-        value = getattr(found, name, None)
-        if not isinstance(value, kind) or not value:
-            yield f"its field {name!r} is missing, empty, or no {kind.__name__}."
-    if not _KEY.fullmatch(found.key):
-        yield f"its field 'key' is {found.key!r}; a key has lower case letters, digits and underscores."
+    for name, reason in wrong_fields(found):
+        yield f"its field {name!r} {reason}."
     if found.key != key:
         yield f"its field 'key' is {found.key!r}, and the entry point is called {key!r}."
-    yield from wrong_states(found.states)
-    if not isinstance(found.poll_interval, (int, float)) or not 0 < found.poll_interval < float("inf"):
-        yield f"its field 'poll_interval' is {found.poll_interval!r}; expected a number of seconds above 0."
-    if isinstance(found.start_options, str) or not all(isinstance(name, str) for name in found.start_options):
-        yield "its field 'start_options' is no set of names."

@@ -442,12 +442,17 @@ class SystemContract:
         if not made.supports(HasLog):
             pytest.skip("the API gives no log")
         ended = self.awaited(made, client, self.started(made, client, self.workflow))
-        try:
-            page = client.run(made.require(HasLog).read_log(ended, None))
-            again = client.run(made.require(HasLog).read_log(ended, page.cursor))
-        except NotSupported:
-            return
-        assert len(list(again)) == 0
+        cursor = None
+        for _ in range(20):  # some servers get the last lines after the end of a run
+            try:
+                page = client.run(made.require(HasLog).read_log(ended, cursor))
+            except NotSupported:
+                return
+            if cursor is not None and not len(page):
+                return
+            cursor = page.cursor
+            time.sleep(self.run_poll_interval)
+        pytest.fail(f"{self.system.__name__}.read_log gives lines again that are before the cursor")
 
     def test_a_start_whose_answer_is_lost_starts_one_run(self, made: WorkflowSystem, client: WorkerClient) -> None:
         """The server takes the start and its answer is lost: the run is found, or the start stays unknown."""

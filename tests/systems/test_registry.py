@@ -60,9 +60,9 @@ def test_a_registered_key_is_a_system_like_any_other(installed):
         (
             f"{GOOD}class Other(AcmeSystem): poll_interval = 0",
             "Other",
-            "its field 'poll_interval' is 0; expected a number",
+            "Other.poll_interval: is 0; expected a number",
         ),
-        (f"{GOOD}class Other(AcmeSystem): poll_interval = '15'", "Other", "its field 'poll_interval' is '15'"),
+        (f"{GOOD}class Other(AcmeSystem): poll_interval = '15'", "Other", "Other.poll_interval: is '15'"),
         (f"{GOOD}class Other(AcmeSystem): needs_sdk = '1.0'", "Other", "its field 'needs_sdk' is '1.0'; expected two"),
         (f"{GOOD}class Other(AcmeSystem): needs_sdk = 1.0", "Other", "its field 'needs_sdk' is 1.0; expected two"),
         (
@@ -97,7 +97,7 @@ def test_a_module_that_fails_is_imported_once(installed, tmp_path):
 
 def test_a_key_is_a_word(installed):
     installed("odd", "Acme-1", f"{GOOD}class Other(AcmeSystem): key = 'Acme-1'", "Other")
-    with pytest.raises(InvalidArgument, match="its field 'key' is 'Acme-1'; a key has lower case letters"):
+    with pytest.raises(InvalidArgument, match=r"Other\.key: is 'Acme-1'; a key has lower case letters"):
         system_class("Acme-1")
 
 

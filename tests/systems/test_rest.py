@@ -512,3 +512,76 @@ def test_a_log_of_text_gives_new_lines_only():
     assert [line.text for line in page] == ["one", "two"]
     more = Player([answer(200, "one\ntwo\nthree\n")]).play(system.read_log(RUN, page.cursor))
     assert [line.text for line in more] == ["three"]
+
+
+def test_a_log_in_is_declared_with_the_shapes_of_its_answer_and_its_header():
+    """A form, a token below another field, a header of its own, a life that the answer tells."""
+    given = sdk.LogIn(
+        "/session",
+        body={"user": "{login}", "secret": "{password}", "app": "airflow"},
+        token="data.session.id",
+        lifetime="data.seconds",
+        header="X-Session",
+        prefix="",
+        is_form=True,
+    )
+    system = acme(type("OtherSystem", (AcmeSystem,), {"authentication": given}), login="user")
+    token = answer(200, {"data": {"session": {"id": "minted-0123"}, "seconds": "600"}})
+    player = Player([token, answer(200, []), answer(200, [])])
+    player.play(system.test())
+    log_in, test = player.requests
+    assert (log_in.url, log_in.json) == ("https://acme.example/v1/session", None)
+    assert log_in.form == {"user": "user", "secret": "a-key-0123", "app": "airflow"}
+    assert test.headers == {"X-Session": "minted-0123"}
+    for broken in ({}, {"data": []}, {"data": {"session": {"id": 5}}}):
+        system = acme(type("OtherSystem", (AcmeSystem,), {"authentication": given}), login="user")
+        with pytest.raises(sdk.ProtocolError, match=r"no 'data\.session\.id'"):
+            Player([answer(200, broken)]).play(system.test())
+
+
+def test_a_log_in_with_a_secret_alone_needs_no_user():
+    given = sdk.LogIn("/token", body={"api_key": "{password}"})
+    system = acme(type("OtherSystem", (AcmeSystem,), {"authentication": given}))
+    player = Player([answer(200, {"access_token": "minted-0123"}), answer(200, [])])
+    player.play(system.test())
+    assert player.requests[0].json == {"api_key": "a-key-0123"}
+
+
+def test_a_key_in_the_query_is_sent_with_every_request_and_is_in_no_error():
+    system = acme(type("OtherSystem", (AcmeSystem,), {"authentication": sdk.QueryKey("api_key")}))
+    player = Player([answer(200, {"items": []})])
+    player.play(system.find_runs("w"))
+    assert player.requests[0].params == {"offset": "0", "limit": "2", "api_key": "a-key-0123"}
+    with pytest.raises(sdk.AuthenticationFailed) as caught:
+        Player([answer(401, {"message": "bad key a-key-0123"})]).play(system.test())
+    assert "a-key-0123" not in str(caught.value)
+
+
+def test_places_of_pages_are_dotted_paths_or_functions():
+    rows = {"items": [{"id": 1}, {"id": 2}]}
+    for total in ("meta.total", lambda document: document["meta"]["total"]):
+        system = made(
+            list_workflows_call=sdk.ListWorkflows(path="/w", rows="items", paginator=sdk.OffsetPages(2, total=total))
+        )
+        assert len(Player([answer(200, {**rows, "meta": {"total": "2"}})]).play(system.list_workflows())) == 2
+        for wrong_total in ({}, {"total": None}, {"total": True}, {"total": "many"}):
+            with pytest.raises(sdk.ProtocolError, match="has no number of all rows at"):
+                Player([answer(200, {**rows, "meta": wrong_total})]).play(system.list_workflows())
+    system = made(
+        list_workflows_call=sdk.ListWorkflows(path="/w", rows="items", paginator=sdk.CursorPages("meta.next"))
+    )
+    player = Player([answer(200, {**rows, "meta": {"next": "c2"}}), answer(200, {"items": []})])
+    assert len(player.play(system.list_workflows())) == 2
+    assert player.requests[1].params == {"cursor": "c2"}
+
+
+def test_a_list_that_shows_the_runs_of_all_workflows_gives_those_of_one():
+    """A run of another workflow is never taken for the one that a lost start has left."""
+    listing = sdk.ListRuns(path="/runs", rows="items", workflow="flow", parameters="input")
+    rows = [{"id": n, "flow": flow, "state": "going", "input": {"n": 1}} for n, flow in enumerate(("w", "v", "w", 7))]
+    system = made(list_runs_call=listing, status_call=sdk.Status(path="/runs/{run_id}", state="state"))
+    page = answer(200, {"items": rows})
+    assert [run.run_id for run in Player([page]).play(system.find_runs("w"))] == ["0", "2"]
+    assert [run.run_id for run in Player([page]).play(system.find_runs("7"))] == ["3"]
+    found = Player([page]).play(system.find_started("v", {"n": 1}, {}, sdk.from_epoch(EPOCH)))
+    assert [run.run_id for run in found] == ["1"]

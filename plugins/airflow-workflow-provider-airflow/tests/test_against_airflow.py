@@ -15,6 +15,7 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.poll import wait
 from airflow_workflow_provider.protocol.retry import persist
+from airflow_workflow_provider.testing.system_contract import SystemContract
 from scripts.airflow_cluster import AirflowCluster
 from scripts.airflow_home import AIRFLOW_3, AirflowHome
 from scripts.processes import free_port
@@ -146,3 +147,17 @@ def test_workflows_and_runs_are_listed(system, client):
     assert run.run_id in [one.run_id for one in lost]
     with pytest.raises(WorkflowNotFound):
         client.run(system.start("nowhere", {}, {}))
+
+
+class TestContract(SystemContract):
+    """The contract of a system, against the real server."""
+
+    system = AirflowSystem if AIRFLOW_3 else Airflow2System
+    workflow, failing_workflow, endless_workflow = "quick", "broken", "slow"
+    run_timeout = 90.0
+
+    @pytest.fixture
+    def connection(self, airflow):
+        """The connection to it."""
+        credentials = {} if AIRFLOW_3 else {"login": "admin", "password": "admin"}
+        return {"host": airflow.home.url, **credentials}

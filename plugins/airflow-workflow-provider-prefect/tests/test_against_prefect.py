@@ -16,6 +16,7 @@ from airflow_workflow_provider.exceptions import WorkflowNotFound
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.poll import wait
+from airflow_workflow_provider.testing.system_contract import SystemContract
 from scripts.processes import Background, free_port, stop_all
 
 PYTHON = os.environ.get("PREFECT_PYTHON", "")
@@ -165,3 +166,16 @@ def test_workflows_and_runs_are_listed(system, client):
     assert [one.run_id for one in lost] == [run.run_id]
     with pytest.raises(WorkflowNotFound):
         client.run(system.start("00000000-0000-4000-8000-000000000000", {}, {}))
+
+
+class TestContract(SystemContract):
+    """The contract of a system, against the real server."""
+
+    system = PrefectSystem
+    workflow, failing_workflow, endless_workflow = "name:quick", "name:broken", "name:slow"
+    run_timeout = 90.0
+
+    @pytest.fixture
+    def connection(self, server):
+        """The connection to it."""
+        return {"host": server}
