@@ -20,6 +20,7 @@
     + RunTimedOut                  the run did not end in time; ``run`` has it
       - WorkflowSensorTimeout      the same from a sensor (also an AirflowSensorTimeout: not retried)
     + OutputUnavailable            the run has no such result, or not yet
+      - OutputGone                 the result certainly does not exist: on_missing_output="skip" leaves it out
   x the task, not the run, was stopped
     + TaskStopped                  Airflow killed the task while it waited
   x this API cannot do it          (each is an AirflowFailException, too)
@@ -146,6 +147,10 @@ class CancelRefused(WorkflowError):
 
 class OutputUnavailable(WorkflowError):
     """A run has no such result, or does not have it yet."""
+
+
+class OutputGone(OutputUnavailable):
+    """The result does not exist, or does not exist any more: the server's answer says so."""
 
 
 class TaskStopped(WorkflowError):

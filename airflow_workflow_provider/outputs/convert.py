@@ -95,7 +95,8 @@ def _times_of_day(text: pa.Array, target: pa.DataType) -> pa.Array:
 
 def _finite(floats: pa.Array, array: pa.Array) -> pa.Array:
     """Give the floats unless one of them is infinite only because the type holds no number so big."""
-    if not pa.types.is_floating(array.type) and pc.any(pc.is_inf(floats)).as_py():
+    known = pc.sum(pc.is_inf(array)).as_py() if pa.types.is_floating(array.type) else 0
+    if (pc.sum(pc.is_inf(floats)).as_py() or 0) != (known or 0):
         raise pa.ArrowInvalid("infinite")
     return floats
 
@@ -104,7 +105,22 @@ def _is_safe(array: pa.Array, target: pa.DataType) -> bool:
     """True if Arrow's cast does what is wanted, or fails."""
     if _is_text(target):
         return _prints_as_wanted(array.type)
+    if pa.types.is_temporal(array.type) or pa.types.is_temporal(target):
+        return _is_text(array.type) or _keeps_moments(array.type, target)
     return not (pa.types.is_integer(target) and _is_text(array.type)) or _is_plain(array)
+
+
+def _keeps_moments(kind: pa.DataType, target: pa.DataType) -> bool:
+    """True unless Arrow leaves out hours or days without an error, or takes a number for a count of days.
+
+    A number for a timestamp is a count of the type's own unit since 1970.
+    """
+    if pa.types.is_integer(kind):
+        return bool(pa.types.is_timestamp(target))
+    if pa.types.is_date(kind):
+        return bool(pa.types.is_date(target) or pa.types.is_timestamp(target))
+    same = (pa.types.is_timestamp, pa.types.is_time, pa.types.is_duration)
+    return any(test(kind) and test(target) for test in same)
 
 
 def _is_plain(text: pa.Array) -> bool:

@@ -16,6 +16,7 @@ from airflow_workflow_provider.exceptions import (
     InvalidArgument,
     InvalidConnection,
     NotSupported,
+    OutputGone,
     OutputUnavailable,
     PermissionDenied,
     ProtocolError,
@@ -60,7 +61,7 @@ _NOT_FOUND: Mapping[Asked, Meaning] = {
     Asked.START: Meaning(WorkflowNotFound, "{label} does not know this workflow under {conn}; check its id."),
     Asked.RUN: Meaning(WorkflowNotFound, "The run is gone, or {conn} never had it."),
     Asked.CANCEL: Meaning(WorkflowNotFound, "The run is gone, or {conn} never had it."),
-    Asked.OUTPUT: Meaning(OutputUnavailable, "The output is gone, or {conn} never had it."),
+    Asked.OUTPUT: Meaning(OutputGone, "The output is gone, or {conn} never had it."),
     Asked.TOKEN: Meaning(InvalidConnection, "There is no token endpoint at this address; check the {place} of {conn}."),
 }
 _BY_STATUS: Mapping[int, Meaning] = {
@@ -130,6 +131,7 @@ POLICY: Mapping[type[WorkflowError], Treatment] = {
     UnknownStart: Treatment(False, Endured.NEVER, Ends.TRY),
     FinalUnknownStart: Treatment(False, Endured.NEVER, Ends.TASK),
     OutputUnavailable: Treatment(False, Endured.NEVER, Ends.TRY),
+    OutputGone: Treatment(False, Endured.NEVER, Ends.TRY),
     CancelRefused: Treatment(False, Endured.NEVER, Ends.TRY),
     RunFailed: Treatment(False, Endured.NEVER, Ends.TRY),
     RunCancelled: Treatment(False, Endured.NEVER, Ends.TRY),

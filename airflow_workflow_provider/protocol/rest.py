@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from airflow_workflow_provider.exceptions import (
     InvalidArgument,
+    OutputGone,
     OutputUnavailable,
     RequestRejected,
     UnknownStart,
@@ -383,7 +384,7 @@ class RestSystem(WorkflowSystem):
         named = [row for row in rows if wanted == (id_text(found(row, call.id)) or id_text(found(row, call.name)))]
         address = found(named[0], call.url) if named else None
         if not isinstance(address, str) or not address:
-            raise OutputUnavailable(f"Run {run.run_id} of {self.label} has no output {output.name!r} any more.")
+            raise OutputGone(f"Run {run.run_id} of {self.label} has no output {output.name!r} any more.")
         address = urljoin(f"{self.api.base_url}/", address)
         request = Request("GET", address, headers={"Accept": "*/*"}, stream=True)
         if origin_of(address) == origin_of(self.api.base_url):

@@ -16,6 +16,7 @@ from airflow_workflow_provider.exceptions import (
     CancelRefused,
     InvalidArgument,
     NotSupported,
+    OutputGone,
     OutputUnavailable,
     RequestRejected,
     WorkflowError,
@@ -429,11 +430,11 @@ class WorkflowSystem(ABC):
 
 
 def existing(flow: Flow[T], run: Run, output: Output) -> Flow[T]:
-    """Read an output: an answer that it does not exist (404, 410) is `OutputUnavailable`."""
+    """Read an output: an answer that it does not exist (404, 410) is `OutputGone`."""
     try:
         return (yield from flow)
     except WorkflowNotFound as error:
-        raise error.become(OutputUnavailable, f"Output {output.name!r} of run {run.run_id} does not exist. ") from error
+        raise error.become(OutputGone, f"Output {output.name!r} of run {run.run_id} does not exist. ") from error
 
 
 def seconds_in(details: Mapping[str, Any], name: str) -> float | None:

@@ -95,6 +95,38 @@ def test_types_and_columns_may_be_chosen():
     assert given.to_pylist() == [{"m": Decimal("123456789012345.67"), "zip": 7}]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "kind"),
+    [
+        ("DateTime", "2024-01-01 10:00:00", "date32"),
+        ("DateTime", "2024-01-01 10:00:00", "time64[us]"),
+        ("DateTime", "2024-01-01 10:00:00", "int64"),
+        ("DateTime", "2024-01-01 10:00:00", "decimal128(20, 0)"),
+        ("Date", "2024-02-29", "int32"),
+        ("Date", "2024-02-29", "time32[s]"),
+        ("Int64", 36_000_000_000, "time64[us]"),
+        ("Int32", 19_000, "date32"),
+        ("Int64", 2**53 + 1, "int32"),
+        ("Double", 0.5, "int64"),
+        ("Double", 1e300, "float32"),
+        ("Double", 0.5, "bool"),
+        ("FixedDecimal", "1.005", "decimal128(5, 2)"),
+    ],
+)
+def test_a_type_that_would_change_the_value_is_refused(field, value, kind):
+    """Hours and days are not left out, and a number is no count of days or microseconds."""
+    size, scale = {"FixedDecimal": (19, 3), "DateTime": (19, 0), "Date": (10, 0)}.get(field, (8, 0))
+    with pytest.raises(OutputUnavailable, match=r"column 'x', row 1: .* is not of type"):
+        table_of(file("yxdb", yxdb([("x", field, size, scale)], [value])), column_types={"x": kind})
+
+
+def test_a_type_that_keeps_the_value_is_taken():
+    """Midnight is a date, and a date is midnight."""
+    content = yxdb([("x", "DateTime", 19, 0), ("y", "Date", 10, 0)], ["2024-01-01 00:00:00", "2024-02-29"])
+    given = table_of(file("yxdb", content), column_types={"x": "date32", "y": "timestamp[s]"})
+    assert given.to_pylist() == [{"x": date(2024, 1, 1), "y": datetime(2024, 2, 29)}]
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"Alteryx e2 Database file" + bytes(600)])
 def test_what_is_no_such_file_is_refused(content):
     with pytest.raises(OutputUnavailable, match=r"not a \.yxdb file of the original engine"):

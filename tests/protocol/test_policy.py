@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_workflow_provider import exceptions
-from airflow_workflow_provider.exceptions import OutputUnavailable, RequestRejected, ServerUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import OutputGone, RequestRejected, ServerUnavailable, WorkflowError
 from airflow_workflow_provider.protocol.policy import POLICY, Asked, Ends, meaning, treatment
 
 ERRORS = [
@@ -41,7 +41,7 @@ def test_the_documentation_has_the_table():
 @pytest.mark.parametrize("asked", Asked)
 def test_a_status_means_something_together_with_what_was_asked(asked):
     """Every status that is no success has a meaning for everything that can be asked."""
-    assert (meaning(404, asked).error is OutputUnavailable) == (asked is Asked.OUTPUT)
+    assert (meaning(404, asked).error is OutputGone) == (asked is Asked.OUTPUT)
     for status in range(100, 600):
         if not 200 <= status < 300:
             found = meaning(status, asked)

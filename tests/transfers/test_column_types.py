@@ -16,6 +16,7 @@ import pytest
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.transfers.source.parts import checked_columns
 from tests.outputs.playing import page
+from tests.outputs.test_yxdb_file import yxdb
 from tests.transfers.conftest import Task
 from tests.transfers.files import csv_outputs, file_outputs, land, paged_outputs
 from tests.transfers.test_object_storage import saved
@@ -78,7 +79,7 @@ REFUSED = [
     ("time64[ns]", "24:00:00"),
 ]
 COLUMNS = {f"c{number}": name for number, name in enumerate(VALUES)}
-SOURCES = ("csv", "json", "pages")
+SOURCES = ("csv", "json", "pages", "yxdb")
 
 
 def outputs(source: str, texts: dict[str, str]) -> Any:
@@ -89,6 +90,9 @@ def outputs(source: str, texts: dict[str, str]) -> Any:
         return csv_outputs(out.getvalue())
     if source == "json":
         return file_outputs("json", json.dumps([texts, dict.fromkeys(texts)]))
+    if source == "yxdb":
+        fields = [(column, "String", 80, 0) for column in texts]
+        return file_outputs("yxdb", yxdb(fields, list(texts.values()), [None] * len(texts)))
     return paged_outputs([page(dict.fromkeys(texts, "string"), list(texts.values()), [None] * len(texts))])
 
 

@@ -264,3 +264,20 @@ def test_an_output_that_is_gone_when_it_is_read_is_left_out(tables, sqlite):
     assert load(sqlite, [here, gone], on_missing_output="skip")["rows"] == 1
     with pytest.raises(AirflowSkipException):
         load(sqlite, gone, on_missing_output="skip", table="other")
+
+
+def test_the_words_of_another_error_do_not_leave_an_output_out(sqlite):
+    """An output that cannot be read is an error, also where the reason says that something does not exist any more."""
+    from dataclasses import replace
+
+    for text in ("column 'x' does not exist", "the server has no result any more", "the dataset is gone"):
+
+        def flow(text=text):
+            raise OutputUnavailable(text)
+            yield
+
+        (item,) = csv_outputs("id\n1\n")
+        broken = replace(item, source=replace(item.source, flow=flow), skips_missing=True)
+        with pytest.raises(OutputUnavailable, match=text):
+            land(sqlite, [broken], if_exists="fail")
+        assert not sqlite.has("target")

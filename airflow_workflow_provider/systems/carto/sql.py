@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_workflow_provider.exceptions import (
     InvalidArgument,
+    OutputGone,
     OutputUnavailable,
     RequestRejected,
     WorkflowError,
@@ -70,6 +71,8 @@ LONGEST_TABLE = 63  # characters; PostgreSQL cuts what is longer
 _MISSING = re.compile(
     r"not found|does not exist|no such table|table_or_view_not_found|ora-00942|undefined_table|42p01", re.IGNORECASE
 )
+# BigQuery says "… does not have permission …, or perhaps it does not exist".
+_NO_RIGHT = re.compile(r"access denied|permission", re.IGNORECASE)
 
 # CARTO's generic types (data types of Workflows components) in the words of `protocol.results.Page`.
 TYPES: Mapping[str, str] = {
@@ -355,7 +358,7 @@ def _after_swap(query: Callable[[str], Flow[Mapping[str, Any]]], text: str) -> F
     except RequestRejected as error:
         if not is_missing(error):
             raise
-        raise error.become(OutputUnavailable, "The output table does not exist any more. ") from error
+        raise error.become(OutputGone, "The output table does not exist any more. ") from error
 
 
 def is_missing(error: WorkflowError) -> bool:
@@ -367,7 +370,7 @@ def is_missing(error: WorkflowError) -> bool:
 
 def is_missing_table(error: WorkflowError) -> bool:
     """True if the warehouse's words say that a table is not there."""
-    return bool(_MISSING.search(error.summary))
+    return bool(_MISSING.search(error.summary)) and not _NO_RIGHT.search(error.summary)
 
 
 def number_of(answer: Mapping[str, Any], table: str) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_workflow_provider.exceptions import OutputUnavailable
+from airflow_workflow_provider.exceptions import OutputGone, OutputUnavailable
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.model import Output, Run
@@ -81,7 +81,7 @@ class Datasets:
             raise OutputUnavailable(f"workspace {workspace} has several datasets {name!r}: {names}; name one of these")
         if not found:
             alike = ", ".join(str(row.get("object_name")) for row in rows[:10]) or "none"
-            raise OutputUnavailable(f"workspace {workspace} has no dataset {name!r}; alike: {alike}")
+            raise OutputGone(f"workspace {workspace} has no dataset {name!r}; alike: {alike}")
         return next(iter(found))
 
 

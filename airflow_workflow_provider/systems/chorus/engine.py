@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, OutputUnavailable, WorkflowNotFound
+from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, OutputGone, WorkflowNotFound
 from airflow_workflow_provider.protocol.api import Api, first_text
 from airflow_workflow_provider.protocol.auth import redacted
 from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Now, Request, exact_number
@@ -138,7 +138,7 @@ class Engine:
         row = next((row for row in _flat(answers.outputs_of(results)) if _titled(row, output.name)), None)
         table = next(iter(_tables(row)), None) if row else None
         if table is None:
-            raise OutputUnavailable(f"run {run.run_id} has no table {output.name!r} among its stored results")
+            raise OutputGone(f"run {run.run_id} has no table {output.name!r} among its stored results")
         for text in table.get("errorMessages") or ():
             yield Note(f"Output {output.name!r} of run {run.run_id}: {text}", "warning")
         types = list(table.get("columnTypes") or ())

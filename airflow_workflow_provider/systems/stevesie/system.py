@@ -15,6 +15,7 @@ from typing import Any
 from airflow_workflow_provider.exceptions import (
     InvalidArgument,
     NotSupported,
+    OutputGone,
     OutputUnavailable,
     PermissionDenied,
     WorkflowError,
@@ -178,13 +179,15 @@ class StevesieSystem(WorkflowSystem):
         for _ in range(REFRESHES):
             address = executions.address((yield from existing(self._execution(run), run, output)), output)
             if not address:
-                raise OutputUnavailable(f"run {run.run_id} has no result {output.name!r} any more")
+                raise OutputGone(f"run {run.run_id} has no result {output.name!r} any more")
             try:
                 request = Request("GET", address, headers={"Accept": "*/*"}, stream=True)
                 return (yield from self.files.download(request, doing))
             except (PermissionDenied, OutputUnavailable) as error:
                 last = error  # 403, 404 or 410: the address has expired
-        raise OutputUnavailable(f"{REFRESHES} fresh addresses of output {output.name!r} were refused. {last}") from last
+        # A storage answers 403 for a missing file, too, if the address may not list files: that is not certain.
+        kind = OutputGone if isinstance(last, OutputGone) else OutputUnavailable
+        raise kind(f"{REFRESHES} fresh addresses of output {output.name!r} were refused. {last}") from last
 
     def _body(self, parameters: Parameters, options: Mapping[str, Any]) -> dict[str, Any]:
         body: dict[str, Any] = {}

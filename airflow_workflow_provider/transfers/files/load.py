@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputGone
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.table import Columns, table
 from airflow_workflow_provider.transfers.arguments import PLACEHOLDER, check_shapes
@@ -27,7 +27,7 @@ from airflow_workflow_provider.transfers.files.partitions import (
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
-from airflow_workflow_provider.transfers.source.parts import is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.source.parts import part_for, with_added
 from airflow_workflow_provider.transfers.source.places import Places, counted_part
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ class FileLoad:
         before = len(gone)
         try:
             landed = self._copied(file, group[0], progress) if len(group) == 1 and self._keeps else None
-        except OutputUnavailable as error:
-            if not (group[0].skips_missing and is_gone(error)):
+        except OutputGone:
+            if not group[0].skips_missing:
                 raise
             gone.append(group[0])
             return []

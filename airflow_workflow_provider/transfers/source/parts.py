@@ -5,7 +5,6 @@ Added columns are facts of the run, and values of the DAG's author.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
@@ -14,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputGone
 from airflow_workflow_provider.outputs.column_stats import TEXT, ColumnStats, Kind
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.inference import infer_text
@@ -27,7 +26,6 @@ from airflow_workflow_provider.transfers.source.added_columns import PARAMETERS,
 __all__ = ["checked_columns"]
 
 # What errors say of an output that is gone; where a server answers 404 or 410, the status says it.
-_GONE = re.compile(r"does not exist|any more|is gone|has no (?:result|table|dataset)")
 _TIME = pa.time64("us")
 
 
@@ -57,8 +55,8 @@ def part_for(
         raws = part.read(replace(wanted, may_be_unparsed=wanted.may_be_unparsed and not values))
         try:
             first = next(raws, None)
-        except OutputUnavailable as error:
-            if not (item.skips_missing and is_gone(error)):
+        except OutputGone:
+            if not item.skips_missing:
                 raise
             gone.append(item)
             return
@@ -92,11 +90,6 @@ def _with_values(raw: Raw, values: Mapping[str, Any]) -> Raw:
         stats[name] = found
     batch = pa.RecordBatch.from_arrays(arrays, names=[*raw.batch.schema.names, *values])
     return Raw(batch, stats, (*raw.names, *values), raw.complete)
-
-
-def is_gone(error: OutputUnavailable) -> bool:
-    """True if an error says that an output does not exist any more."""
-    return error.status in (404, 410) or bool(_GONE.search(error.summary))
 
 
 def _value(name: str, value: Any, item: ResolvedOutput) -> Any:

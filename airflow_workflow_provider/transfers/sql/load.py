@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputGone, WorkflowError
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
 from airflow_workflow_provider.outputs.table import Columns, chosen_columns, table
@@ -18,7 +18,7 @@ from airflow_workflow_provider.transfers.arguments import LOAD_METHODS, PLACEHOL
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
-from airflow_workflow_provider.transfers.source.parts import added_values, is_gone, part_for, with_added
+from airflow_workflow_provider.transfers.source.parts import added_values, part_for, with_added
 from airflow_workflow_provider.transfers.source.places import Places, counted_part
 from airflow_workflow_provider.transfers.sql.adbc import NAME as ADBC
 from airflow_workflow_provider.transfers.sql.adbc import is_adbc
@@ -493,8 +493,8 @@ class Streams:
     def _made(self, name: str, group: Sequence[ResolvedOutput], texts: Container[str]) -> CsvRows | PagedRows:
         try:
             return self._rows(name, group, texts)
-        except OutputUnavailable as error:
-            if any(item.skips_missing for item in group) and is_gone(error):
+        except OutputGone as error:
+            if any(item.skips_missing for item in group):
                 raise RestartLoad(f"an output is gone: {error.summary}") from error
             raise
 
