@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -72,7 +73,19 @@ class WorkerClient:
         self._stopped = False
         self._noted: set[str] = set()
         self._authorities = state_of(bundle_of(transport))
+        self._dated: tuple[str, float] | None = None  # what the server says the time is, and when that arrived
         self.session = session(transport)
+
+    @property
+    def server_lag(self) -> float | None:
+        """How many seconds the server's clock is behind this one's, by its last answer; below 0 where it is ahead.
+
+        None where no answer had a date.
+        """
+        try:
+            return self._dated[1] - parsedate_to_datetime(self._dated[0]).timestamp() if self._dated else None
+        except (TypeError, ValueError, OverflowError, OSError):
+            return None
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end and give its value."""
@@ -203,6 +216,8 @@ class WorkerClient:
         with answer:
             if answer.status_code == 407 and proxy:
                 raise NotSent("the proxy refused its credentials: HTTP 407")
+            if "date" in headers and not request.foreign:
+                self._dated = headers["date"], self.now()
             content = AnswerBody(headers, self._transport.worker_limit)
             for chunk in answer.raw.stream(CHUNK, decode_content=False):
                 for _ in content.feed(chunk):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 T = TypeVar("T")
-CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours
+CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours without a look at its dates
+LONGEST_LAG = timedelta(hours=1)  # a clock that is further behind is wrong, and so may be the times in its lists
 BRIEF = 2.0  # seconds; Airflow 3 kills a task's process 5 seconds after it asked it to stop
 
 
@@ -167,12 +169,8 @@ class TaskDriver:
         has_key = bool(options.get(KEY_OPTION))
         if has_key and wanted.is_lost_start and system.keyed_start == "repeated":
             return life.Found(may_repeat=True)
-        listed = self._hook.find_started(
-            self._request.workflow,
-            wanted.sent or self._request.parameters(),
-            since=(since or from_epoch(CLOCK_SKEW.total_seconds())) - CLOCK_SKEW,
-            **options,
-        )
+        parameters = wanted.sent or self._request.parameters()
+        listed = self._listed(parameters, since or from_epoch(CLOCK_SKEW.total_seconds()), options)
         known = self._store.known_runs()
         found = [run for run in listed if run.run_id not in known]
         if unusable := [run for run in found if not is_storable(run)]:
@@ -181,6 +179,22 @@ class TaskDriver:
         if found and not (has_key and system.keyed_start == "found"):  # that there is none says enough
             check_list_can_tell(system, ti)
         return life.Found(tuple(self._watched(run) for run in found), system.lists_parameters)
+
+    def _listed(self, parameters: Any, since: datetime, options: Mapping[str, Any]) -> list[Run]:
+        """List the runs that began since a moment of our clock, by the clock of the server.
+
+        The list's own answer shows how far that clock is behind; then it is asked again, from an earlier moment on.
+        """
+        find = partial(self._hook.find_started, self._request.workflow, parameters, **options)
+        listed = find(since=since - CLOCK_SKEW)
+        lag = timedelta(seconds=self._hook.client.server_lag or 0.0)
+        if lag <= CLOCK_SKEW:
+            return listed
+        behind = f"the clock of {self._hook.system.label} is {lag.total_seconds():.0f} s behind this worker's"
+        if lag > LONGEST_LAG:
+            raise NotSupported(f"{behind}, so the list of runs does not show which one is this task's")
+        self._log.warning("%s; the list of runs is searched from an earlier time on", behind[0].upper() + behind[1:])
+        return find(since=since - lag - CLOCK_SKEW)
 
     def _watched(self, run: Run) -> Run:
         """Give a run as this task watches its runs; the list may have judged it by other options."""

@@ -35,6 +35,29 @@ def test_a_lost_answer_leaves_exactly_one_run(story):
     assert len(story.asked(story.case.start, "POST")) == len(story.runs()) == 1
 
 
+@pytest.mark.parametrize("behind", [300, 3000])
+def test_a_lost_start_is_found_where_the_servers_clock_is_behind(staged, behind):
+    """Its answers have a date, and its list shows times of that clock."""
+    for name in ("stevesie", "alteryx-oauth2"):
+        story = staged(name)
+        lose_the_answer(story)
+        task = story.operator()()
+        hurried(task.hook).ahead = behind
+        assert task.execute(story.context)["run_id"] == story.runs()[0]["id"]
+        assert len(story.asked(story.case.start, "POST")) == len(story.runs()) == 1
+
+
+def test_a_clock_that_is_hours_behind_leaves_a_lost_start_unknown(staged):
+    """The times in the list of runs may be as wrong."""
+    story = staged("stevesie")
+    lose_the_answer(story)
+    task = story.operator()()
+    hurried(task.hook).ahead = 86_400
+    with pytest.raises(UnknownStart):
+        task.execute(story.context)
+    assert len(story.runs()) == 1
+
+
 def test_where_airflow_remembers_nothing_a_lost_answer_is_final(story):
     """Below 3.3 a retry would start another run blindly: the error ends the task for good, unless the run is found."""
     lose_the_answer(story)
