@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Any
 
-from airflow_workflow_provider.protocol.effects import Flow, Request, Response, Shared, T
+from airflow_workflow_provider.protocol.effects import Flow, Request, Response, Shared, T, intercept
 
 
 @dataclass
@@ -38,26 +38,19 @@ class Seen:
 
 def observed(flow: Flow[T], seen: Seen) -> Flow[T]:
     """Pass everything on to the driver, and note requests and answers, those of a log-in too."""
-    reply: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            effect = flow.throw(error) if error else flow.send(reply)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        reply = error = None
+
+    def noted(effect: Any) -> Flow[Any]:
         if isinstance(effect, Shared):
             effect = Shared(effect.key, _inner(effect, seen))
         if isinstance(effect, Request):
             seen.url = seen.url or effect.url
         began = time.time()
-        try:
-            reply = yield effect
-        except Exception as failure:  # noqa: BLE001  # it is the flow's, to handle or to let go
-            error = failure
+        reply = yield effect
         if isinstance(reply, Response):
             seen.answered(reply, began)
+        return reply
+
+    return intercept(flow, noted, (Exception,))
 
 
 def _inner(effect: Shared, seen: Seen) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -16,7 +16,7 @@ from airflow_workflow_provider.operators.metadata import runs_alone
 from airflow_workflow_provider.operators.run_store import RunStore
 from airflow_workflow_provider.protocol import lifecycle as life
 from airflow_workflow_provider.protocol.capabilities import CanCancel
-from airflow_workflow_provider.protocol.effects import Flow, Note
+from airflow_workflow_provider.protocol.effects import Flow, Note, T, intercept, value_of
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.retry import is_storable
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
     from airflow_workflow_provider.protocol.system import WorkflowSystem
 
-T = TypeVar("T")
 CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours without a look at its dates
 LONGEST_LAG = timedelta(hours=1)  # a clock that is further behind is wrong, and so may be the times in its lists
 BRIEF = 2.0  # seconds; Airflow 3 kills a task's process 5 seconds after it asked it to stop
@@ -66,21 +65,12 @@ class TaskDriver:
         self._key = ""  # the idempotency key of the start
 
     def drive(self, flow: Flow[T]) -> T:
-        """Drive a flow to its end and give its value."""
-        reply: Any = None
-        error: Exception | None = None
-        try:
-            while True:
-                effect = flow.throw(error) if error else flow.send(reply)
-                reply = error = None
-                try:
-                    reply = self._perform(effect)
-                except Exception as failure:  # noqa: BLE001  # the flow decides about every error
-                    error = failure
-        except StopIteration as end:
-            return cast("T", end.value)
-        finally:
-            flow.close()
+        """Perform the effects of a flow of the life cycle, and give its value. The flow decides about every error."""
+        return value_of(intercept(flow, self._performed, (Exception,)))
+
+    def _performed(self, effect: Any) -> Flow[Any]:
+        return self._perform(effect)
+        yield  # as a flow; it leaves nothing to another driver
 
     def _perform(self, effect: Any) -> Any:  # noqa: C901, PLR0911, PLR0912  # one line for each effect
         store, hook = self._store, self._hook

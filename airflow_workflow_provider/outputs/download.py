@@ -17,7 +17,7 @@ from airflow_workflow_provider.exceptions import OutputUnavailable, RequestRejec
 from airflow_workflow_provider.outputs.gzipped import crc32
 from airflow_workflow_provider.outputs.raw import Client
 from airflow_workflow_provider.outputs.stream import PIECE, Stream
-from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response, Sleep, T
+from airflow_workflow_provider.protocol.effects import Flow, Note, Request, Response, Sleep, T, intercept
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.retry import RETRY, persist
 
@@ -222,22 +222,11 @@ def _validator(headers: Mapping[str, str]) -> str:
 
 def _with_headers(flow: Flow[T], headers: Mapping[str, str]) -> Flow[T]:
     """Drive a flow, and add headers to the request that asks for the file itself."""
-    reply: Any = None
-    try:
-        effect = next(flow)
-        while True:
-            if isinstance(effect, Request) and effect.stream:
-                effect = effect.with_headers(**headers)
-            try:
-                reply = yield effect
-            except Exception as error:  # noqa: BLE001 (whatever the driver throws is the flow's)
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(reply)
-    except StopIteration as end:
-        return cast("T", end.value)
-    finally:
-        flow.close()
+
+    def added(effect: Any) -> Flow[Any]:
+        return (yield effect.with_headers(**headers) if isinstance(effect, Request) and effect.stream else effect)
+
+    return intercept(flow, added, (Exception,))
 
 
 def _pause(seconds: float, at: int) -> Flow[None]:

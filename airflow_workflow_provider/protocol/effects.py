@@ -54,6 +54,7 @@ __all__ = [
     "TransportError",
     "exact_number",
     "intercept",
+    "value_of",
 ]
 T = TypeVar("T")
 Flow = Generator[Any, Any, T]
@@ -286,23 +287,36 @@ class TooLarge(BadAnswer):
     """The request reached the server, and its answer is above the limit of the connection."""
 
 
-def intercept(flow: Flow[T], on_effect: Callable[[Any], Flow[Any]]) -> Flow[T]:
+def intercept(
+    flow: Flow[T],
+    on_effect: Callable[[Any], Flow[Any]],
+    thrown: tuple[type[Exception], ...] = (TransportError, WorkflowError),
+) -> Flow[T]:
     """Drive a flow inside another one: ``on_effect`` answers each of its effects.
 
-    ``on_effect`` is a flow of its own; it may yield the effect, or another one, and return the reply. A
-    `TransportError` or `WorkflowError` that it raises is thrown into the flow.
+    ``on_effect`` is a flow of its own; it may yield the effect, or another one, and return the reply. An error of one
+    of the types ``thrown`` that it raises is thrown into the flow.
     """
     reply: Any = None
-    error: TransportError | WorkflowError | None = None
+    error: Exception | None = None
     try:
         while True:
             effect = flow.throw(error) if error else flow.send(reply)
             reply = error = None
             try:
                 reply = yield from on_effect(effect)
-            except (TransportError, WorkflowError) as failure:
+            except thrown as failure:
                 error = failure
     except StopIteration as end:
         return cast("T", end.value)
     finally:
         flow.close()
+
+
+def value_of(flow: Flow[T]) -> T:
+    """Give the value of a flow that leaves no effect to a driver, since all of them are intercepted."""
+    try:
+        effect = next(flow)
+    except StopIteration as end:
+        return cast("T", end.value)
+    raise TypeError(f"a flow yielded {effect!r}, and there is no driver")
