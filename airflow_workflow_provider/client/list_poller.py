@@ -1,31 +1,41 @@
-"""Polls a list of runs once an interval, for all who wait for runs that the list shows.
+"""Asks for a list of runs once an interval, for all in one process who need it. It has two uses.
 
-Fewer than `LEAST` waiting runs are polled one by one. From that number on one list call an interval answers for all: a
-run that the list shows as going stays asleep, and a run that it shows as over is woken and polled by itself. A run that
-the list does not show is polled by itself, too, and from the second time on for good. A list that the server refuses is
-not asked for again; one that fails is tried again. However a list call ends, every run that is not known to be going is
-polled by itself.
+`ListPollers` serve tasks that wait for their runs. Fewer than `LEAST` waiting runs are polled one by one. From that
+number on one list call an interval answers for all: a run that the list shows as going stays asleep, and a run that it
+shows as over is woken and polled by itself. A run that the list does not show is polled by itself, too, and from the
+second time on for good. A list that the server refuses is not asked for again; one that fails is tried again. However a
+list call ends, every run that is not known to be going is polled by itself.
+
+A `Feed` serves the watchers of a workflow: each page goes to all of them, and a list that fails is tried again always.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
-from airflow_workflow_provider.client.start_throttle import wake
+from airflow_workflow_provider.client.start_throttle import clock, pause, wake
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
     InvalidConnection,
     NotSupported,
     PermissionDenied,
     RequestRejected,
+    ServerUnavailable,
     WorkflowError,
     WorkflowNotFound,
 )
-from airflow_workflow_provider.protocol.effects import Flow, Rest, RunList, Shown
+from airflow_workflow_provider.protocol.cursor import OVERLAP
+from airflow_workflow_provider.protocol.effects import Flow, Rest, RunList, Shown, T
+from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.policy import Ends, treatment
 from airflow_workflow_provider.protocol.retry import Retry
+from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 LEAST = 3  # waiters from which on a list call is worth it
 ROWS = 20  # rows that cost as much as one request; a list longer than this for each waiter is not worth it
@@ -38,6 +48,11 @@ STRIKES = 3  # times that this happened although looking alone went well; then t
 BACK_OFF = Retry(base=1.0, cap=60.0)
 REFUSED = (PermissionDenied, WorkflowNotFound, RequestRejected, NotSupported)
 NO_SUCH_CALL = 501
+FEW = 100  # runs; a list of so many is asked for as a whole every time
+AT_ONCE = 8  # runs that are looked at together
+MISSING = 20  # runs that are asked for alone in one interval, since the list shows them no more
+REMEMBERED = 5_000  # runs that have been looked at, for the watchers that ask later
+FRESH = 900.0  # seconds after which the connection and the name of a workflow are read again
 Timer = asyncio.TimerHandle | None
 
 
@@ -140,7 +155,7 @@ class ListPoller:
         wanted = set(self._parked)
         self._asked_at = loop.time()
         wait = GATHER
-        pause = min(interval for places in self._parked.values() for _, interval in places)
+        interval = min(wanted_interval for places in self._parked.values() for _, wanted_interval in places)
         try:
             shown = await self._drive(self._run_list.ask(wanted))
         except WorkflowError as error:
@@ -153,7 +168,7 @@ class ListPoller:
             if self._asking is asyncio.current_task():
                 self._asking = None
         if self._parked:
-            self._ask_at(max(self._asked_at + pause, loop.time() + wait))
+            self._ask_at(max(self._asked_at + interval, loop.time() + wait))
 
     def _take(self, wanted: set[str], shown: Shown) -> None:
         self._failures = self._strikes = 0
@@ -247,3 +262,220 @@ class ListPollers:
         poller = ListPoller(run_list, self._drive, self._note, self._meter, lambda: watchers.get(workflow, 0))
         self._pollers[workflow] = poller
         return poller
+
+
+class Source(Protocol):
+    """What is listed: a workflow of a connection, every so many seconds."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """System and connection."""
+
+    @property
+    def workflow(self) -> str:
+        """The workflow's id or name."""
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between two list calls; None stands for the usual ones."""
+
+
+class Client(Protocol):
+    """A client that drives flows in an event loop."""
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its end and give its value."""
+
+
+class Member(Protocol):
+    """A system, and the client that its flows run in."""
+
+    @property
+    def system(self) -> WorkflowSystem:
+        """The system."""
+
+    @property
+    def client(self) -> Client:
+        """The client."""
+
+
+Opened = AbstractAsyncContextManager[Member, bool | None]
+
+
+class FailureLog(Protocol):
+    """Logs failures, and says how long to wait after each."""
+
+    def failed(self, error: Exception) -> float:
+        """Give the seconds to wait."""
+
+    def over(self) -> None:
+        """It works again."""
+
+
+@dataclass
+class Page:
+    """What one list call has shown; ``whole`` if no older run was left out. The ``number`` counts them.
+
+    ``kept`` gathers what is to be done when Airflow has stored all events of this page; None where it never says so.
+    """
+
+    runs: list[Run]
+    whole: bool
+    feed: Feed
+    number: int
+    kept: list[Callable[[], Awaitable[None]]] | None = None
+
+
+class Feed:
+    """Lists the runs of one workflow and gives the pages to all who wait for the next one.
+
+    It never ends by itself: each kind of failure is logged once, and the list is asked for again.
+
+    :param opened: gives the system and the open client that its flows run in, for as long as a block lasts.
+    :param retire: lets the next block read the connection again.
+    :param log: logs failures.
+    """
+
+    def __init__(
+        self, source: Source, opened: Callable[[], Opened], retire: Callable[[], None], log: FailureLog
+    ) -> None:
+        self.source, self._opened, self._retire, self._failures = source, opened, retire, log
+        self.users = 0
+        self.behind: set[object] = set()  # watchers that have missed a page, and want a whole one
+        self._all = True
+        self.latest: Page | None = None
+        self._next: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
+        self._member: Member | None = None
+        self._going: dict[str, Run] = {}
+        self._newest: datetime | None = None
+        self._looks: OrderedDict[str, asyncio.Task[Run]] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to list."""
+        self._task = asyncio.get_running_loop().create_task(self._poll())
+        self._task.add_done_callback(self._over)
+
+    async def stop(self) -> None:
+        """End the list calls and the looks under way."""
+        tasks = [task for task in (self._task, *self._looks.values()) if task and not task.done()]
+        self._next.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def ask_for_all(self) -> None:
+        """Let the next page be a whole one, for a watcher that joins."""
+        self._all = True
+
+    async def next_page(self) -> Page:
+        """Wait for the next page."""
+        return await asyncio.shield(self._next)
+
+    async def look(self, run: Run) -> Run:
+        """Look at one run alone, once for all watchers; raises as the system does."""
+        known = self._looks.get(run.run_id)
+        if known is None or (known.done() and not _ended(known)):
+            if self._member is None:
+                raise ServerUnavailable(f"{self.source}: the connection is closed at the moment")
+            flow = self._member.system.look(run)
+            known = asyncio.get_running_loop().create_task(self._member.client.run(flow))
+            self._looks[run.run_id] = known
+            known.add_done_callback(_seen)
+        self._looks.move_to_end(run.run_id)
+        while len(self._looks) > REMEMBERED:
+            self._looks.popitem(last=False)
+        return await asyncio.shield(known)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """Pass an unexpected end on, so that Airflow starts the watchers again."""
+        if not self._next.done():
+            self._next.set_exception(RuntimeError(f"the list calls for {self.source} have ended: {task!r}"))
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                await self._visit()
+            except Exception as error:  # noqa: BLE001  # a watcher cannot fail visibly: it goes on, whatever it was
+                if isinstance(error, WorkflowError) and treatment(error).ends is Ends.TASK:
+                    self._retire()  # the connection may be corrected by now
+                await pause(self._failures.failed(error))
+
+    async def _visit(self) -> None:
+        """List with one client, until it is time to read the connection again."""
+        async with self._opened() as member:
+            self._member, until = member, clock() + FRESH
+            try:
+                workflow = await member.client.run(member.system.resolved(self.source.workflow))
+                while clock() < until:
+                    self._publish(await self._page(member, workflow))
+                    await pause(self.source.interval or WorkflowSystem.poll_interval)
+            finally:
+                self._member = None  # before the client is closed: no poll may begin with it then
+
+    async def _page(self, member: Member, workflow: str) -> Page:
+        since = None if self._all or self.behind else self._floor()
+        self._all = False
+        try:
+            runs = await member.client.run(member.system.list_runs(workflow, since))
+        except BaseException:
+            self._all = self._all or since is None
+            raise
+        runs = await self._completed(runs)
+        self._going = {run.run_id: run for run in runs if not run.state.is_terminal}
+        if since is None:
+            self._all = len(runs) <= FEW
+        self._newest = max((run.started_at for run in runs if run.started_at), default=None)
+        number = self.latest.number + 1 if self.latest else 1
+        return Page(runs, since is None, self, number)
+
+    async def _completed(self, listed: list[Run]) -> list[Run]:
+        """Look at runs that the list shows with their id only, and at those that it shows no more."""
+        shown = {run.run_id for run in listed}
+        lost = [run for run in self._going.values() if run.run_id not in shown]
+        bare = {run.run_id: run for run in listed if run.started_at is None and not run.state.is_terminal}
+        asked = [*bare.values(), *lost[:MISSING]]
+        seen: dict[str, Run | None] = {}
+        for start in range(0, len(asked), AT_ONCE):
+            part = asked[start : start + AT_ONCE]
+            found = await asyncio.gather(*(self._alone(run, strict=run.run_id in bare) for run in part))
+            seen |= {run.run_id: one for run, one in zip(part, found, strict=True)}
+        whole = [seen.get(run.run_id, run) for run in (*listed, *lost)]
+        return [run for run in whole if run]
+
+    def _floor(self) -> datetime | None:
+        """Give the start from which on runs are of interest; None for all."""
+        times = [run.started_at for run in self._going.values()]
+        if self._newest is None or None in times:
+            return None
+        return min([self._newest - timedelta(seconds=OVERLAP), *(time for time in times if time)])
+
+    async def _alone(self, run: Run, *, strict: bool) -> Run | None:
+        """Look at a run of which the list tells too little; None if it is gone.
+
+        A ``strict`` look that fails fails the page: a run that ended long ago must not be taken for a going one.
+        """
+        try:
+            return await self.look(run)
+        except WorkflowNotFound:
+            return None
+        except WorkflowError:
+            if strict:
+                raise
+            return run
+
+    def _publish(self, page: Page) -> None:
+        self._failures.over()
+        self.latest = page
+        waiting, self._next = self._next, asyncio.get_running_loop().create_future()
+        if not waiting.done():
+            waiting.set_result(page)
+
+
+def _ended(task: asyncio.Task[Run]) -> bool:
+    return not task.cancelled() and task.exception() is None and task.result().state.is_terminal
+
+
+def _seen(task: asyncio.Task[Run]) -> None:
+    if not task.cancelled():
+        task.exception()  # marks it as seen when every watcher has gone

@@ -338,7 +338,7 @@ class WorkflowHook(FormOfAirflow2, BaseHook):
 
     def get_conn(self) -> requests.Session:
         """Return a `requests` session that sends the connection's credentials."""
-        from airflow_workflow_provider.client.session import signed_session
+        from airflow_workflow_provider.client.worker_session import signed_session
 
         return signed_session(self.system, self.client)
 

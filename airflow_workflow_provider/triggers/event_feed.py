@@ -18,7 +18,7 @@ from airflow_workflow_provider.triggers.event_trouble import Troubles
 from airflow_workflow_provider.triggers.loading import load, loaded
 
 if TYPE_CHECKING:
-    from airflow_workflow_provider.client.run_feed import Feed, Page
+    from airflow_workflow_provider.client.list_poller import Feed, Page
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def _usual_interval(system: str) -> float:
 async def pages(source: Source) -> AsyncIterator[Page]:
     """Give each page of a source; all who ask for the same source in one event loop share its list calls."""
     await loaded()
-    from airflow_workflow_provider.client.run_feed import Feed
+    from airflow_workflow_provider.client.list_poller import Feed
+    from airflow_workflow_provider.client.pool import retire, shared_client
 
     if source.interval is None:
         source = replace(source, interval=await sync_to_async(_usual_interval, thread_sensitive=False)(source.system))
@@ -61,7 +62,10 @@ async def pages(source: Source) -> AsyncIterator[Page]:
     feed = feeds.get(source)
     if feed is None:
         feed = feeds[source] = Feed(
-            source, partial(load, *source.key), Troubles(source, source.interval or WorkflowSystem.poll_interval)
+            source,
+            partial(shared_client, source.key, partial(load, *source.key)),
+            partial(retire, source.key),
+            Troubles(source, source.interval or WorkflowSystem.poll_interval),
         )
         feed.start()
     feed.users += 1

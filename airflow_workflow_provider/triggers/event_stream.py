@@ -12,7 +12,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 from airflow_workflow_provider.triggers.event_feed import Source, pages
 
 if TYPE_CHECKING:
-    from airflow_workflow_provider.client.run_feed import Page
+    from airflow_workflow_provider.client.list_poller import Page
 
 
 class RunsProducer(SharedStreamProducer):

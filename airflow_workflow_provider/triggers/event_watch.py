@@ -21,7 +21,7 @@ from airflow_workflow_provider.protocol.retry import Retry
 from airflow_workflow_provider.triggers.event_feed import Source
 
 if TYPE_CHECKING:
-    from airflow_workflow_provider.client.run_feed import Feed, Page
+    from airflow_workflow_provider.client.list_poller import Feed, Page
 
 log = logging.getLogger(__name__)
 AT_ONCE = 8  # runs that are looked at together

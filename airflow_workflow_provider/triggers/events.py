@@ -21,7 +21,7 @@ from airflow_workflow_provider.triggers.event_runs import triggering_runs
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger
 
-    from airflow_workflow_provider.client.run_feed import Page
+    from airflow_workflow_provider.client.list_poller import Page
     from airflow_workflow_provider.triggers.event_feed import Source
     from airflow_workflow_provider.triggers.event_watch import Watch
 else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # systems some tenths of a second, in which nothing else would happen in the triggerer.
 HEAVY = (
     "airflow_workflow_provider.client.pool",
-    "airflow_workflow_provider.client.run_feed",
+    "airflow_workflow_provider.client.list_poller",
     "airflow_workflow_provider.hooks.connections",
     "airflow_workflow_provider.protocol.poll",
     "airflow_workflow_provider.triggers.task_log",

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from airflow_workflow_provider.client.request_builder import check_address, check_peer
-from airflow_workflow_provider.client.session import signed_session
 from airflow_workflow_provider.client.worker import WorkerClient
+from airflow_workflow_provider.client.worker_session import signed_session
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
 from airflow_workflow_provider.protocol.api import Api
 from airflow_workflow_provider.protocol.auth import HeaderAuth, NoAuth, SignAuth

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_workflow_provider.client.run_feed import Feed, Page
+from airflow_workflow_provider.client.list_poller import Feed, Page
 from airflow_workflow_provider.triggers import event_feed
 from airflow_workflow_provider.triggers.event_feed import Source, pages
 from airflow_workflow_provider.triggers.event_trouble import Troubles
@@ -15,7 +15,7 @@ from airflow_workflow_provider.triggers.loading import loaded
 SOURCE = Source("stevesie", "c", "wf", 10.0)
 
 
-async def nothing():
+def nothing():
     """No connection is made here."""
     raise AssertionError
 
@@ -24,7 +24,7 @@ async def nothing():
 async def feed():
     """A feed that publishes when the test says so."""
     await loaded()
-    made = Feed(SOURCE, nothing, Troubles(SOURCE, 10.0))
+    made = Feed(SOURCE, nothing, nothing, Troubles(SOURCE, 10.0))
     made.users = 1
     event_feed._feeds.setdefault(asyncio.get_running_loop(), {})[SOURCE] = made
     yield made

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_workflow_provider.client.run_feed import Page
+from airflow_workflow_provider.client.list_poller import Page
 from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowNotFound
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.triggers.event_feed import Source
