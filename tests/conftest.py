@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from scripts.airflow_home import AirflowHome
 
@@ -20,6 +21,13 @@ TESTS = Path(__file__).parent
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.sandbox.server import RunningSandbox
+
+
+# A property test takes as long as it takes, also on a loaded machine, and looks at the same examples each time.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+settings.load_profile("steady")
 
 
 def _own_airflow_home() -> AirflowHome:
