@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.hooks.workflow import WorkflowHook
 from airflow_workflow_provider.protocol.parameters import checked
+from airflow_workflow_provider.systems.stevesie.choices import METHODS, checked_items
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.protocol.effects import Flow
     from airflow_workflow_provider.protocol.model import Workflow
     from airflow_workflow_provider.systems.stevesie import StevesieSystem
-
-METHODS = ("add", "remove", "replace")
 
 
 class StevesieHook(WorkflowHook):
@@ -56,9 +55,7 @@ class StevesieHook(WorkflowHook):
             raise InvalidArgument(f"method: expected one of {', '.join(METHODS)}, not {method!r}")
         if isinstance(items, str) and items.lstrip().startswith("["):
             items = checked(items, "items")  # what a template that gives a list renders to
-        if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
-            raise InvalidArgument(f"items: expected a list, not {type(items).__name__}")
-        wanted = list(dict.fromkeys(str(item) for item in items))
+        wanted = checked_items(items)
         return self._run(lambda: self._updated(collection_id, wanted, method))
 
     def _updated(self, collection_id: str, wanted: list[str], method: str) -> Flow[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
-from airflow_workflow_provider.protocol.literals import check_choice
+from airflow_workflow_provider.protocol.literals import check_choice, check_conn_id, check_flags, check_text
 
 PRIORITIES = ("Default", "Low", "Medium", "High", "Critical")
 
@@ -102,7 +102,11 @@ class AlteryxRunWorkflowOperator(RunWorkflowOperator):
         self.worker_tag = worker_tag
         self.credential_id = credential_id
         self.check_questions = check_questions
-        self._check_own_literals()
+        self._checked_early(self._check_own_literals)
 
     def _check_own_literals(self) -> None:
+        check_conn_id("alteryx_conn_id", self.alteryx_conn_id)
+        for name in ("worker_tag", "credential_id"):
+            check_text(name, getattr(self, name), optional=True)
+        check_flags(self, "check_questions")
         check_choice("priority", self.priority, PRIORITIES, also=("0", "1", "2", "3"))  # V1's own numbers

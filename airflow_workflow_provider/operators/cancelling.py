@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, WorkflowError
 from airflow_workflow_provider.operators.stopping import shortened
+from airflow_workflow_provider.protocol.literals import check_conn_id, check_run, check_text
 from airflow_workflow_provider.protocol.model import RunArgument
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class CancelWorkflowRunOperator(BaseOperator):
         super().__init__(**kwargs)
         if run is None:
             raise InvalidArgument("run: is missing; give a run object, such as run_task.output")
+        check_conn_id("conn_id", conn_id)
+        check_text("system", system, optional=True)
+        check_run(run, system)
         self.run = run
         self.conn_id = conn_id
         self.system = system

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
+from airflow_workflow_provider.protocol.literals import check_conn_id, check_flags, check_text
 
 
 class CartoRunWorkflowOperator(RunWorkflowOperator):
@@ -91,3 +92,9 @@ class CartoRunWorkflowOperator(RunWorkflowOperator):
         self.carto_conn_id = carto_conn_id
         self.carto_connection = carto_connection
         self.check_parameters = check_parameters
+        self._checked_early(self._check_own_literals)
+
+    def _check_own_literals(self) -> None:
+        check_conn_id("carto_conn_id", self.carto_conn_id)
+        check_text("carto_connection", self.carto_connection, optional=True)
+        check_flags(self, "check_parameters")

@@ -9,9 +9,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
-from airflow_workflow_provider.protocol.literals import check_choice
-
-RUN_MODES = ("engine", "job", "workfile")
+from airflow_workflow_provider.protocol.literals import check_choice, check_conn_id
+from airflow_workflow_provider.systems.chorus.choices import RUN_MODES
 
 
 class ChorusRunWorkflowOperator(RunWorkflowOperator):
@@ -88,7 +87,8 @@ class ChorusRunWorkflowOperator(RunWorkflowOperator):
         )
         self.chorus_conn_id = chorus_conn_id
         self.run_mode = run_mode
-        self._check_own_literals()
+        self._checked_early(self._check_own_literals)
 
     def _check_own_literals(self) -> None:
+        check_conn_id("chorus_conn_id", self.chorus_conn_id)
         check_choice("run_mode", self.run_mode, RUN_MODES)

@@ -9,9 +9,13 @@ from typing import Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
-from airflow_workflow_provider.protocol.literals import check_choice
-
-WORKFLOW_APIS = ("dataflow", "flow")
+from airflow_workflow_provider.protocol.literals import (
+    check_choice,
+    check_conn_id,
+    check_flags,
+    check_mapping,
+)
+from airflow_workflow_provider.systems.invision.choices import WORKFLOW_APIS
 
 
 class InvisionRunDataFlowOperator(RunWorkflowOperator):
@@ -102,7 +106,10 @@ class InvisionRunDataFlowOperator(RunWorkflowOperator):
         self.workflow_api = workflow_api
         self.await_completion = await_completion
         self.execution_arguments = execution_arguments
-        self._check_own_literals()
+        self._checked_early(self._check_own_literals)
 
     def _check_own_literals(self) -> None:
+        check_conn_id("invision_conn_id", self.invision_conn_id)
+        check_flags(self, "await_completion")
+        check_mapping("execution_arguments", self.execution_arguments)
         check_choice("workflow_api", self.workflow_api, WORKFLOW_APIS)

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_workflow_provider.operators.workflow import QueryParameters, RunWorkflowOperator
-from airflow_workflow_provider.protocol.literals import check_choice
+from airflow_workflow_provider.protocol.literals import (
+    check_choice,
+    check_conn_id,
+    check_flags,
+    check_mapping,
+    check_number,
+    check_text,
+    is_json,
+    is_literal,
+)
+from airflow_workflow_provider.systems.stevesie.choices import FORMATS, METHODS, checked_items, checked_proxy
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-METHODS = ("add", "remove", "replace")
-FORMATS = ("csv", "json")
 
 
 class StevesieRunWorkflowOperator(RunWorkflowOperator):
@@ -116,10 +123,18 @@ class StevesieRunWorkflowOperator(RunWorkflowOperator):
         self.do_proxy_hot_swap = do_proxy_hot_swap
         self.fail_on_empty_results = fail_on_empty_results
         self.results_grace = results_grace
-        self._check_own_literals()
+        self._checked_early(self._check_own_literals)
 
     def _check_own_literals(self) -> None:
+        check_conn_id("stevesie_conn_id", self.stevesie_conn_id)
         check_choice("output_aggregation_format", self.output_aggregation_format, FORMATS)
+        check_number("maximum_requests_count", self.maximum_requests_count, 1, whole=True)
+        check_number("results_grace", self.results_grace, 0)
+        check_mapping("proxy", self.proxy)
+        checked_proxy(self.proxy)
+        check_flags(self, "fail_on_empty_results")
+        if self.do_proxy_hot_swap is not None:
+            check_flags(self, "do_proxy_hot_swap")
 
 
 class StevesieUpdateCollectionOperator(BaseOperator):
@@ -152,7 +167,12 @@ class StevesieUpdateCollectionOperator(BaseOperator):
         self._check_literals()
 
     def _check_literals(self) -> None:
+        check_conn_id("stevesie_conn_id", self.stevesie_conn_id)
+        check_text("collection_id", self.collection_id, number=True)
+        check_text("method", self.method)
         check_choice("method", self.method, METHODS)
+        if self.items is None or (is_literal(self.items) and not is_json(self.items)):
+            checked_items(self.items)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the collection, and return the counts before and after."""

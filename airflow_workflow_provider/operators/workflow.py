@@ -33,7 +33,13 @@ from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.limits import fitting
-from airflow_workflow_provider.protocol.literals import check_seconds, check_text
+from airflow_workflow_provider.protocol.literals import (
+    check_conn_id,
+    check_flags,
+    check_mapping,
+    check_seconds,
+    check_text,
+)
 from airflow_workflow_provider.protocol.model import Run
 
 if TYPE_CHECKING:
@@ -51,6 +57,7 @@ __all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
 TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time limit had ended
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
+SWITCHES = ("wait_for_completion", "deferrable", "reattach", "cancel_on_kill", "cancel_on_timeout", "get_logs")
 
 
 class RunWorkflowOperator(RunLineage, BaseOperator):
@@ -156,7 +163,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         self.log_interval = log_interval
         self.conn_id = conn_id
         self.start_options = start_options
-        self._check_literals()
+        self._checked_early(self._check_literals)
         self._life: LifeCycle | None = None
         self._driver: TaskDriver | None = None
         self._run: Run | None = None
@@ -340,6 +347,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
     def _checked(self, context: Context) -> Any:
         """Give the parameters, and refuse wrong arguments. The life cycle asks when it knows the run to look after."""
+        self._check_literals()
+        self._check_own_literals()
         for name in ("poll_interval", "timeout", "expected_duration"):
             seconds_of(name, getattr(self, name))
         self._start_options()
@@ -396,6 +405,17 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
         return TaskRunLog(self.hook, context, self.log, is_wanted=self.get_logs, interval=self.log_interval)
 
+    def _checked_early(self, check: Callable[[], None]) -> None:
+        """Check literals while the DAG file is parsed.
+
+        A mapped task is made when it runs. It is checked in `_checked`: it must look after the run of an earlier try.
+        """
+        if not getattr(self, "_BaseOperator__from_mapped", False):  # what Airflow's operators note
+            check()
+
+    def _check_own_literals(self) -> None:
+        """Check the arguments that only this system has."""
+
     def _check_literals(self) -> None:
         """Refuse wrong literals while the DAG file is parsed; a template is checked when the task runs.
 
@@ -406,7 +426,10 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
                 raise InvalidArgument(
                     f"{name}: expected {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}"
                 )
-        check_text("workflow", self.workflow)
+        check_flags(self, *SWITCHES)
+        check_text("workflow", self.workflow, number=True, wanted="its id or name")
+        check_conn_id("conn_id", self._conn_id)
+        check_mapping("start_options", self.start_options)
         check_seconds(
             poll_interval=self.poll_interval,
             timeout=self.timeout,

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.outputs.column_arguments import chosen_columns
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
 from airflow_workflow_provider.outputs.prefetch import prefetch
@@ -80,25 +81,6 @@ def table(
     return pa.RecordBatchReader.from_batches(
         schema, prefetch(_batches(gathered, final, schema, batch_rows), _PREFETCHED)
     )
-
-
-def chosen_columns(columns: Columns) -> dict[str, str] | None:
-    """Give ``columns`` as a mapping from source to target; None is all of them. Raises `InvalidArgument`."""
-    if columns is None:
-        return None
-    if isinstance(columns, Mapping):
-        chosen = {str(source): str(target) for source, target in columns.items()}
-    elif isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise InvalidArgument("columns: expected a list of column names, or a mapping from column to new name")
-    else:
-        chosen = {name: name for name in columns}
-    targets = list(columns.values() if isinstance(columns, Mapping) else columns)
-    twice = next((name for name in targets if targets.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidArgument(f"columns: two columns would be called {twice!r}")
-    if not chosen:
-        raise InvalidArgument("columns: is empty; leave it out to keep all columns")
-    return chosen
 
 
 def _by_source(types: dict[str, pa.DataType], chosen: dict[str, str] | None) -> dict[str, pa.DataType]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.outputs.column_arguments import checked_types, type_parts
 
 UNIT = "us"  # what Python and every database below keep; nanoseconds only where a value has them
 ZONE = "UTC"
@@ -26,52 +24,10 @@ WORDS: Mapping[str, pa.DataType] = {
     "any": pa.null(),
 }
 
-# Arrow's own names, and those that ``parameter_types`` knows for the same thing.
-_PLAIN: Mapping[str, pa.DataType] = {
-    **{name: pa.type_for_alias(name) for name in ("int8", "int16", "int32", "int64")},
-    **{name: pa.type_for_alias(name) for name in ("uint8", "uint16", "uint32", "uint64")},
-    **{name: pa.type_for_alias(name) for name in ("float32", "float64", "string", "large_string", "binary")},
-    "bool": pa.bool_(),
-    "date32": pa.date32(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp(UNIT, ZONE),
-    "datetime": pa.timestamp(UNIT),
-    "int": pa.int64(),
-    "integer": pa.int64(),
-    "bigint": pa.int64(),
-    "float": pa.float64(),
-    "double": pa.float64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "str": pa.string(),
-    "text": pa.string(),
-    "json": pa.string(),
-    "decimal": pa.decimal128(38, 9),
-    "numeric": pa.decimal128(38, 9),
-}
-_WITH_ARGUMENTS = re.compile(r"(\w+)\s*[\[(]([^\])]*)[\])]")
-
-
-def _decimal(bits: int) -> Callable[..., pa.DataType]:
-    def make(precision: str, scale: str = "0") -> pa.DataType:
-        return (pa.decimal128 if bits == 128 else pa.decimal256)(int(precision), int(scale))
-
-    return make
-
-
-def _timestamp(unit: str, zone: str = "") -> pa.DataType:
-    name = zone.removeprefix("tz=").strip()
-    if not name:
-        return pa.timestamp(unit)
-    return pa.timestamp(unit, ZONE if name.upper() in ("UTC", "Z", "+00:00") else ZoneInfo(name).key)
-
-
 _MADE: Mapping[str, Callable[..., pa.DataType]] = {
-    "decimal128": _decimal(128),
-    "decimal256": _decimal(256),
-    "decimal": _decimal(128),
-    "numeric": _decimal(128),
-    "timestamp": _timestamp,
+    "decimal128": lambda precision, scale: pa.decimal128(int(precision), int(scale)),
+    "decimal256": lambda precision, scale: pa.decimal256(int(precision), int(scale)),
+    "timestamp": pa.timestamp,
     "time32": pa.time32,
     "time64": pa.time64,
 }
@@ -84,25 +40,10 @@ def parse_type(name: Any, column: str) -> pa.DataType:
     """
     if isinstance(name, pa.DataType):
         return name
-    text = str(name).strip()
-    plain = _PLAIN.get(text.lower())
-    if plain is not None:
-        return plain
-    match = _WITH_ARGUMENTS.fullmatch(text)
-    make = _MADE.get(match[1].lower()) if match else None
-    if match is None or make is None:
-        known = ", ".join(["int64", "float64", "string", "bool", "date32", *(f"{made}(…)" for made in _MADE)])
-        raise InvalidArgument(f"column_types[{column!r}]: unknown type {text!r}; known are {known}")
-    try:
-        return make(*(part.strip() for part in match[2].split(",")))
-    except (TypeError, ValueError, KeyError, OSError, pa.ArrowException) as error:
-        raise InvalidArgument(f"column_types[{column!r}]: {text!r} is not a type: {error}") from error
+    kind, arguments = type_parts(name, column)
+    return _MADE[kind](*arguments) if kind in _MADE else pa.type_for_alias(kind)
 
 
 def parse_types(types: Mapping[str, Any] | None) -> dict[str, pa.DataType]:
     """Give the Arrow type of each column in ``column_types``; None is none."""
-    if types is None:
-        return {}
-    if not isinstance(types, Mapping):
-        raise InvalidArgument(f"column_types: expected a mapping from column to type, not {type(types).__name__}")
-    return {str(column): parse_type(name, str(column)) for column, name in types.items()}
+    return {column: parse_type(name, column) for column, name in checked_types(types).items()}

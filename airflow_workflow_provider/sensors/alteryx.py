@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_workflow_provider.protocol.literals import check_conn_id
 from airflow_workflow_provider.protocol.model import RunArgument
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
@@ -58,3 +59,4 @@ class AlteryxWorkflowRunSensor(WorkflowRunSensor):
             **kwargs,
         )
         self.alteryx_conn_id = alteryx_conn_id
+        check_conn_id("alteryx_conn_id", alteryx_conn_id)

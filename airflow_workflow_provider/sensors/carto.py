@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_workflow_provider.protocol.literals import check_conn_id, check_text
 from airflow_workflow_provider.protocol.model import RunArgument
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
@@ -63,3 +64,5 @@ class CartoWorkflowRunSensor(WorkflowRunSensor):
         )
         self.carto_conn_id = carto_conn_id
         self.carto_connection = carto_connection
+        check_conn_id("carto_conn_id", carto_conn_id)
+        check_text("carto_connection", carto_connection, optional=True)

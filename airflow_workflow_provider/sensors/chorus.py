@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_workflow_provider.protocol.literals import check_choice, check_conn_id
 from airflow_workflow_provider.protocol.model import RunArgument
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
+from airflow_workflow_provider.systems.chorus.choices import RUN_MODES
 from airflow_workflow_provider.systems.chorus.settling import IDLE_SINCE, OVER_SINCE
 
 
@@ -66,3 +68,5 @@ class ChorusWorkflowRunSensor(WorkflowRunSensor):
         )
         self.chorus_conn_id = chorus_conn_id
         self.run_mode = run_mode
+        check_conn_id("chorus_conn_id", chorus_conn_id)
+        check_choice("run_mode", run_mode, RUN_MODES)

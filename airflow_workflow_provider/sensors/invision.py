@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_workflow_provider.protocol.literals import check_choice, check_conn_id
 from airflow_workflow_provider.protocol.model import RunArgument
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
+from airflow_workflow_provider.systems.invision.choices import WORKFLOW_APIS
 
 
 class InvisionDataFlowRunSensor(WorkflowRunSensor):
@@ -62,3 +64,5 @@ class InvisionDataFlowRunSensor(WorkflowRunSensor):
         )
         self.invision_conn_id = invision_conn_id
         self.workflow_api = workflow_api
+        check_conn_id("invision_conn_id", invision_conn_id)
+        check_choice("workflow_api", workflow_api, WORKFLOW_APIS)

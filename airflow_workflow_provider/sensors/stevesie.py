@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_workflow_provider.protocol.literals import check_conn_id, check_flags, check_number
 from airflow_workflow_provider.protocol.model import RunArgument
 from airflow_workflow_provider.sensors.workflow import WorkflowRunSensor
 
@@ -66,3 +67,7 @@ class StevesieWorkflowRunSensor(WorkflowRunSensor):
         self.stevesie_conn_id = stevesie_conn_id
         self.fail_on_empty_results = fail_on_empty_results
         self.results_grace = results_grace
+        check_conn_id("stevesie_conn_id", stevesie_conn_id)
+        check_number("results_grace", results_grace, 0)
+        if fail_on_empty_results is not None:
+            check_flags(self, "fail_on_empty_results")

@@ -34,7 +34,14 @@ from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.effects import Flow, Sleep
 from airflow_workflow_provider.protocol.lifecycle import deadline_of, outcome_of, succeeded
-from airflow_workflow_provider.protocol.literals import check_seconds, is_literal
+from airflow_workflow_provider.protocol.literals import (
+    check_conn_id,
+    check_flags,
+    check_run,
+    check_seconds,
+    check_text,
+    is_literal,
+)
 from airflow_workflow_provider.protocol.model import Run, RunArgument, parse_run
 from airflow_workflow_provider.protocol.poll import REFUSED
 from airflow_workflow_provider.systems import SYSTEMS, is_loaded, system_class
@@ -45,6 +52,7 @@ if TYPE_CHECKING:
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
     from airflow_workflow_provider.operators.run_log import TaskRunLog
 
+BARE_RUN_ID = "system: is missing; a bare run_id does not say which system it belongs to"
 INTERVAL = 15.0  # seconds, where the system is not known before the task runs
 SETTLING = 5.0  # seconds at most between two polls of a run that is over and may still leave its result
 
@@ -118,9 +126,23 @@ class WorkflowRunSensor(BaseSensorOperator):
         self.get_logs = get_logs
         self.log_interval = log_interval
         self.conn_id = conn_id
+        self._check_literals()
         self._has_usual_interval = poke_interval is None
         self._outcome: Run | WorkflowError | None = None
         self._killed = False
+
+    def _check_literals(self) -> None:
+        """Refuse wrong literals while the DAG file is parsed; a template is checked when the task runs."""
+        check_flags(self, "deferrable", "get_logs")
+        check_text("system", self.system_key or None, optional=True)
+        check_conn_id("conn_id", self._conn_id)
+        check_text("workflow", self.workflow, number=True, optional=True)
+        if self.run_id is not None and not self.system_key:
+            raise InvalidArgument(BARE_RUN_ID)
+        given = self.run if self.run_id is None else self.run_id
+        check_run(given, self.system_key)
+        if isinstance(given, Run):
+            self._parsed(given)
 
     @property
     def conn_id(self) -> Any:
@@ -250,14 +272,19 @@ class WorkflowRunSensor(BaseSensorOperator):
             raise InvalidArgument("run, run_id: give one of the two")
         key = self._key()
         if not key:
-            raise InvalidArgument("system: is missing; a bare run_id does not say which system it belongs to")
-        given = self.run if self.run_id is None else self.run_id
-        run = parse_run(given, system=key, conn_id=self.conn_id, workflow=self.workflow or "")
-        if run.system != key:
-            raise InvalidArgument(f"run: belongs to the system {run.system!r}, this sensor watches {key!r}")
+            raise InvalidArgument(BARE_RUN_ID)
+        run = self._parsed(self.run if self.run_id is None else self.run_id, self.conn_id)
         names = self.watch_option_names
         options = {name: value for name in names if (value := getattr(self, name)) is not None}
         return self.hook.system.with_options(run, options)
+
+    def _parsed(self, given: Any, conn_id: str = "?") -> Run:
+        """Read a run, and refuse one of another system. A run that is checked only needs no connection."""
+        key = self.system_key
+        run = parse_run(given, system=key, conn_id=conn_id, workflow=str(self.workflow or ""))
+        if key and run.system != key:
+            raise InvalidArgument(f"run: belongs to the system {run.system!r}, this sensor watches {key!r}")
+        return run
 
     def _first_poll(self) -> Run:
         wanted = self._wanted()

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument
+from airflow_workflow_provider.outputs.column_arguments import checked_types, chosen_columns, type_parts
+from airflow_workflow_provider.protocol.literals import (
+    check_conn_id,
+    check_flags,
+    check_run,
+    check_text,
+    is_json,
+    is_literal,
+)
+from airflow_workflow_provider.systems import known_keys, system_class
+from airflow_workflow_provider.transfers.source.added_columns import checked_columns
 
 IF_EXISTS = ("fail", "append", "replace", "truncate", "upsert", "replace_where")
 LOAD_METHODS = ("auto", "in_database", "bulk", "insert")
@@ -27,18 +38,7 @@ COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
 PLACEHOLDERS = ("run_id", "output", "index")
 PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _IN_BRACES = re.compile(r"(?<!\{)\{([A-Za-z_]+)\}(?!\})")
-_TEMPLATE = re.compile(r"\{\{|\{%|\{#")
-
-
-def is_literal(value: Any) -> bool:
-    """True if a value is known when the DAG is parsed."""
-    if isinstance(value, str):
-        return not _TEMPLATE.search(value)
-    if isinstance(value, Mapping):
-        return all(map(is_literal, (*value.keys(), *value.values())))
-    if isinstance(value, (list, tuple)):
-        return all(map(is_literal, value))
-    return value is None or isinstance(value, (bool, int, float))
+_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
@@ -49,14 +49,16 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
 
 def checked_keys(if_exists: str, key_columns: Any) -> tuple[str, ...]:
     """Give the key columns. Raises `InvalidArgument` where upsert lacks them."""
-    keys = [key_columns] if isinstance(key_columns, str) else list(key_columns or ())
-    if if_exists == "upsert" and not (keys and all(isinstance(key, str) and key for key in keys)):
+    keys = checked_names("key_columns", key_columns)
+    if if_exists == "upsert" and not keys:
         raise InvalidArgument("key_columns: if_exists='upsert' needs the columns that make a row unique")
-    return tuple(keys)
+    return keys
 
 
 def checked_where(if_exists: str, where: Any) -> str:
     """Give the condition of the rows to replace. Raises `InvalidArgument` where it lacks, or is no single one."""
+    if where not in (None, "") and not isinstance(where, str):
+        raise InvalidArgument(f"where: expected a SQL condition as text, not {where!r}")
     condition = where.strip() if isinstance(where, str) else ""
     if if_exists == "replace_where" and not condition:
         raise InvalidArgument("where: if_exists='replace_where' needs the condition of the rows to replace")
@@ -85,12 +87,35 @@ def checked_timeout(seconds: Any) -> float:
 
 def checked_partitions(partition_by: Any) -> tuple[str, ...]:
     """Give ``partition_by`` as column names. Raises `InvalidArgument`."""
-    if partition_by is None:
+    if partition_by == "":
+        raise InvalidArgument("partition_by: is empty; leave it out for one file")
+    return checked_names("partition_by", partition_by)
+
+
+def checked_names(argument: str, names: Any) -> tuple[str, ...]:
+    """Give column names as a tuple; a single one may be plain text, None is none. Raises `InvalidArgument`."""
+    if names is None or names == "":
         return ()
-    listed = [partition_by] if isinstance(partition_by, str) else list(partition_by)
+    is_list = isinstance(names, Iterable) and not isinstance(names, (bytes, Mapping))
+    listed = [names] if isinstance(names, str) else list(names) if is_list else [None]
     if not all(isinstance(name, str) and name for name in listed) or len(set(listed)) < len(listed):
-        raise InvalidArgument(f"partition_by: expected a list of different column names, not {partition_by!r}")
+        raise InvalidArgument(f"{argument}: expected a list of different column names, not {names!r}")
     return tuple(listed)
+
+
+def check_known_columns(argument: str, names: Iterable[str], operator: Any) -> None:
+    """Refuse names that ``columns`` and ``add_columns`` leave out, where both are known. Raises `InvalidArgument`."""
+    if not all(is_literal(one) and not is_json(one) for one in (operator.columns, operator.add_columns)):
+        return
+    chosen = chosen_columns(operator.columns)
+    if chosen is None:
+        return
+    known = [*chosen, *chosen.values(), *checked_columns(operator.add_columns)]
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        near = difflib.get_close_matches(unknown, known, 1, 0.6)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; these are {', '.join(map(repr, dict.fromkeys(known)))}"
+        raise InvalidArgument(f"{argument}: {unknown!r} is none of the columns that 'columns' keeps{hint}")
 
 
 def check_shapes(name: str, *, is_changed: bool) -> None:
@@ -112,44 +137,68 @@ def check_placeholders(argument: str, text: Any) -> None:
             )
 
 
+def check_which(operator: Any) -> None:
+    """Check what is literal of the arguments that say which output of which run."""
+    check_conn_id("conn_id", operator.conn_id)
+    check_text("system", operator.system, optional=True)
+    if isinstance(operator.system, str) and is_literal(operator.system) and operator.system not in known_keys():
+        system_class(operator.system)  # it says which keys there are
+    name = operator.output_name
+    if not isinstance(name, int) or isinstance(name, bool):
+        check_text("output_name", name, optional=True)
+    if is_literal(operator.on_missing_output):
+        check_choice("on_missing_output", operator.on_missing_output, ON_MISSING_OUTPUT)
+    check_run(operator.run, operator.system)
+
+
 def check_sql_arguments(operator: Any) -> None:
     """Check what is literal of the arguments of `WorkflowOutputToSqlOperator`."""
-    _check_columns(operator)
-    if isinstance(operator.expect, Mapping) and is_literal(operator.expect):
-        from airflow_workflow_provider.transfers.sql.checks import Expect
-
-        Expect.of(operator.expect)
-    if is_literal(operator.lock_timeout):
-        checked_timeout(operator.lock_timeout)
-    if is_literal(operator.if_exists):
-        check_choice("if_exists", operator.if_exists, IF_EXISTS)
-        if is_literal(operator.key_columns):
-            checked_keys(operator.if_exists, operator.key_columns)
-        if is_literal(operator.where):
-            checked_where(operator.if_exists, operator.where)
-    for name, choices in (
-        ("load_method", LOAD_METHODS),
-        ("on_new_column", ON_NEW_COLUMN),
-        ("on_missing_column", ON_MISSING_COLUMN),
-        ("on_missing_output", ON_MISSING_OUTPUT),
-    ):
-        value = getattr(operator, name, choices[0])
-        if is_literal(value):
-            check_choice(name, value, choices)
+    check_which(operator)
+    check_conn_id("sql_conn_id", operator.sql_conn_id, optional=False)
+    check_text("table", operator.table)
+    check_flags(operator, "cleanup_output")
     if isinstance(operator.table, str) and is_literal(operator.table):
         from airflow_workflow_provider.transfers.sql.dialects import GENERIC
         from airflow_workflow_provider.transfers.sql.names import parse_table
 
         check_placeholders("table", operator.table)
         parse_table(PLACEHOLDER.sub("x", operator.table), GENERIC)
+    if is_literal(operator.if_exists):
+        check_choice("if_exists", operator.if_exists, IF_EXISTS)
+        if is_literal(operator.key_columns) and not is_json(operator.key_columns):
+            keys = checked_keys(operator.if_exists, operator.key_columns)
+            if operator.if_exists == "upsert":
+                check_known_columns("key_columns", keys, operator)
+        if is_literal(operator.where):
+            checked_where(operator.if_exists, operator.where)
+    _check_columns(operator)
+    if is_literal(operator.expect) and not is_json(operator.expect):
+        from airflow_workflow_provider.transfers.sql.checks import Expect
+
+        Expect.of(operator.expect)
+    if is_literal(operator.lock_timeout):
+        checked_timeout(operator.lock_timeout)
+    for name, choices in (
+        ("load_method", LOAD_METHODS),
+        ("on_new_column", ON_NEW_COLUMN),
+        ("on_missing_column", ON_MISSING_COLUMN),
+    ):
+        value = getattr(operator, name)
+        if is_literal(value):
+            check_choice(name, value, choices)
 
 
 def _check_columns(operator: Any) -> None:
-    if isinstance(operator.add_columns, (Mapping, list, tuple)) and is_literal(operator.add_columns):
-        from airflow_workflow_provider.transfers.source.added_columns import checked_columns
-
+    if is_literal(operator.columns) and not is_json(operator.columns):
+        chosen_columns(operator.columns)
+    if is_literal(operator.column_types) and not is_json(operator.column_types):
+        types = checked_types(operator.column_types)
+        for column, kind in types.items():
+            type_parts(kind, column)
+        check_known_columns("column_types", types, operator)
+    if is_literal(operator.add_columns) and not is_json(operator.add_columns):
         checked_columns(operator.add_columns)
-    if is_literal(operator.csv_options):
+    if is_literal(operator.csv_options) and not is_json(operator.csv_options):
         from airflow_workflow_provider.outputs.csv_options import CsvOptions
 
         CsvOptions.parse(operator.csv_options)
@@ -157,11 +206,13 @@ def _check_columns(operator: Any) -> None:
 
 def check_file_arguments(operator: Any) -> None:
     """Check what is literal of the arguments of `WorkflowOutputToObjectStorageOperator`."""
-    _check_columns(operator)
-    if is_literal(operator.path):
+    check_which(operator)
+    check_conn_id("storage_conn_id", operator.storage_conn_id)
+    check_text("path", operator.path)
+    check_flags(operator, "overwrite")
+    if isinstance(operator.path, str) and is_literal(operator.path):
         check_placeholders("path", operator.path)
-    if is_literal(operator.partition_by) and not _is_json(operator.partition_by):
-        checked_partitions(operator.partition_by)
+        _check_path(operator.path, is_folder=operator.partition_by not in (None, "", [], ()))
     if is_literal(operator.format):
         check_choice("format", operator.format, tuple(COMPRESSIONS))
         shaping = (operator.columns, operator.column_types, operator.add_columns, operator.partition_by)
@@ -169,12 +220,19 @@ def check_file_arguments(operator: Any) -> None:
         check_shapes(operator.format, is_changed=is_changed)
         if is_literal(operator.compression):
             checked_compression(operator.format, operator.compression)
-    if is_literal(operator.on_missing_output):
-        check_choice("on_missing_output", operator.on_missing_output, ON_MISSING_OUTPUT)
+    _check_columns(operator)
+    if is_literal(operator.partition_by) and not is_json(operator.partition_by):
+        check_known_columns("partition_by", checked_partitions(operator.partition_by), operator)
 
 
-def _is_json(value: Any) -> bool:
-    return isinstance(value, str) and value.lstrip()[:1] in ("[", "{")
+def _check_path(path: str, *, is_folder: bool) -> None:
+    found = _ONE_SLASH.match(path)
+    if found and found[1].lower() != "file":
+        meant = f"{found[1]}://{path[found.end() :]}"
+        raise InvalidArgument(f"path: {path!r} has one slash after its scheme; do you mean {meant!r}?")
+    if path.rstrip().endswith("/") and not is_folder:
+        example = f"{path.strip()}{{output}}.csv"
+        raise InvalidArgument(f"path: {path!r} is a folder; give the name of a file, such as {example!r}")
 
 
 def check_mapped(operator: Any, context: Mapping[str, Any]) -> None:

@@ -163,6 +163,8 @@ def _listing(system: Any) -> str:
     A system of another distribution is not imported here, where a DAG file is parsed or an event loop runs: its import
     may take long. It is checked when it lists.
     """
+    if not isinstance(system, str):
+        raise InvalidArgument(f"system: expected the key of a system, such as 'alteryx', not {system!r}")
     if system in known_keys() and system not in SYSTEMS and not is_loaded(system):
         return str(system)
     made = system_class(system)
@@ -181,7 +183,9 @@ def _text(name: str, value: Any) -> str:
 
 
 def _ends(states: Any) -> tuple[str, ...]:
-    given = [states] if isinstance(states, str) else list(states or ())
+    if not isinstance(states, Iterable):
+        raise InvalidArgument(f"states: expected some of {', '.join(ENDS)}, not {states!r}")
+    given = [states] if isinstance(states, str) else list(states)
     words = {str(getattr(state, "value", state)).strip().lower() for state in given}
     unknown = sorted(words - set(ENDS))
     if unknown or not words:

@@ -37,7 +37,9 @@ from airflow.sdk import DAG
 from airflow_workflow_provider.operators.alteryx import AlteryxRunWorkflowOperator
 
 with DAG("browsed"):
-    AlteryxRunWorkflowOperator(task_id="never_ending", workflow="5f0e2c00000000000000000b", poll_interval=1)
+    AlteryxRunWorkflowOperator(
+        task_id="never_ending", workflow="5f0e2c00000000000000000b", poll_interval=1, log_interval=1
+    )
 """
 
 
@@ -120,20 +122,39 @@ def test_a_test_that_fails_says_why(airflow, sandbox_server, page):
     assert "a-wrong-token" not in said
 
 
-def test_open_run_leads_to_the_run_while_its_task_still_runs(airflow, sandbox_server, page):
+@pytest.fixture(scope="module")
+def running(airflow, sandbox_server):
+    """A DAG run whose task waits for a run that does not end and writes a line each half second."""
     sandbox_server.reset()
+    sandbox_server.settings("alteryx", log_lines=240, log_seconds=120)
     run_id = airflow.trigger("browsed")
-    started = started_run(airflow, run_id)
-    page.goto(f"{airflow.home.url}/dags/browsed/runs/{run_id}/tasks/never_ending/details")
+    yield run_id
+    airflow.mark("browsed", run_id, "never_ending", "failed")
+    sandbox_server.reset()
+
+
+def test_open_run_leads_to_the_run_while_its_task_still_runs(airflow, running, page):
+    started = started_run(airflow, running)
+    page.goto(f"{airflow.home.url}/dags/browsed/runs/{running}/tasks/never_ending/details")
     link = page.get_by_role("link", name="Open run")
     link.wait_for()
-    (task,) = airflow.tasks("browsed", run_id)
+    (task,) = airflow.tasks("browsed", running)
     assert task.state == "running"
     with page.expect_popup() as opened:
         link.click()
     assert opened.value.url == started
     opened.value.close()
-    airflow.mark("browsed", run_id, "never_ending", "failed")
+
+
+def test_the_log_of_a_run_is_in_the_page_while_the_run_goes_on(airflow, running, page):
+    started_run(airflow, running)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{airflow.home.url}/dags/browsed/runs/{running}/tasks/never_ending")
+    page.get_by_text("[run log] line 8 of 240").wait_for()
+    (task,) = airflow.tasks("browsed", running)
+    assert task.state == "running"
+    if os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=str(IMAGES / "airflow_run_log.png"), animations="disabled")
 
 
 def started_run(airflow, run_id, timeout=90):

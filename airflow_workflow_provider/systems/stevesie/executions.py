@@ -17,6 +17,7 @@ from airflow_workflow_provider.protocol.effects import Response
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
 from airflow_workflow_provider.protocol.system import seconds_in
 from airflow_workflow_provider.protocol.times import time_or_none
+from airflow_workflow_provider.systems.stevesie.choices import FORMATS
 from airflow_workflow_provider.systems.stevesie.log import RESULTS
 
 # The API has no word for a state. These are what `seen` derives it from; only the first three are documented, the
@@ -39,7 +40,6 @@ CANCEL_WORDS = frozenset({"cancelled", "canceled"})
 EXTENSIONS: Mapping[str, str] = {".csv": "csv", ".json": "json"}
 GRACE = 30.0  # seconds; results may be attached a little after the end
 WATCH_OPTIONS: Mapping[str, Any] = {"fail_on_empty_results": True, "results_grace": GRACE}
-FORMATS = ("csv", "json")
 
 
 def limits(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from airflow_workflow_provider.protocol.system import WorkflowSystem, existing
 from airflow_workflow_provider.protocol.times import from_epoch
 from airflow_workflow_provider.protocol.uris import file_uri
 from airflow_workflow_provider.systems.stevesie import executions, log
+from airflow_workflow_provider.systems.stevesie.choices import checked_proxy
 from airflow_workflow_provider.systems.stevesie.form import FORM, HOST
 
 WORKFLOWS = "/workflows"
@@ -200,8 +201,8 @@ class StevesieSystem(WorkflowSystem):
 
     def _proxy(self, given: Any) -> dict[str, Any]:
         """Give the proxy block: the task's over the connection's, with the secret address of a custom one."""
-        own = given or {}
-        if not isinstance(own, Mapping) or "url" in own:
+        own = checked_proxy(given) or {}
+        if not isinstance(own, Mapping):
             raise InvalidArgument("proxy: expected a mapping without a URL; the URL is a secret of the connection")
         block = {**self.proxy, **own} if not own.get("type") or own.get("type") == self.proxy.get("type") else dict(own)
         if self.proxy_url and block.get("type", "custom") == "custom":

@@ -32,6 +32,8 @@ def checked_columns(add_columns: Any) -> dict[str, Any]:
     """Give ``add_columns`` as column to value; a sequence names facts. Raises `InvalidArgument`."""
     if add_columns is None:
         return {}
+    if isinstance(add_columns, (Mapping, list, tuple)) and not all(isinstance(name, str) for name in add_columns):
+        raise InvalidArgument(f"add_columns: every column needs a name as text, not {add_columns!r}")
     if isinstance(add_columns, Mapping):
         added = {str(name): value for name, value in add_columns.items()}
     elif isinstance(add_columns, Sequence) and not isinstance(add_columns, str):

@@ -61,9 +61,12 @@ class Expect:
             for item in unique
         ):
             raise InvalidArgument(f"expect['unique']: expected columns, or lists of columns, not {unique!r}")
+        least, most = _number(expect, "min_rows", whole=True), _number(expect, "max_rows", whole=True)
+        if least is not None and most is not None and least > most:
+            raise InvalidArgument(f"expect: min_rows is {least} and max_rows is {most}; no load fulfils both")
         return cls(
-            _number(expect, "min_rows", whole=True),
-            _number(expect, "max_rows", whole=True),
+            least,
+            most,
             _number(expect, "max_shrink", whole=False),
             _texts(expect, "columns"),
             _texts(expect, "not_null"),
@@ -204,7 +207,8 @@ def _number(expect: Mapping[str, Any], name: str, *, whole: bool) -> Any:
 
 
 def _texts(expect: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = expect.get(name) or ()
+    value = expect.get(name)
+    value = () if value is None else value
     listed = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else [None]
     if not all(isinstance(item, str) and item for item in listed):
         raise InvalidArgument(f"expect[{name!r}]: expected a text or a list of texts, not {value!r}")

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputGone, WorkflowError
+from airflow_workflow_provider.outputs.column_arguments import chosen_columns
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
-from airflow_workflow_provider.outputs.table import Columns, chosen_columns, table
+from airflow_workflow_provider.outputs.table import Columns, table
 from airflow_workflow_provider.outputs.types import parse_types
 from airflow_workflow_provider.transfers.arguments import LOAD_METHODS, PLACEHOLDER, check_choice
 from airflow_workflow_provider.transfers.attempt import Attempt

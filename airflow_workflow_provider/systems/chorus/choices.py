@@ -1,0 +1,3 @@
+"""What arguments for Team Studio may be."""
+
+RUN_MODES = ("engine", "job", "workfile")

@@ -1,0 +1,3 @@
+"""What arguments for InVision may be."""
+
+WORKFLOW_APIS = ("dataflow", "flow")
