@@ -19,7 +19,7 @@ FUZZ_CASES ?= 10000
 SPREAD = -n 4 --dist loadscope
 
 .PHONY: help demo demo-ui test lint format types test-airflow-2 test-airflow-3 test-lowest test-matrix test-faults test-plugins test-cluster \
-	cluster coverage fuzz bench-polling bench-transfer bench-cluster docs environments pins wheel clean
+	test-warehouses cluster coverage fuzz bench-polling bench-transfer bench-cluster docs environments pins wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,11 @@ fuzz: ## broken answers, run objects and files: FUZZ_SECONDS for each system, FU
 test-faults: ## the fault suite: what dying workers, triggerers, networks and people may do to a run
 	@$(ENVIRONMENT) airflow-3
 	$(AIRFLOW_3) -m pytest tests/system tests/plugins -m "faults and not cluster" $(PYTEST_ARGS)
+
+test-warehouses: ## bulk loads into data warehouses: Snowflake's emulator, BigQuery's own client
+	@$(ENVIRONMENT) warehouses
+	.venv/warehouses/bin/python -m pytest tests/transfers/test_warehouses.py tests/transfers/test_warehouse_bulk.py \
+		$(PYTEST_ARGS)
 
 test-plugins: ## the plug-ins against real servers; PREFECT_PYTHON names a Python that has Prefect
 	@$(ENVIRONMENT) airflow-3

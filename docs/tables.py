@@ -124,7 +124,7 @@ def versions() -> Iterator[str]:
     rows = [
         [pinned(name, "apache-airflow").partition("==")[2], ", ".join(sorted(pins.pythons))]
         for name, pins in ENVIRONMENTS.items()
-        if name not in {"bench", "lowest"}
+        if name not in {"bench", "lowest", "warehouses"}
     ]
     yield from grid(["Airflow", "Python"], rows)
 

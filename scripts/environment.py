@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NEWEST = "airflow-3"
 BENCH = "bench"
+WAREHOUSES = "warehouses"
 OLDEST_PYTHON = "3.11"
 
 
@@ -47,9 +48,11 @@ ENVIRONMENTS = {
     "airflow-2": Pins("apache-airflow>=2.11,<3", ("3.12", "3.11")),
     "lowest": Pins("apache-airflow==2.11.0", ("3.11", "3.12")),
     BENCH: Pins("apache-airflow>=3.3", ("3.11", "3.12", "3.13", "3.14")),
+    # Snowflake's emulator needs a certain sqlglot and an older client than the newest.
+    WAREHOUSES: Pins("apache-airflow>=3.3", ("3.11", "3.12", "3.13")),
 }
 # These take the Python that runs this script, which every machine has that can make them at all.
-ANY_PYTHON = {NEWEST, BENCH}
+ANY_PYTHON = {NEWEST, BENCH, WAREHOUSES}
 
 
 def parts_of(name: str) -> tuple[str, str]:
@@ -65,7 +68,7 @@ def matrix() -> list[str]:
     return [
         f"{name}-python{python}"
         for name, pins in ENVIRONMENTS.items()
-        if name not in {"lowest", BENCH}
+        if name not in {"lowest", BENCH, WAREHOUSES}
         for python in sorted(pins.pythons, key=lambda version: int(version.partition(".")[2]))
     ]
 

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.environment import BENCH, ENVIRONMENTS, NEWEST, OLDEST_PYTHON, ROOT, Pins, pins_file
+from scripts.environment import BENCH, ENVIRONMENTS, NEWEST, OLDEST_PYTHON, ROOT, WAREHOUSES, Pins, pins_file
 
 USERS_EXTRAS = ("fast", "sandbox", "postgres", "openlineage", "yxdb")
 # Not part of every environment: providers that the package is only measured against, programs for a cluster.
-SPECIAL_EXTRAS = {"bench": (BENCH,), "cluster": (NEWEST,)}
+SPECIAL_EXTRAS = {"bench": (BENCH,), "cluster": (NEWEST,), "warehouses": (WAREHOUSES,)}
 # It ships no wheels for Linux, so that a machine without a compiler and MySQL's headers could not install it.
 # The tests connect with PyMySQL.
 LEFT_OUT = "mysqlclient"

@@ -138,7 +138,7 @@ def test_the_run_object_is_described_key_by_key():
 def test_the_extras_and_versions_are_those_of_the_package():
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
     named = {name.strip("`") for name, *_ in rows("README.md", "Extra")}
-    assert named == set(project["optional-dependencies"]) - {"bench", "cluster", "dev"}
+    assert named == set(project["optional-dependencies"]) - {"bench", "cluster", "dev", "warehouses"}
     (minimum,) = [one.partition(">=")[2] for one in project["dependencies"] if one.startswith("apache-airflow>")]
     assert f"Airflow {minimum.removesuffix('.0')} and 3.x" in text_of("README.md")
 

@@ -50,15 +50,19 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         table after the load. If a check fails, the table is unchanged. (templated)
     :param load_method: how rows are loaded: ``"auto"`` chooses, and logs the choice; ``"in_database"`` inserts from the
         output where it is a table of the target's own database (PostgreSQL, DuckDB, data warehouses); ``"bulk"`` takes
-        the database's bulk path (PostgreSQL, DuckDB, ADBC, MySQL by ``LOAD DATA LOCAL``); ``"insert"`` takes INSERT.
-        (templated)
+        the database's bulk path (PostgreSQL, DuckDB, ADBC, MySQL by ``LOAD DATA LOCAL``, Snowflake, BigQuery, Redshift,
+        SQL Server by pyodbc); ``"insert"`` takes INSERT. (templated)
     :param lock_timeout: seconds to wait for another load of the same table.
+    :param staging_path: a folder on S3, such as ``s3://bucket/staging``, from which Redshift copies; the files are
+        removed after the load. (templated)
+    :param staging_conn_id: Airflow connection to that storage; default the path's own, or none. (templated)
     :param cleanup_output: drop the workflow's own output tables after the load (CARTO). A table that cannot be dropped
         is a warning. Runs with the same parameters share their output table.
     """
 
     template_fields: Sequence[str] = (
         "sql_conn_id",
+        "staging_conn_id",
         *WorkflowOutputTransfer.template_fields,
         "table",
         "if_exists",
@@ -72,6 +76,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         "on_missing_column",
         "expect",
         "load_method",
+        "staging_path",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"run": "json", "where": "sql", "column_types": "json"}
     ui_color = "#e4f0e8"
@@ -94,6 +99,8 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         load_method: str = "auto",
         lock_timeout: float | timedelta = 600,
         cleanup_output: bool = False,
+        staging_path: str | None = None,
+        staging_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -112,6 +119,8 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         self.load_method = load_method
         self.lock_timeout = lock_timeout
         self.cleanup_output = cleanup_output
+        self.staging_path = staging_path
+        self.staging_conn_id = staging_conn_id
         self._identities: dict[str, str] = {}  # of the tables that this process has loaded
         check_sql_arguments(self)
 
@@ -126,6 +135,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
         from airflow_workflow_provider.transfers.sql.load import SqlLoad
         from airflow_workflow_provider.transfers.sql.modes import Mode
         from airflow_workflow_provider.transfers.sql.session import sql_hook
+        from airflow_workflow_provider.transfers.sql.staged import Staging
 
         check_mapped(self, context)
         load = SqlLoad(
@@ -147,6 +157,7 @@ class WorkflowOutputToSqlOperator(WorkflowOutputTransfer):
             add_columns=checked_columns(self.as_value("add_columns")),
             expect=Expect.of(self.as_value("expect")),
             load_method=self.load_method,
+            staging=Staging(self.staging_path or "", self.staging_conn_id),
             csv_options=CsvOptions.parse(self.as_value("csv_options")),
         )
         result = load.earlier()

@@ -22,6 +22,8 @@ from airflow_workflow_provider.transfers.sql.warehouses import WAREHOUSES, Colum
 from tests.transfers.conftest import Task, context
 from tests.transfers.files import Log, table_output
 
+# Of DuckDB, about what the emulator does.
+pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result")
 OF = {dialect.name: dialect for dialect in DIALECTS.values() if dialect.name in WAREHOUSES}
 MODES = ["append", "truncate", "replace", "replace_where", "upsert"]
 
@@ -89,7 +91,7 @@ def test_a_text_stays_one_literal(name):
 def snowflake(monkeypatch):
     """An emulated Snowflake with a table that is an output."""
     if importlib.util.find_spec("fakesnow") is None:
-        pytest.skip("Snowflake's emulator (fakesnow) is not installed; it needs another sqlglot than the sandbox")
+        pytest.skip("Snowflake's emulator (fakesnow) is not installed; `make test-warehouses` has it")
     monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE", json.dumps({"conn_type": "snowflake", "host": "emulator"}))
     with importlib.import_module("fakesnow").patch():
         connect = importlib.import_module("snowflake.connector").connect

@@ -27,6 +27,7 @@ from airflow_workflow_provider.transfers.sql.dialects import MYSQL
 from airflow_workflow_provider.transfers.sql.names import TableName, quoted
 
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # of Linux; where there is none, the pipe stays small
+FAST_EXECUTEMANY = "fast_executemany"  # of pyodbc: the rows of a call travel as arrays
 _PIPE = 1 << 20  # bytes
 _MOMENT = 0.05  # seconds
 

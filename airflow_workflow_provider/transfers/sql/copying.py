@@ -135,13 +135,13 @@ def _texts(column: pa.Array, dialect: SqlDialect) -> pa.Array:
     if kind_of(kind, dialect) == "text":
         return _escaped(spelled(column))
     if pa.types.is_timestamp(kind):
-        return _times(column)
+        return moments(column)
     if kind_of(kind, dialect) == "binary":
         return pa.array([None if value is None else "\\\\x" + value.hex() for value in column.to_pylist()], pa.string())
     return pc.cast(column, pa.string())
 
 
-def _times(column: pa.Array) -> pa.Array:
+def moments(column: pa.Array) -> pa.Array:
     """Spell times to the microsecond; PostgreSQL has no nanoseconds."""
     zone = "UTC" if column.type.tz else None
     # Arrow prints a time with a zone twenty times slower than one without.

@@ -38,12 +38,13 @@ class SqlDialect:
     and ``takes_inf`` that a float column keeps these. ``nanoseconds`` is the type that keeps them, if there is one.
     ``counts_many`` means that drivers count the rows of ``executemany`` rightly.
 
-    ``ddl_in_transaction`` is False where CREATE and DROP commit. ``temporary`` is empty where the staging table is a
-    table like any other. ``update`` updates the target ``{t}`` from the staging table ``{s}``. ``swap`` puts a filled
-    table in the place of another at once. ``indexes`` means that the staging table gets an index, without which a join
-    takes the square of the rows' number. ``differs`` is true of two texts that a collation takes for the same.
-    ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it. ``one_cursor`` means that only the connection shares
-    its transaction. ``has_limit`` means that a query may end in ``LIMIT 1``.
+    ``ddl_in_transaction`` is False where CREATE and DROP commit. ``temporary`` is empty where the staging table is
+    a table like any other. ``create_as`` makes it from a query. ``update`` updates the target ``{t}`` from the
+    staging table ``{s}``. ``swap`` puts a filled table in the place of another at once. ``indexes`` means that the
+    staging table gets an index, without which a join takes the square of the rows' number. ``differs`` is true of
+    two texts that a collation takes for the same. ``copies`` means ``COPY … FROM STDIN`` as PostgreSQL has it.
+    ``one_cursor`` means that only the connection shares its transaction. ``has_limit`` means that a query may end
+    in ``LIMIT 1``.
     """
 
     name: str
@@ -67,6 +68,7 @@ class SqlDialect:
     table_options: str = ""
     temporary: str = "CREATE TEMPORARY TABLE"
     drop_temporary: str = "DROP TABLE"
+    create_as: str = "{create} {t}{indexed} AS {query}"
     update: str = "UPDATE {t} AS t SET {set} FROM {s} AS s WHERE {on}"
     swap: str | None = None
     indexes: bool = False
@@ -235,6 +237,19 @@ ORACLE = replace(
     longest_name=128,
 )
 
+SQLSERVER = replace(
+    GENERIC,
+    name="SQL Server",
+    types={**ANSI, "bool": "BIT", "float": "FLOAT(53)", "text": "NVARCHAR(MAX)", "key": "NVARCHAR(255)"}
+    | {"datetime": "DATETIME2(6)", "timestamp": "DATETIMEOFFSET(6)", "time": "TIME(6)", "binary": "VARBINARY(MAX)"},
+    takes_nan=False,  # neither exists there
+    takes_inf=False,
+    longest_name=128,
+    name_unit="characters",
+    create_as="SELECT * INTO {t} FROM ({query}) q",
+    update="UPDATE t SET {set} FROM {t} AS t JOIN {s} AS s ON {on}",
+)
+
 # By the hook's connection type, or by its dialect's name.
 DIALECTS: Mapping[str, SqlDialect] = {
     "sqlite": SQLITE,
@@ -249,6 +264,7 @@ DIALECTS: Mapping[str, SqlDialect] = {
     "redshift": REDSHIFT,
     "databricks": DATABRICKS,
     "oracle": ORACLE,
+    "mssql": SQLSERVER,
 }
 
 

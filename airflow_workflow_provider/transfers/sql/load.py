@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,17 +23,18 @@ from airflow_workflow_provider.transfers.source.parts import added_values, part_
 from airflow_workflow_provider.transfers.source.places import Places, counted_part
 from airflow_workflow_provider.transfers.sql.adbc import NAME as ADBC
 from airflow_workflow_provider.transfers.sql.adbc import is_adbc
-from airflow_workflow_provider.transfers.sql.bulk import allows_local_infile
+from airflow_workflow_provider.transfers.sql.bulk import FAST_EXECUTEMANY, allows_local_infile
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.checks import Expect, count
 from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
-from airflow_workflow_provider.transfers.sql.dialects import dialect_of
+from airflow_workflow_provider.transfers.sql.dialects import SQLSERVER, dialect_of
 from airflow_workflow_provider.transfers.sql.in_database import KNOWN, TableRows, find_table, is_certain
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
 from airflow_workflow_provider.transfers.sql.modes import KEEPING, WAYS, Load, Mode, check_absent
 from airflow_workflow_provider.transfers.sql.names import TableName, TextColumns, check_apart, parse_table
 from airflow_workflow_provider.transfers.sql.rows import ArrowRows, PagedRows, RestartLoad, Rows, is_paged
 from airflow_workflow_provider.transfers.sql.session import LOCK_TIMEOUT, SqlSession, session
+from airflow_workflow_provider.transfers.sql.staged import STAGED, Staging, staged, why_not
 from airflow_workflow_provider.transfers.sql.warehouse_load import WarehouseLoad
 from airflow_workflow_provider.transfers.sql.warehouses import WAREHOUSES
 
@@ -52,7 +53,8 @@ _SPELLED_ALIKE = (
     "network",
 )
 # The bulk path of each database; the others have none here.
-BULK = {"PostgreSQL": "COPY", "DuckDB": "Arrow batches", "MySQL": "LOAD DATA LOCAL"}
+BULK = {"PostgreSQL": "COPY", "DuckDB": "Arrow batches", "MySQL": "LOAD DATA LOCAL", SQLSERVER.name: FAST_EXECUTEMANY}
+BULK |= {name: path.name for name, path in STAGED.items()}
 _UNFIT = r"\W"  # what cannot stand in a table's name without quotes
 _RESTARTS = 8
 
@@ -79,6 +81,7 @@ class SqlLoad:
     load_method: str = "auto"
     uris: Sequence[str] = ()
     bulk_loads: bool = False
+    staging: Staging = field(default_factory=Staging)
     identities: dict[str, str] = field(default_factory=dict)
     _logs: tuple[TableName, ...] | None = None
 
@@ -108,6 +111,8 @@ class SqlLoad:
             return self._in_warehouse(groups)
         if method == "in_database":
             return self._in_database(groups)
+        if method == "bulk" and dialect_of(self.hook).name in STAGED:
+            return self._staged(groups)
         may_stream = not self.add_columns and method != "insert" and self.csv_options.is_default
         streams = Streams(groups, self.columns, self.column_types, may_stream=may_stream)
         for _ in range(_RESTARTS):
@@ -147,15 +152,18 @@ class SqlLoad:
             self.log.info("load_method=%r, as the task says", self.load_method)
             if self.load_method == "bulk" and refused:
                 with self._described():
-                    raise InvalidArgument(f"load_method: 'bulk' is LOAD DATA LOCAL, and {refused}; use 'auto'")
-        return "bulk" if self.bulk_loads else self.load_method
+                    raise InvalidArgument(f"load_method: 'bulk' is {BULK[dialect]}, and {refused}; use 'auto'")
+        is_bulk = self.bulk_loads or (self.load_method == "auto" and dialect in STAGED and not refused)
+        return "bulk" if is_bulk else self.load_method
 
     def _bulk_refused(self, dialect: str) -> str:
-        """Tell why MySQL's bulk path cannot be used; empty where it can, and for other databases.
+        """Tell why the bulk path of MySQL or a warehouse cannot be used; empty where it can, and for other databases.
 
         A client that allows LOAD DATA LOCAL sends any file that the server names, so a connection or a task says that
         it may.
         """
+        if dialect in STAGED and not is_adbc(self.hook):
+            return why_not(self.hook, dialect, self.staging)
         if dialect != "MySQL" or is_adbc(self.hook) or self.load_method not in ("auto", "bulk"):
             return ""
         if self.load_method == "auto" and not allows_local_infile(self.hook, self.conn_id):
@@ -205,18 +213,59 @@ class SqlLoad:
             chosen = chosen_columns(with_added(self.columns, self.add_columns))
             sources = {target: source for source, target in (chosen or {}).items()}
             types = {sources.get(column, column): kind for column, kind in parse_types(self.column_types).items()}
-            try:
-                rows, checks = made.run(item, chosen, types, added_values(item, self.add_columns))
-                progress.add(rows, 0)
-                result = self._result([name], progress, progress.seconds)
-                if checks:
-                    self.log.info("All checks hold: %s", checks)
-                    result["checks"] = checks
-                self._load_log(opened).note(rows, result)
-                opened.commit()
-            except BaseException:
-                opened.undo()
-                raise
+            return self._moved(
+                opened, name, progress, lambda: made.run(item, chosen, types, added_values(item, self.add_columns))
+            )
+
+    def _staged(self, groups: Mapping[str, Sequence[ResolvedOutput]]) -> dict[str, Any]:
+        """Bring Parquet files into a staging table of the warehouse, and load that, which is all or nothing."""
+        if len(groups) > 1:
+            with self._described():
+                raise InvalidArgument("load_method='bulk' loads one table at a time here; use a task for each")
+        ((name, group),) = groups.items()
+        progress = Progress(self.log, "Wrote")
+        gone: list[ResolvedOutput] = []
+        with self._described(), self._session() as opened:
+            target = self._targets(opened, groups)[name].name
+            self._load_log(opened).make_locks([target])
+            looking = WarehouseLoad(opened, self._load_log(opened), target, self.mode, self.expect, self.log)
+            texts = looking.texts(chosen_columns(with_added(self.columns, self.add_columns)))
+        source = self._arrow_rows(group, texts, Progress(self.log, "Read"), gone)
+        if len(gone) == len(group):
+            raise nothing_found()
+        with (
+            self._described(),
+            self._session() as opened,
+            staged(opened, self.hook, self.conn_id, target, source.reader, self.staging) as rows,
+        ):
+            self.log.info("The staging table has %d rows", rows.rows)
+            self._locked(opened, groups)
+            done = self._done_meanwhile(opened)
+            if done is not None:
+                return done
+            made = WarehouseLoad(opened, self._load_log(opened), target, self.mode, self.expect, self.log)
+            return self._moved(opened, name, progress, lambda: made.run_staged(rows))
+
+    def _moved(
+        self,
+        opened: SqlSession,
+        name: str,
+        progress: Progress,
+        move: Callable[[], tuple[int, list[dict[str, Any]]]],
+    ) -> dict[str, Any]:
+        """Run the statements of a warehouse, note the load and commit."""
+        try:
+            rows, checks = move()
+            progress.add(rows, 0)
+            result = self._result([name], progress, progress.seconds)
+            if checks:
+                self.log.info("All checks hold: %s", checks)
+                result["checks"] = checks
+            self._load_log(opened).note(rows, result)
+            opened.commit()
+        except BaseException:
+            opened.undo()
+            raise
         self.log.info("Wrote %s to %s", progress, name)
         return result
 

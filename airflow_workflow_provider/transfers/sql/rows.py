@@ -75,6 +75,11 @@ class ArrowRows:
         """The reader's own."""
         return self._reader.schema
 
+    @property
+    def reader(self) -> pa.RecordBatchReader:
+        """The batches, to be read once."""
+        return self._reader
+
     def into(
         self,
         session: SqlSession,

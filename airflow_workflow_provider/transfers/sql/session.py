@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 
 from airflow_workflow_provider.exceptions import InvalidArgument, InvalidConnection, WorkflowError
 from airflow_workflow_provider.transfers.sql.adbc import AdbcConnection, AdbcIngest, is_adbc, own_dialect
-from airflow_workflow_provider.transfers.sql.bulk import ArrowTable, BulkPath, LoadData
+from airflow_workflow_provider.transfers.sql.bulk import FAST_EXECUTEMANY, ArrowTable, BulkPath, LoadData
 from airflow_workflow_provider.transfers.sql.catalog import Target, catalog_of
 from airflow_workflow_provider.transfers.sql.columns import Fitting, TargetColumn
 from airflow_workflow_provider.transfers.sql.copying import can_copy, copy
@@ -72,13 +72,7 @@ class SqlSession:
         self.created: list[TableName] = []
         self.reverts: list[str] = []
         self.can_copy = load_method != "insert" and self.dialect.copies and can_copy(connection, self._cursor)
-        self.bulk: BulkPath | None = None
-        if is_arrow:
-            self.bulk = AdbcIngest(self._cursor, self.dialect)
-        elif self.dialect.takes_arrow:
-            self.bulk = ArrowTable(connection)
-        elif load_method == "bulk" and self.dialect.name == "MySQL":
-            self.bulk = LoadData()
+        self.bulk = self._bulk_path(load_method, is_arrow=is_arrow)
         if hook.supports_autocommit and not is_arrow:  # which never commits by itself
             hook.set_autocommit(connection, False)
         if hasattr(connection, "set_character_set"):  # mysqlclient may speak Latin-1 otherwise
@@ -89,6 +83,17 @@ class SqlSession:
             self.run(f"PRAGMA busy_timeout = {round(lock_timeout * 1000)}")
         for statement in self.dialect.opening:
             self.run(statement)
+
+    def _bulk_path(self, load_method: str, *, is_arrow: bool) -> BulkPath | None:
+        if is_arrow:
+            return AdbcIngest(self._cursor, self.dialect)
+        if self.dialect.takes_arrow:
+            return ArrowTable(self._connection)
+        if load_method == "bulk" and self.dialect.name == "MySQL":
+            return LoadData()
+        if load_method != "insert" and hasattr(self._cursor, FAST_EXECUTEMANY):
+            setattr(self._cursor, FAST_EXECUTEMANY, True)
+        return None
 
     def _pin_modes(self) -> None:
         mode, zone, unique, foreign, warnings = self.rows(
@@ -274,7 +279,8 @@ class SqlSession:
             long = re.compile("text|blob", re.IGNORECASE)
             columns = [self.quoted(key.name) + ("(191)" if long.search(key.declared) else "") for key in keys]
             indexed = f" (INDEX airflow_keys ({', '.join(columns)}))"
-        self.run(f"{dialect.temporary or 'CREATE TABLE'} {table.sql}{indexed} AS {query}")
+        made = dialect.temporary or "CREATE TABLE"
+        self.run(dialect.create_as.format(create=made, t=table.sql, indexed=indexed, query=query))
         if not dialect.temporary:
             self.created.append(table)
         return table

@@ -38,7 +38,8 @@ class Warehouse:
 
     ``create`` makes the table, the others change one that exists; each is a tuple of statements that belong together.
     ``is_transactional`` means that the connection has transactions, so that a failure between statements takes the
-    earlier ones back; elsewhere each mode is one statement or one script.
+    earlier ones back; elsewhere each mode is one statement or one script. ``columns`` asks for the columns of a table
+    and their types, ``describe`` for the types with their digits where the catalog does not tell them.
     """
 
     create: str = "CREATE TABLE {t} AS SELECT {named} FROM {s} AS s"
@@ -49,6 +50,7 @@ class Warehouse:
     upsert_keys: tuple[str, ...] = (_MERGE_KEYS,)
     is_transactional: bool = True
     columns: str = _COLUMNS
+    describe: str = ""
     escapes: Mapping[str, str] = field(default_factory=lambda: {"'": "''"})
 
     def literal(self, value: Any) -> str:
@@ -73,7 +75,11 @@ _BACKSLASHED = {"'": "\\'", "\\": "\\\\"}
 
 # Sources: the manuals of each warehouse on MERGE, INSERT, CREATE TABLE AS and transactions (unverified on the wire).
 WAREHOUSES: Mapping[str, Warehouse] = {
-    "Snowflake": Warehouse(escapes={"'": "''", "\\": "\\\\"}),
+    "Snowflake": Warehouse(
+        escapes={"'": "''", "\\": "\\\\"},
+        # An INSERT rounds a number to the column's scale, and a time to its digits: the whole types are compared.
+        describe="DESCRIBE TABLE {t}",
+    ),
     "BigQuery": Warehouse(
         escapes=_BACKSLASHED,
         # A session of its client has no transaction; a script has one.
@@ -86,6 +92,11 @@ WAREHOUSES: Mapping[str, Warehouse] = {
         ),
     ),
     "Redshift": Warehouse(
+        columns=_COLUMNS.replace(
+            "data_type",
+            "CASE WHEN data_type = 'numeric' THEN 'numeric(' || numeric_precision || ',' || numeric_scale || ')' "
+            "ELSE data_type END",
+        ),
         # Its MERGE takes no subquery, and its UPDATE no other name for the target.
         upsert=(
             "UPDATE {t} SET {set_plain} FROM {s} AS s WHERE {on_full}",
@@ -95,6 +106,7 @@ WAREHOUSES: Mapping[str, Warehouse] = {
     ),
     "Databricks": Warehouse(
         escapes=_BACKSLASHED,
+        columns=_COLUMNS.replace("data_type", "full_data_type"),
         # There are no transactions of several statements; each of these is atomic.
         truncate=("INSERT OVERWRITE TABLE {t} ({columns}) SELECT {values} FROM {s} AS s",),
         replace_where=("INSERT INTO TABLE {t} REPLACE WHERE {where} SELECT {all} FROM {s} AS s",),
@@ -174,7 +186,7 @@ def statements(
     by_target = {column.target: column.sql for column in columns}
     # A source that is renamed on the way is called as the target calls its columns.
     is_merge = "USING (" in "".join(getattr(warehouse, kind))
-    own = {column.target: column.target if is_merge else column.source for column in columns}
+    own = {column.target: f"s.{column.target}" if is_merge else column.sql for column in columns}
     unknown = [key for key in keys if key not in by_target]
     if unknown:
         raise InvalidArgument(f"key_columns: there is no column {unknown[0]}; there are {', '.join(by_target)}")
@@ -185,8 +197,8 @@ def statements(
         "columns": ", ".join(by_target),
         "values": ", ".join(f"{column.sql} AS {column.target}" if is_merge else column.sql for column in columns),
         "given": ", ".join(f"s.{column.target}" for column in columns),
-        "on": " AND ".join(f"t.{key} = s.{own[key]}" for key in keys),
-        "on_full": " AND ".join(f"{target}.{key} = s.{own[key]}" for key in keys),
+        "on": " AND ".join(f"t.{key} = {own[key]}" for key in keys),
+        "on_full": " AND ".join(f"{target}.{key} = {own[key]}" for key in keys),
         "set": ", ".join(f"{column.target} = s.{column.target}" for column in others),
         "set_plain": ", ".join(f"{column.target} = {column.sql}" for column in others),
         "all": ", ".join(f"{by_target.get(name, 'NULL')} AS {name}" for name in every),
