@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 
@@ -353,7 +354,7 @@ def quick_sandbox(sandbox, tmp_path, monkeypatch):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    with sqlite3.connect(tmp_path / "warehouse.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "warehouse.db")) as database:
         database.execute("CREATE TABLE airports (iata, name, city, state, latitude, longitude)")
         database.execute("CREATE TABLE narrow (iata)")
     return sandbox

@@ -261,7 +261,7 @@ def test_outputs_are_loaded_and_copied(house, tmp_path, monkeypatch):
         task_id="load", run=run, output_name="a table", sql_conn_id="db", table="t", columns=["n", "text"]
     )
     assert load.execute(context_of())["rows"] == 5
-    with sqlite3.connect(tmp_path / "t.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "t.db")) as database:
         assert database.execute("SELECT * FROM t ORDER BY n").fetchall() == [(n, f"é{n}") for n in range(5)]
     copy = WorkflowOutputToObjectStorageOperator(
         task_id="copy", run=run, output_name=1, path=f"file://{tmp_path}/{{output}}.jsonl", format="jsonl"
