@@ -38,7 +38,7 @@ def triggerer_lives(airflow, sandbox):
         assert trouble not in log
 
 
-def until(met, what, seconds=120):
+def until(met, what, seconds=300):
     """Wait for something."""
     deadline = time.monotonic() + seconds
     while not met():
