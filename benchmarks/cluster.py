@@ -38,6 +38,16 @@ with DAG("many", schedule=None, catchup=False, max_active_tasks=64):
         query_parameters=[{{"number": number}} for number in range({count})]
     )
 """
+# What Airflow's own HTTP provider does: it waits until an address answers with something else than 404.
+PEER_FILE = """from airflow.providers.http.sensors.http import HttpSensor
+from airflow.sdk import DAG
+
+with DAG("many", schedule=None, catchup=False, max_active_tasks=64):
+    HttpSensor.partial(task_id="wait", http_conn_id="peer", deferrable=True, retries=2).expand(
+        endpoint=["-"] * {count}
+    )
+"""
+JOBS = "v3/sql/carto_dw/job/"
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 BLOCKED = re.compile(r"async thread was blocked for ([\d.]+) seconds")
 LIMIT = 300.0  # seconds that a step may take
@@ -48,8 +58,8 @@ OURS = 2.0  # seconds that Airflow may take from a trigger's event to a task's s
 class Scene:
     """The cluster, the server, and what has been seen of both."""
 
-    def __init__(self, cluster: CeleryCluster, sandbox: RunningSandbox, interval: float) -> None:
-        self.cluster, self.sandbox, self.interval = cluster, sandbox, interval
+    def __init__(self, cluster: CeleryCluster, sandbox: RunningSandbox, interval: float, *, peer: bool = False) -> None:
+        self.cluster, self.sandbox, self.interval, self.peer = cluster, sandbox, interval, peer
         self.engine = create_engine(cluster.postgres.url)
         self.polls: dict[str, list[float]] = {}
         self.runs: list[str] = []
@@ -102,7 +112,10 @@ class Scene:
     def end(self, run: str) -> float:
         """Let a run succeed; gives the moment."""
         jobs = self.sandbox.app.systems["carto"].api.jobs  # type: ignore[attr-defined]  # the sandbox of this process
-        self.sandbox.call(lambda: jobs.known[run].end("success"))
+        if self.peer:  # the address answers from now on
+            self.sandbox.call(lambda: jobs.known.update({run: next(iter(jobs.known.values()))}))
+        else:
+            self.sandbox.call(lambda: jobs.known[run].end("success"))
         return time.time()
 
 
@@ -121,7 +134,10 @@ def start_runs(sandbox: RunningSandbox, count: int) -> list[dict[str, Any]]:
 def defer(scene: Scene, folder: Path, runs: list[dict[str, Any]]) -> None:
     """Put tasks that wait for the runs into the database."""
     given = folder / "runs.json"
-    given.write_text(json.dumps({"runs": runs, "poll_interval": scene.interval, "until": None}))
+    asked: dict[str, Any] = {"runs": runs, "poll_interval": scene.interval, "until": None}
+    if scene.peer:
+        asked["endpoints"] = [f"{JOBS}{run}" for run in scene.runs]
+    given.write_text(json.dumps(asked))
     command = [sys.executable, "-m", "benchmarks.polling_seed", str(given)]
     subprocess.run(command, env=scene.cluster.home.environment(), check=True)
 
@@ -137,8 +153,8 @@ def measure(scene: Scene, folder: Path, count: int, ends: int) -> Verdict:
         f"idle: {idle:.1f} transactions/s, triggerers {' and '.join(f'{mb:.0f}' for mb in idle_memory)} MB", flush=True
     )
 
-    runs = start_runs(scene.sandbox, count)
-    scene.runs = [run["run_id"] for run in runs]
+    runs = start_runs(scene.sandbox, 1 if scene.peer else count)
+    scene.runs = [f"job_peer_{number}" for number in range(count)] if scene.peer else [run["run_id"] for run in runs]
     scene.sandbox.clear_requests("carto")
     defer(scene, folder, runs)
     began = scene.query("SELECT max(created_date) FROM trigger")[0][0].timestamp()
@@ -214,22 +230,33 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5000)
     parser.add_argument("--interval", type=float, default=30.0, help="seconds between two polls of a run")
     parser.add_argument("--ends", type=int, default=60, help="runs whose end is measured")
+    parser.add_argument(
+        "--peer",
+        action="store_true",
+        help="the deferrable HttpSensor instead, for comparison; needs apache-airflow-providers-http",
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-cluster-") as name, run_sandbox() as sandbox:
         folder = Path(name)
         dags = folder / "dags"
         dags.mkdir()
-        (dags / "many.py").write_text(DAG_FILE.format(count=asked.runs))
+        (dags / "many.py").write_text((PEER_FILE if asked.peer else DAG_FILE).format(count=asked.runs))
         settings = {
             "core": {"max_map_length": str(asked.runs)},
             "triggerer": {"capacity": str(asked.runs), "triggerer_health_check_threshold": "30"},
         }
         variables = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(one) for name, one in sandbox.connections().items()}
+        carto = sandbox.connections()["carto_default"]
+        headers = {"Authorization": f"Bearer {carto['password']}"}
+        peer = {"conn_type": "http", "host": f"{carto['host']}/", "extra": headers}
+        variables["AIRFLOW_CONN_PEER"] = json.dumps(peer)
         options: dict[str, Any] = {"variables": variables, "settings": settings, "concurrency": 2}
         with running(folder / "cluster", dags, **options) as cluster:
             cluster.wait_until_ready("many", timeout=LIMIT)
-            print(f"{asked.runs} runs, an interval of {asked.interval:.0f} s", flush=True)
-            verdict = measure(Scene(cluster, sandbox, asked.interval), folder, asked.runs, asked.ends)
+            who = "HttpSensor" if asked.peer else "these triggers"
+            print(f"{asked.runs} runs, an interval of {asked.interval:.0f} s, {who}", flush=True)
+            scene = Scene(cluster, sandbox, asked.interval, peer=asked.peer)
+            verdict = measure(scene, folder, asked.runs, asked.ends)
     return int(verdict.missed > 0)
 
 

@@ -25,8 +25,10 @@ with DAG("many", schedule=None, catchup=False):
 """
 
 
-def seed(runs: list[dict[str, Any]], poll_interval: float, until: float | None = None) -> None:
-    """Create a DAG run, and defer its tasks to triggers that wait for these runs, or until a moment."""
+def seed(
+    runs: list[dict[str, Any]], poll_interval: float, until: float | None = None, endpoints: list[str] | None = None
+) -> None:
+    """Create a DAG run, and defer its tasks to triggers that wait for these runs, until a moment, or for endpoints."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import Trigger
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -39,9 +41,13 @@ def seed(runs: list[dict[str, Any]], poll_interval: float, until: float | None =
     with create_session() as session:
         _dag_run(session)
         rows = session.scalars(select(TaskInstance).order_by(TaskInstance.map_index)).all()
-        for task, run in zip(rows, runs, strict=True):
+        for task, run in zip(rows, endpoints or runs, strict=True):
             trigger: Any
-            if until:
+            if isinstance(run, str):
+                from airflow.providers.http.triggers.http import HttpSensorTrigger
+
+                trigger = HttpSensorTrigger(endpoint=run, http_conn_id="peer", poke_interval=poll_interval)
+            elif until:
                 trigger = DateTimeTrigger(datetime.fromtimestamp(until, UTC))
             else:
                 trigger = WorkflowRunTrigger(
@@ -73,4 +79,4 @@ def _dag_run(session: Any) -> None:
 
 if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
-    seed(given["runs"], given["poll_interval"], given["until"])
+    seed(given["runs"], given["poll_interval"], given["until"], given.get("endpoints"))
