@@ -60,5 +60,5 @@ def _inner(effect: Shared, seen: Seen) -> Any:
 def _date(headers: Mapping[str, str]) -> float | None:
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.outputs.stream import Stream
-from airflow_workflow_provider.protocol.connection import Transport
+from airflow_workflow_provider.protocol.documents import looks_like_json
 from airflow_workflow_provider.protocol.effects import BadAnswer, NoAnswer, TooLarge
 from airflow_workflow_provider.protocol.redact import redacted
 from airflow_workflow_provider.protocol.retry import UNEXPECTED
@@ -104,11 +104,11 @@ class AnswerBody:
         return zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
 
 
-def without_proxy_secrets(body: bytes, transport: Transport) -> bytes:
-    """Remove the passwords of proxies from the body of an error, which a proxy may have written."""
-    if not transport.secrets:
+def without_proxy_secrets(status: int, body: bytes, secrets: tuple[str, ...]) -> bytes:
+    """Remove the passwords of proxies from an error and from a page, which a proxy may have written."""
+    if not secrets or (status < 400 and looks_like_json(body)):
         return body
-    return redacted(body[:ERROR_BYTES].decode("utf-8", "replace"), transport.secrets).encode()
+    return redacted(body[:ERROR_BYTES].decode("utf-8", "replace"), secrets).encode()
 
 
 def _encoding(headers: Mapping[str, str]) -> str:

@@ -76,7 +76,7 @@ class TriggererClient:
         meter: Meter | None = None,
         secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._transport = transport
+        self._transport, self._proxy_secrets = transport, transport.secrets
         self.meter = meter or Meter()
         self._secrets = secrets
         self._mask, self._sleep, self._now, self._log = mask, sleep or Sleepers().pause, now, logger
@@ -291,8 +291,8 @@ class TriggererClient:
             if rest is not None:
                 return await self._large_answer(request, answer, content, rest)
             body = content.value()
-        if answer.status >= 400:
-            body = without_proxy_secrets(body, self._transport)
+        if self._proxy_secrets:
+            body = without_proxy_secrets(answer.status, body, self._proxy_secrets)
         return Response(answer.status, headers, body, native=False)
 
     async def _large_answer(
@@ -313,7 +313,8 @@ class TriggererClient:
         finally:
             lane.leave()
         if answer.status >= 400:
-            response = replace(response, body=without_proxy_secrets(response.body, self._transport))
+            body = without_proxy_secrets(answer.status, response.body, self._proxy_secrets)
+            response = replace(response, body=body)
         return response
 
     async def _check_peers(self, url: str) -> None:

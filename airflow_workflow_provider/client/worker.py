@@ -68,7 +68,7 @@ class WorkerClient:
         logger: logging.Logger | Any = log,
         secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._transport = transport
+        self._transport, self._proxy_secrets = transport, transport.secrets
         self._mask, self._sleep, self.now, self._log, self._secrets = mask, sleep, now, logger, secrets
         self._stopped = False
         self._noted: set[str] = set()
@@ -223,8 +223,7 @@ class WorkerClient:
                 for _ in content.feed(chunk):
                     pass
         value = content.value()
-        if answer.status_code >= 400:
-            value = without_proxy_secrets(value, self._transport)
+        value = without_proxy_secrets(answer.status_code, value, self._proxy_secrets)
         return Response(answer.status_code, headers, value)
 
     def _follow_authorities(self) -> None:

@@ -23,7 +23,8 @@ from airflow_workflow_provider.protocol.retry import RETRY, persist
 
 _PROGRESS = 8 << 20  # bytes; a download that got so far between two breaks has its tries again
 _MOST_BREAKS = 100
-_PLACE = re.compile(r"bytes (\d+)-\d*/(\d+|\*)")  # RFC 9110 section 14.4
+_SIZE = re.compile(r"[0-9]{1,18}")  # Python reads no number of more than 4,300 digits, and no file is so long
+_PLACE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{0,18}/([0-9]{1,18}|\*)")  # RFC 9110 section 14.4
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _File:
     def of(cls, headers: Mapping[str, str]) -> _File:
         """Read the headers of an answer that holds the whole file."""
         size = headers.get("content-length", "").strip()
-        return cls(int(size) if size.isdecimal() else None, _encoding(headers), _validator(headers))
+        return cls(int(size) if _SIZE.fullmatch(size) else None, _encoding(headers), _validator(headers))
 
 
 class Download(Stream):
@@ -214,7 +215,7 @@ def _validator(headers: Mapping[str, str]) -> str:
     changed = headers.get("last-modified", "").strip()
     try:
         age = parsedate_to_datetime(headers.get("date", "")) - parsedate_to_datetime(changed)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return ""
     # A file that was changed in this very second may change again in it.
     return changed if age.total_seconds() >= 1 else ""

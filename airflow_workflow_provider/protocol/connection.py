@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies_environment
 
 from airflow_workflow_provider.exceptions import InvalidConnection
 from airflow_workflow_provider.protocol.documents import MAX_ANSWER, MAX_SHARED_ANSWER
@@ -29,7 +30,7 @@ class Transport:
     with its credentials goes to these only; where none is known, to the API's own. ``max_answer`` (bytes) bounds an
     answer after decompression; 0 means the default of the driver, see `worker_limit` and `triggerer_limit`.
     ``allow_http`` permits results over plain http, and ``result_hosts``, unless empty, are the only other hosts that
-    results are read from.
+    results are read from. ``environment_secrets`` are the passwords of proxies that environment variables name.
     """
 
     conn_id: str = ""
@@ -40,6 +41,7 @@ class Transport:
     max_answer: int = 0
     allow_http: bool = False
     result_hosts: tuple[str, ...] = ()
+    environment_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def worker_limit(self) -> int:
@@ -53,9 +55,8 @@ class Transport:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The passwords of its proxies."""
-        found = [urlsplit(url).password or "" for url in self.proxies.values()]
-        return tuple({text for password in found for text in (password, unquote(password)) if text})
+        """The passwords of its proxies, and of those of the environment."""
+        return (*passwords_of(self.proxies.values()), *self.environment_secrets)
 
     def within(self, seconds: float) -> Transport:
         """Give the same with a shorter time-out."""
@@ -187,6 +188,7 @@ class ConnectionValues:
             max_answer=int(max_answer),
             allow_http=self.flag("allow_http", False),
             result_hosts=tuple(host.lower() for host in self.texts("result_hosts")),
+            environment_secrets=passwords_of(getproxies_environment().values()),
         )
 
     def base_url(self, default: str = "") -> str:
@@ -235,6 +237,18 @@ class ConnectionValues:
         checked = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
         self.origins.add(origin_of(checked))
         return checked
+
+
+def passwords_of(urls: Iterable[str]) -> tuple[str, ...]:
+    """Give the passwords in some addresses of proxies, as they are written and decoded."""
+    found: set[str] = set()
+    for url in urls:
+        try:
+            password = urlsplit(url).password
+        except ValueError:
+            continue
+        found |= {text for text in (password, unquote(password or "")) if text}
+    return tuple(sorted(found))
 
 
 def origin_of(url: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import random
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
-from airflow_workflow_provider.exceptions import OutputUnavailable, ServerUnavailable
+from airflow_workflow_provider.exceptions import OutputUnavailable, ServerUnavailable, WorkflowError
 from airflow_workflow_provider.outputs import reading
 from airflow_workflow_provider.outputs.download import Download
+from airflow_workflow_provider.protocol.effects import Response
+from airflow_workflow_provider.protocol.results import FileSource
+from tests.outputs.playing import Player
 from tests.outputs.serving import client, serving
 
 CONTENT = random.Random(7).randbytes(3_000_000)  # noqa: S311 (the same each time, not secret)
@@ -61,6 +64,34 @@ def test_without_a_certain_version_the_file_is_read_anew_and_compared(served, wo
     served.headers, served.cuts = headers, [1_000_000, 2_000_000]
     assert read(served, worker) == CONTENT
     assert served.asked == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "9" * 5000},
+        {"Content-Length": "\u0663"},
+        {"Content-Range": f"bytes 0-1/{'9' * 5000}"},
+        {"Date": "+99999999 Jan 00:00:00 99999999999 +0000 Feb", "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"},
+        {"Last-Modified": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Date": "Mon, 01 Jan 2024 00:00:00 GMT"},
+        {"ETag": "\x80\x01" * 1000},
+        {"Accept-Ranges": "none " * 1000, "Content-Type": "text/csv; charset=" + "x" * 10_000},
+        {"Content-Encoding": "identity, " * 1000},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_a_header_that_holds_anything_is_no_error_of_python(headers):
+    """Numbers and dates of headers have any size; only a value or an error of this package comes out."""
+    given = {name.lower(): value for name, value in headers.items()}
+
+    def flow():
+        yield from ()
+        return Response(200, given, b"a,b\n1,2\n")
+
+    with suppress(WorkflowError):
+        download = Download(FileSource("raw", flow), Player())
+        download.read()
+        download._fits(given)
 
 
 def test_a_server_that_sends_the_whole_file_for_a_range_is_understood(served, worker):
