@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 # A property test takes as long as it takes, also on a loaded machine, and looks at the same examples each time.
 settings.register_profile(
-    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    "steady",
+    deadline=None,
+    derandomize="FUZZ_SECONDS" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("steady")
 
