@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -42,6 +41,7 @@ from airflow_workflow_provider.protocol.effects import (
 from airflow_workflow_provider.protocol.redact import redacted
 from airflow_workflow_provider.protocol.retry import step
 from airflow_workflow_provider.protocol.text import cut_text, one_line
+from airflow_workflow_provider.protocol.times import server_lag
 
 log = logging.getLogger(__name__)
 NAP = 0.5  # seconds; a sleeping worker notices within this time that it was told to stop
@@ -73,7 +73,7 @@ class WorkerClient:
         self._stopped = False
         self._noted: set[str] = set()
         self._authorities = state_of(bundle_of(transport))
-        self._dated: tuple[str, float] | None = None  # what the server says the time is, and when that arrived
+        self._dated: tuple[Mapping[str, str], float] | None = None  # headers, and when they arrived
         self.session = session(transport)
 
     @property
@@ -82,10 +82,7 @@ class WorkerClient:
 
         None where no answer had a date.
         """
-        try:
-            return self._dated[1] - parsedate_to_datetime(self._dated[0]).timestamp() if self._dated else None
-        except (TypeError, ValueError, OverflowError, OSError):
-            return None
+        return server_lag(*self._dated) if self._dated else None
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end and give its value."""
@@ -217,7 +214,7 @@ class WorkerClient:
             if answer.status_code == 407 and proxy:
                 raise NotSent("the proxy refused its credentials: HTTP 407")
             if "date" in headers and not request.foreign:
-                self._dated = headers["date"], self.now()
+                self._dated = {"date": headers["date"]}, self.now()
             content = AnswerBody(headers, self._transport.worker_limit)
             for chunk in answer.raw.stream(CHUNK, decode_content=False):
                 for _ in content.feed(chunk):

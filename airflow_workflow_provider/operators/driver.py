@@ -21,14 +21,13 @@ from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.retry import is_storable
 from airflow_workflow_provider.protocol.system import KEY_OPTION
-from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.protocol.times import LONGEST_LAG, from_epoch
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
     from airflow_workflow_provider.protocol.system import WorkflowSystem
 
 CLOCK_SKEW = timedelta(seconds=60)  # how far the server's clock may be behind ours without a look at its dates
-LONGEST_LAG = timedelta(hours=1)  # a clock that is further behind is wrong, and so may be the times in its lists
 BRIEF = 2.0  # seconds; Airflow 3 kills a task's process 5 seconds after it asked it to stop
 
 
@@ -181,7 +180,7 @@ class TaskDriver:
         if lag <= CLOCK_SKEW:
             return listed
         behind = f"the clock of {self._hook.system.label} is {lag.total_seconds():.0f} s behind this worker's"
-        if lag > LONGEST_LAG:
+        if lag > timedelta(seconds=LONGEST_LAG):  # that clock is wrong, and so may be the times in the list
             raise NotSupported(f"{behind}, so the list of runs does not show which one is this task's")
         self._log.warning("%s; the list of runs is searched from an earlier time on", behind[0].upper() + behind[1:])
         return find(since=since - lag - CLOCK_SKEW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -370,7 +370,6 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
     def _wait(self, context: Context, run: Run) -> Run:
         """Wait on this worker, or defer."""
         from airflow_workflow_provider.protocol.lifecycle import deadline_of
-        from airflow_workflow_provider.protocol.times import from_epoch
 
         interval = seconds_of("poll_interval", self.poll_interval) or self.hook.system.poll_interval
         seen = self.hook.poll_before_deferral(run) if self.deferrable else run
@@ -378,7 +377,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         if seen.state.is_terminal:
             logs.finish(seen)
             return seen
-        begun, task_started = run.started_at or from_epoch(self.hook.client.now()), context["ti"].start_date
+        begun, task_started = self._begun(run), context["ti"].start_date
         deadline = deadline_of(begun, self.timeout, task_started, self.execution_timeout)
         if not self.deferrable:
             return logs.awaited(
@@ -399,6 +398,15 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         self.log.info("Run %s is %s, waiting for it in the triggerer", seen.run_id, seen.state)
         self.defer(trigger=trigger, method_name="execute_complete")
         raise AssertionError("a deferral does not return")
+
+    def _begun(self, run: Run) -> datetime:
+        """Give the start of a run by the clock of this worker: a server whose clock is behind gives an earlier time."""
+        from airflow_workflow_provider.protocol.times import LONGEST_LAG, SURE_LAG, from_epoch
+
+        client = self.hook.client
+        now, lag = client.now(), client.server_lag or 0.0
+        begun = now if run.started_at is None else run.started_at.timestamp()
+        return from_epoch(min(now, begun + lag if SURE_LAG <= lag <= LONGEST_LAG else begun))
 
     def _run_log(self, context: Context) -> TaskRunLog:
         from airflow_workflow_provider.operators.run_log import TaskRunLog

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 # .NET writes seven digits of a second, Python reads six: https://learn.microsoft.com/dotnet/standard/base-types/standard-date-and-time-format-strings
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _OFFSET_WITHOUT_COLON = re.compile(r"([+-]\d{2})(\d{2})$")
 _MILLISECONDS_FROM = 100_000_000_000  # an epoch number above this can only mean milliseconds
+
+
+# Between these seconds the difference of a server's clock from ours is believed: below, it may be the way of the answer
+# and the whole seconds of a date; above, the date is wrong.
+SURE_LAG, LONGEST_LAG = 5.0, 3600.0
+
+
+def server_lag(headers: Mapping[str, str], now: float) -> float | None:
+    """Give how many seconds the clock that wrote these headers is behind ours, negative: ahead; None without a date."""
+    try:
+        return now - parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def server_time(headers: Mapping[str, str], now: float) -> float:
+    """Give the time of the server's clock when it answered, for comparing it with other times of the server."""
+    lag = server_lag(headers, now)
+    return now if lag is None or not SURE_LAG <= abs(lag) <= LONGEST_LAG else now - lag
 
 
 def as_utc(value: datetime | None) -> datetime | None:

@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_workflow_provider.exceptions import RunFailed, UnknownStart, WorkflowNotFound
-from tests.operators.staging import context_of, hurried
+from tests.operators.staging import MODES, context_of, hurried
 from tests.stories.case import Work
 
 
@@ -45,6 +45,26 @@ def test_a_lost_start_is_found_where_the_servers_clock_is_behind(staged, behind)
         hurried(task.hook).ahead = behind
         assert task.execute(story.context)["run_id"] == story.runs()[0]["id"]
         assert len(story.asked(story.case.start, "POST")) == len(story.runs()) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_time_limit_counts_from_the_start_though_the_servers_clock_is_behind(staged, mode):
+    """The run has all of its time: by the times that the server gives, the limit would have passed."""
+    story = staged("stevesie", mode)
+    task = story.operator(timeout=60)()
+    hurried(task.hook).ahead = 300
+    found = story.played(lambda: task)
+    assert found["state"] == "succeeded"
+
+
+def test_late_results_are_waited_for_though_the_servers_clock_is_behind(staged):
+    """Their time of grace counts from the end that the server gives, by the clock of the server."""
+    story = staged("stevesie")
+    story.sandbox.settings("stevesie", results_late_seconds=0.25)
+    task = story.operator(results_grace=20)()
+    hurried(task.hook).ahead = 300
+    found = task.execute(story.context)
+    assert (found["state"], len(found["outputs"])) == ("succeeded", 1)
 
 
 def test_a_clock_that_is_hours_behind_leaves_a_lost_start_unknown(staged):

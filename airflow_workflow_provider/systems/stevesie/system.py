@@ -30,7 +30,7 @@ from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.protocol.run_log import Cursor, LogPage
 from airflow_workflow_provider.protocol.system import WorkflowSystem, existing
-from airflow_workflow_provider.protocol.times import from_epoch
+from airflow_workflow_provider.protocol.times import from_epoch, server_time
 from airflow_workflow_provider.protocol.uris import file_uri
 from airflow_workflow_provider.systems.stevesie import executions, log
 from airflow_workflow_provider.systems.stevesie.choices import checked_proxy
@@ -92,11 +92,11 @@ class StevesieSystem(WorkflowSystem):
     def get_run(self, run: Run) -> Flow[Run]:
         """Read the execution. There is no status: it is derived from ``completed_at`` and ``results``."""
         run = run if run.url else replace(run, url=self.run_url(run))  # before the request, which shares the text
-        execution = yield from self._execution(run)
+        execution, answered_at = yield from self._execution(run)
         odd = executions.unknown_keys(execution)
         if odd:
             yield Note(f"Stevesie gave run {run.run_id} undocumented fields: {', '.join(odd)}", "warning")
-        return self._seen(run, execution, (yield Now()))
+        return self._seen(run, execution, answered_at)
 
     def run_list(self, run: Run) -> RunList | None:
         """Give the list of the workflow's executions, if the workflow is known."""
@@ -178,7 +178,7 @@ class StevesieSystem(WorkflowSystem):
         doing = f"reading output {output.name!r} of run {run.run_id}"
         last: WorkflowError | None = None
         for _ in range(REFRESHES):
-            address = executions.address((yield from existing(self._execution(run), run, output)), output)
+            address = executions.address((yield from existing(self._execution(run), run, output))[0], output)
             if not address:
                 raise OutputGone(f"run {run.run_id} has no result {output.name!r} any more")
             try:
@@ -209,13 +209,17 @@ class StevesieSystem(WorkflowSystem):
             block = {**block, "type": "custom", "url": self.proxy_url}
         return block
 
-    def _execution(self, run: Run) -> Flow[Mapping[str, Any]]:
+    def _execution(self, run: Run) -> Flow[tuple[Mapping[str, Any], float]]:
+        """Read an execution; give it with the time of the server's clock, with which its times can be compared."""
         request = Request("GET", self.run_url(run))
         doing = f"reading the status of run {run.run_id}"
-        execution = executions.one((yield from self.api.read(request, doing, Asked.RUN)))
+        response = yield from self.api.call(request, doing, Asked.RUN)
+        execution = executions.one(self.api.document(request, response, doing))
         if "completed_at" not in execution and "id" not in execution:
             raise self.api.unreadable(request, Response(200), doing, "the answer is not an execution")
-        return execution
+        now = yield Now()
+        # Only an end is compared with the time, and most polls see none.
+        return execution, server_time(response.headers, now) if execution.get("completed_at") else now
 
     def _shown(self, workflow: str, wanted: Collection[str]) -> Flow[Shown]:
         """Tell of executions whether they go on; that the list shows that, and all of them, is unverified."""
