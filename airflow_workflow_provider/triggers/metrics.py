@@ -59,7 +59,8 @@ class Reporter:
                 report_at = clock() + EVERY
                 # In a thread: a backend may look up a host, or write to a socket that is full.
                 await sync_to_async(self.report, thread_sensitive=False)()
-            if not self.meter.waiters:  # somebody may have come while it was reported
+            # During the report a trigger may have begun to wait, or the last one have ended, which is reported next.
+            if is_over and not self.meter.waiters:
                 return
 
     def report(self) -> None:
