@@ -30,7 +30,16 @@ GROWN = 5
 INSERTED = 100_000  # rows for the slowest way, whose cost is scaled up
 ROUNDS = (
     *("psql", "ours_csv_sql", "ours_csv_new_table", "ours_pages_sql", "copy_expert"),
-    *("arrow_parquet", "ours_csv_parquet", "curl_file", "ours_gzip_gzip", "ours_csv_gzip"),
+    *("insert_select", "ours_in_database", "mysql_load", "ours_csv_mysql"),
+    *(
+        "duckdb_parquet",
+        "ours_csv_parquet",
+        "arrow_parquet",
+        "polars_parquet",
+        "curl_file",
+        "ours_gzip_gzip",
+        "ours_csv_gzip",
+    ),
 )
 QUICK = tuple(way for way in ROUNDS if way not in ("copy_expert", "ours_csv_gzip"))
 ONCE = ("pandas_parquet", "gzip_default")
@@ -59,11 +68,12 @@ def _costs(folder: Path, rows: int, rounds: int, *, quick: bool) -> Costs:
         print("curl is not here: Python reads the body for psql instead")
     files = make(folder, rows)
     print(f"{rows:,} rows, ten columns: {files.csv_bytes / 1e6:.0f} MB as CSV, {files.pages} pages of JSON", flush=True)
-    with _serving(folder) as url, _database(folder / "pg") as database:
-        place = Place(rows, url, database, str(folder))
+    with _serving(folder) as url, _database(folder / "pg") as database, _mariadb(folder / "my") as mysql:
+        place = Place(rows, url, database, str(folder), mysql)
         found: dict[str, list[Cost]] = {}
+        ways = [way for way in (QUICK if quick else ROUNDS) if mysql or "mysql" not in way]
         for _ in range(rounds):
-            for way in QUICK if quick else ROUNDS:
+            for way in ways:
                 found.setdefault(way, []).append(_moved(way, place))
         costs = {way: _median(listed) for way, listed in found.items()}
         if not quick:
@@ -135,6 +145,23 @@ def _database(folder: Path) -> Iterator[str]:
         yield server.get_uri().partition("host=")[2]
     finally:
         server.cleanup()
+
+
+@contextmanager
+def _mariadb(folder: Path) -> Iterator[int]:
+    """Run a MariaDB; give its port, or 0 where there is none."""
+    from tests.transfers import databases
+
+    if (reason := databases.missing("mariadb")) or not shutil.which("mysql"):
+        print(f"MariaDB is left out: {reason or 'there is no program mysql'}")
+        yield 0
+        return
+    folder.mkdir(mode=0o755)
+    with databases.mariadb(folder) as database:
+        port = int(database.connection["port"])
+        command = ["mysql", "-h127.0.0.1", f"-P{port}", "-uroot", "-e", "CREATE DATABASE work"]
+        subprocess.run(command, check=True)
+        yield port
 
 
 if __name__ == "__main__":

@@ -47,6 +47,13 @@ def _wall(what: str, way: str, limit_way: str, limit: float) -> Budget:
     return Budget(what, (way, limit_way), value, limit, "× the limit")
 
 
+def _cpu_ratio(what: str, way: str, limit_way: str, limit: float) -> Budget:
+    def value(costs: Costs) -> float:
+        return costs.by_way[way].cpu / costs.by_way[limit_way].cpu
+
+    return Budget(what, (way, limit_way), value, limit, "× the limit")
+
+
 def _memory(what: str, way: str, limit: float) -> Budget:
     return Budget(what, (way,), lambda costs: costs.by_way[way].memory, limit, "MB above the imported process")
 
@@ -74,7 +81,10 @@ BUDGETS = (
     _growth("CSV → PostgreSQL: growth", "ours_csv_sql", 5),
     _wall("JSON pages → PostgreSQL: wall, to curl | psql", "ours_pages_sql", "psql", 1.6),
     _memory("JSON pages → PostgreSQL: memory, about three pages with their rows", "ours_pages_sql", 96),
-    _wall("CSV → Parquet: wall, to pyarrow from a local file", "ours_csv_parquet", "arrow_parquet", 1.1),
+    _wall("CSV → MariaDB, into a table: wall, to mysql --local-infile", "ours_csv_mysql", "mysql_load", 1.2),
+    _wall("Table → table of one database: wall, to INSERT … SELECT", "ours_in_database", "insert_select", 1.05),
+    _wall("CSV → Parquet: wall, to DuckDB from a local file", "ours_csv_parquet", "duckdb_parquet", 1.25),
+    _cpu_ratio("CSV → Parquet: CPU, to DuckDB from a local file", "ours_csv_parquet", "duckdb_parquet", 1.3),
     _growth("CSV → Parquet: growth", "ours_csv_parquet", 50),
     _wall("gzip kept as gzip: wall, to curl into a file", "ours_gzip_gzip", "curl_file", 10),
     Budget(

@@ -16,6 +16,9 @@ _IMPORTED = {
     "insert_rows": ("requests", "csv", "airflow.providers.postgres.hooks.postgres"),
     "pandas_parquet": ("pandas", "pyarrow.parquet"),
     "arrow_parquet": ("pyarrow.csv", "pyarrow.parquet"),
+    "duckdb_parquet": ("duckdb",),
+    "polars_parquet": ("polars",),
+    "insert_select": ("psycopg",),
     "gzip_default": ("requests", "gzip"),
 }
 

@@ -10,6 +10,8 @@ from typing import Any
 
 _IMPORTED = (
     "airflow.providers.postgres.hooks.postgres",
+    "airflow.providers.mysql.hooks.mysql",
+    "mysql.connector",
     "pyarrow.csv",
     "pyarrow.json",
     "pyarrow.parquet",
@@ -49,7 +51,16 @@ def pages_run(rows: int, url: str) -> dict[str, Any]:
     return _run("carto", "bench_pages", "job-1", output)
 
 
-def into_sql(run: dict[str, Any], database: str, table: str, if_exists: str) -> dict[str, Any]:
+def table_run(location: str) -> dict[str, Any]:
+    """Give the run object of a run whose output is a table of the target's own database."""
+    _connection("bench_tables", {"conn_type": "carto", "host": "http://127.0.0.1:9", "password": "token"})
+    output = {"name": location, "kind": "table", "location": location, "formats": ["jsonl"]}
+    return _run("carto", "bench_tables", "job-2", output)
+
+
+def into_sql(
+    run: dict[str, Any], database: str, table: str, if_exists: str, load_method: str = "auto"
+) -> dict[str, Any]:
     """Load a run into PostgreSQL."""
     from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
 
@@ -57,7 +68,25 @@ def into_sql(run: dict[str, Any], database: str, table: str, if_exists: str) -> 
         "bench_database", {"conn_type": "postgres", "host": database, "login": "postgres", "schema": "postgres"}
     )
     operator = WorkflowOutputToSqlOperator(
-        task_id="move", run=run, sql_conn_id="bench_database", table=table, if_exists=if_exists
+        task_id="move",
+        run=run,
+        sql_conn_id="bench_database",
+        table=table,
+        if_exists=if_exists,
+        load_method=load_method,
+    )
+    return operator.execute({"ti": Task()})
+
+
+def into_mysql(run: dict[str, Any], port: int, table: str) -> dict[str, Any]:
+    """Load a run into MariaDB, by LOAD DATA LOCAL."""
+    from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
+
+    extra = {"client": "mysql-connector-python", "local_infile": True}
+    place = {"conn_type": "mysql", "host": "127.0.0.1", "port": port, "login": "root", "schema": "work"}
+    _connection("bench_mysql", {**place, "extra": extra})
+    operator = WorkflowOutputToSqlOperator(
+        task_id="move", run=run, sql_conn_id="bench_mysql", table=table, if_exists="append"
     )
     return operator.execute({"ti": Task()})
 
@@ -91,5 +120,5 @@ def _run(system: str, conn_id: str, run_id: str, output: dict[str, Any]) -> dict
             "details": {}}  # fmt: skip
 
 
-def _connection(name: str, values: dict[str, str]) -> None:
+def _connection(name: str, values: dict[str, Any]) -> None:
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(values)

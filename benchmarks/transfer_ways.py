@@ -2,7 +2,7 @@
 
 Each takes a `Place` and moves rows; `transfer_move` has imported what it needs before.
 """
-# ruff: noqa: S310, S603 (addresses and commands are our own)
+# ruff: noqa: S310, S603, S608 (addresses, commands and statements are our own)
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from benchmarks.transfer_data import SQL_TYPES
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows come from and go to. ``database`` is the folder of PostgreSQL's socket."""
+    """Where rows come from and go to. ``database`` is the folder of a socket of PostgreSQL, ``mysql`` a port."""
 
     rows: int
     url: str
     database: str
     folder: str
+    mysql: int = 0
 
     @property
     def csv(self) -> str:
@@ -62,6 +63,16 @@ def ours_pages_sql(place: Place) -> Any:
 def ours_csv_parquet(place: Place) -> Any:
     """CSV into Parquet."""
     return ours.into_file(ours.csv_run(place.rows, place.url), str(place.target("ours.parquet")))
+
+
+def ours_in_database(place: Place) -> Any:
+    """A table into another table of the same database."""
+    return ours.into_sql(ours.table_run("public.bench_source"), place.database, "bench", "append", "in_database")
+
+
+def ours_csv_mysql(place: Place) -> Any:
+    """CSV into a table of MariaDB that is there."""
+    return ours.into_mysql(ours.csv_run(place.rows, place.url), place.mysql, "bench")
 
 
 def ours_gzip_gzip(place: Place) -> Any:
@@ -136,6 +147,49 @@ def arrow_parquet(place: Place) -> None:
                 writing.write_batch(batch)
 
 
+def duckdb_parquet(place: Place) -> None:
+    """DuckDB from a local file, with types that a sample suggests: the limit."""
+    import duckdb
+
+    source, target = place.target(f"rows_{place.rows}.csv"), place.target("duckdb.parquet")
+    duckdb.connect().execute(f"COPY (SELECT * FROM read_csv('{source}')) TO '{target}' (FORMAT parquet)")
+
+
+def polars_parquet(place: Place) -> None:
+    """Polars from a local file, with types that the first rows suggest."""
+    import polars as pl
+
+    pl.scan_csv(place.target(f"rows_{place.rows}.csv")).sink_parquet(place.target("polars.parquet"))
+
+
+def insert_select(place: Place) -> None:
+    """The bare statement: the limit of rows that do not move."""
+    import psycopg
+
+    with psycopg.connect(place.uri) as connection:
+        connection.execute("INSERT INTO bench SELECT * FROM bench_source")
+
+
+def mysql_load(place: Place) -> None:
+    """``mysql --local-infile`` from a local file: the limit."""
+    source = place.target(f"rows_{place.rows}.csv")
+    nullable = [name for name in SQL_TYPES if name in ("note", "price")]
+    plain = [f"@{name}" if name in (*nullable, "active", "ordered_at") else name for name in SQL_TYPES]
+    sets = [f"{name} = NULLIF(@{name}, '')" for name in nullable]
+    sets += ["active = @active = 'true'", "ordered_at = REPLACE(REPLACE(@ordered_at, 'Z', ''), 'T', ' ')"]
+    statement = (
+        f"LOAD DATA LOCAL INFILE '{source}' INTO TABLE bench CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' "
+        "OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n' IGNORE 1 LINES "
+        f"({', '.join(plain)}) SET {', '.join(sets)}"
+    )
+    _mysql(place, statement)
+
+
+def _mysql(place: Place, statement: str) -> None:
+    command = ["mysql", "--local-infile=1", "-h127.0.0.1", f"-P{place.mysql}", "-uroot", "work", "-e", statement]
+    subprocess.run(command, check=True)
+
+
 def curl_file(place: Place) -> None:
     """``curl`` into a file: what gzip passed through cannot beat."""
     curl = shutil.which("curl")
@@ -168,6 +222,20 @@ def emptied(place: Place) -> None:
     with psycopg.connect(place.uri) as connection:
         connection.execute("DROP TABLE IF EXISTS bench, bench_new")
         connection.execute(f"CREATE TABLE bench ({columns})")
+        if connection.execute("SELECT to_regclass('bench_source')").fetchone() == (None,):
+            connection.execute(f"CREATE TABLE bench_source ({columns})")
+            with (
+                place.target(f"rows_{place.rows}.csv").open("rb") as source,
+                connection.cursor().copy("COPY bench_source FROM STDIN (FORMAT csv, HEADER)") as copying,
+            ):
+                while data := source.read(1 << 20):
+                    copying.write(data)
+            connection.execute("ANALYZE bench_source")
+    if place.mysql:
+        kinds = {"TEXT": "LONGTEXT", "DOUBLE PRECISION": "DOUBLE", "BOOLEAN": "TINYINT(1)"}
+        kinds["TIMESTAMP WITH TIME ZONE"] = "DATETIME(6)"
+        listed = ", ".join(f"{name} {kinds.get(kind, kind)}" for name, kind in SQL_TYPES.items())
+        _mysql(place, f"DROP TABLE IF EXISTS bench; CREATE TABLE bench ({listed})")
 
 
 def _hook(place: Place) -> Any:
@@ -192,6 +260,7 @@ WAYS: Mapping[str, Callable[[Place], Any]] = {
     way.__name__: way
     for way in (
         *(ours_csv_sql, ours_csv_new_table, ours_pages_sql, ours_csv_parquet, ours_gzip_gzip, ours_csv_gzip),
+        *(ours_in_database, ours_csv_mysql, duckdb_parquet, polars_parquet, insert_select, mysql_load),
         *(psql, insert_rows, copy_expert, pandas_parquet, arrow_parquet, curl_file, gzip_default),
     )
 }

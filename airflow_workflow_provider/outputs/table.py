@@ -7,14 +7,14 @@ single page in memory). So a source that breaks off is noticed before a target i
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pyarrow as pa
 
-from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable
+from airflow_workflow_provider.exceptions import InvalidArgument, OutputUnavailable, WorkflowError
 from airflow_workflow_provider.outputs.column_arguments import chosen_columns
 from airflow_workflow_provider.outputs.column_stats import ColumnStats
 from airflow_workflow_provider.outputs.convert import converted
@@ -83,6 +83,77 @@ def table(
     )
 
 
+class TypesChanged(WorkflowError):
+    """Later rows need other types than the first ones: the output has to be read to its end first."""
+
+
+def streamed(
+    part: Part,
+    *,
+    columns: Columns = None,
+    column_types: Mapping[str, Any] | None = None,
+    batch_rows: int = 65_536,
+    watch: Watch = lambda rows, size: None,
+) -> pa.RecordBatchReader:
+    """Give one output while it is read, with the types that its first rows have; arguments as for `table`.
+
+    Every later row is looked at as `table` does. Where one needs another type, or brings a column, the reader raises
+    `TypesChanged`, and nothing that was written counts.
+    """
+    chosen = chosen_columns(columns)
+    types = _by_source(parse_types(column_types), chosen)
+    gathered = _Gathered()
+    raws = _raws(part, gathered, chosen, types, watch)
+    first = next(raws, None)  # with rows
+    _check_known({**(chosen or {}), **types}, gathered.names, [part])
+    renamed = chosen if chosen is not None else {name: name for name in gathered.names}
+    final = {name: types.get(name, gathered.seen.get(name, ColumnStats()).type) for name in renamed}
+    schema = pa.schema([(target, final[source]) for source, target in renamed.items()])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal first
+        row = 1
+        names = len(gathered.names)
+        with closing(raws):
+            while (raw := first) is not None:
+                changed = [
+                    name
+                    for name, kind in final.items()
+                    if name not in types and gathered.seen.get(name, ColumnStats()).type != kind
+                ]
+                if changed or (chosen is None and len(gathered.names) != names):
+                    raise TypesChanged(f"{part.where}later rows have other types or columns: {', '.join(changed)}")
+                yield from _converted(raw.batch, raw.parse, part, row, final, schema, batch_rows)
+                row += raw.num_rows
+                first = raw = None  # it must not stay while the next one is awaited
+                first = next(raws, None)
+
+    return pa.RecordBatchReader.from_batches(schema, prefetch(batches(), _PREFETCHED))
+
+
+def _raws(
+    part: Part, into: _Gathered, chosen: dict[str, str] | None, types: Mapping[str, pa.DataType], watch: Watch
+) -> Generator[Raw]:
+    """Give the rows of an output as they are read; what was seen in them is noted before."""
+    columns = frozenset(chosen) if chosen is not None else None
+    wanted = Wanted(columns, frozenset(types), frozenset(), into.seen, part.where, may_be_unparsed=True)
+    with _described(part), closing(cast("Any", part.read(wanted))) as raws:
+        for number, raw in enumerate(raws):
+            if not number:
+                _check_early(raw, wanted.columns, part)
+            _note(raw, into)
+            watch(raw.num_rows, raw.batch.nbytes)
+            if raw.num_rows:
+                yield raw
+            del raw  # as above
+
+
+def _note(raw: Raw, into: _Gathered) -> None:
+    into.names.update(dict.fromkeys(raw.names))
+    for name, seen in raw.seen.items():
+        into.seen[name] = into.seen.get(name, ColumnStats()) | seen
+
+
 def _by_source(types: dict[str, pa.DataType], chosen: dict[str, str] | None) -> dict[str, pa.DataType]:
     sources = {target: source for source, target in (chosen or {}).items()}
     known = chosen or {}
@@ -117,9 +188,7 @@ def _gather(part: Part, into: _Gathered, wanted: Wanted, watch: Watch, *, single
         for number, raw in enumerate(raws):
             if single and not number:  # a misspelt column must not cost a whole download, where columns are known
                 _check_early(raw, wanted.columns, part)
-            into.names.update(dict.fromkeys(raw.names))
-            for name, seen in raw.seen.items():
-                into.seen[name] = into.seen.get(name, ColumnStats()) | seen
+            _note(raw, into)
             if raw.num_rows:
                 into.spool.add(raw.batch)
                 into.places.append((part, row, raw.parse))
@@ -153,14 +222,27 @@ def _batches(
     gathered: _Gathered, final: Mapping[str, pa.DataType], schema: pa.Schema, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     for kept, (part, row, parse) in zip(gathered.spool.replay(), gathered.places, strict=True):
-        batch = kept if parse is None else parse(kept.column(0)[0].as_buffer(), final)
-        arrays = []
-        for name, kind in final.items():
-            if name in batch.schema.names:
-                array = batch.column(name)
-                arrays.append(converted(array, kind, name, first_row=row, where=part.where, spelling=part.spelling))
-            else:
-                arrays.append(pa.nulls(batch.num_rows, kind))
-        made = pa.RecordBatch.from_arrays(arrays, schema=schema)
-        for start in range(0, made.num_rows, batch_rows):
-            yield made.slice(start, batch_rows)
+        yield from _converted(kept, parse, part, row, final, schema, batch_rows)
+
+
+def _converted(
+    kept: pa.RecordBatch,
+    parse: Parse | None,
+    part: Part,
+    row: int,
+    final: Mapping[str, pa.DataType],
+    schema: pa.Schema,
+    batch_rows: int,
+) -> Iterator[pa.RecordBatch]:
+    """Give some rows, the first of which is ``row``, in their final types."""
+    batch = kept if parse is None else parse(kept.column(0)[0].as_buffer(), final)
+    arrays = []
+    for name, kind in final.items():
+        if name in batch.schema.names:
+            array = batch.column(name)
+            arrays.append(converted(array, kind, name, first_row=row, where=part.where, spelling=part.spelling))
+        else:
+            arrays.append(pa.nulls(batch.num_rows, kind))
+    made = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    for start in range(0, made.num_rows, batch_rows):
+        yield made.slice(start, batch_rows)

@@ -392,7 +392,8 @@ def saved(outputs, path, name, **options):
     """Write outputs as the operator does."""
     checked, compression = checked_format(name, None)
     attempt = Attempt.of(context(Task()))
-    load = FileLoad(str(path), None, name, checked, compression, False, attempt, None, Log(), **options)
+    is_new = options.pop("overwrite", False)
+    load = FileLoad(str(path), None, name, checked, compression, is_new, attempt, None, Log(), **options)
     return load.earlier() or load.run(outputs)
 
 
@@ -402,3 +403,47 @@ def test_a_file_that_is_copied_may_have_a_column_twice(tmp_path):
     assert (tmp_path / "out.csv").read_text() == "a,a\n1,2\n3,4\n"
     with pytest.raises(OutputUnavailable, match="the file has the column 'a' twice"):
         saved(csv_outputs("a,a\n1,2\n"), tmp_path / "out.parquet", "parquet")
+
+
+LONG = "x" * 90
+# Each has rows behind the first block that need another type than the first ones, or fit it.
+LATE = {
+    "a number is text": ("1", "one", pa.string()),
+    "a whole number has digits": ("1", "1.5", pa.float64()),
+    "no value, then one": ("", "2024-01-01", pa.date32()),
+    "no value, then none": ("", "", pa.string()),
+    "all the same": ("2024-01-01T00:00:00Z", "", pa.timestamp("us", "UTC")),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_a_file_that_is_written_while_it_is_read_has_the_types_of_all_rows(tmp_path, case):
+    """The rows are those of a file that was read to its end first; it is read again only where types change."""
+    first, last, kind = LATE[case]
+    body = "id,v,long\n" + "".join(f"{k},{first},{LONG}\n" for k in range(60_000)) + f"60000,{last},{LONG}\n"
+    log = Log()
+    checked, compression = checked_format("parquet", None)
+    path = tmp_path / "out.parquet"
+    load = FileLoad(str(path), None, "parquet", checked, compression, False, Attempt("k" * 40, False), None, log)
+    result = load.run(csv_outputs(body))
+    found = pyarrow.parquet.read_table(path)
+    assert result["rows"] == found.num_rows == 60_001
+    assert found.schema.field("v").type == kind
+    assert found.column("id").to_pylist() == list(range(60_001))
+    expected = {"a number is text": "one", "a whole number has digits": 1.5, "no value, then one": date(2024, 1, 1)}
+    assert found.column("v")[-1].as_py() == expected.get(case)
+    assert bool(log.began_again) is (case in expected)
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["breaks off", "is no CSV at its end"])
+def test_a_file_that_fails_while_it_is_written_leaves_nothing(tmp_path, what):
+    body = "id,long\n" + "".join(f"{k},{LONG}\n" for k in range(100_000))
+    breaks_at = len(body) - 20 if what == "breaks off" else None
+    body += "1,2,3\n" if breaks_at is None else ""
+    path = tmp_path / "out.parquet"
+    path.write_bytes(b"old")
+    with pytest.raises(Exception, match=r"broke|row 100,001|BrokenBody"):
+        saved(csv_outputs(body, breaks_at=breaks_at), path, "parquet", overwrite=True)
+    assert path.read_bytes() == b"old"
+    assert not leftovers(tmp_path)

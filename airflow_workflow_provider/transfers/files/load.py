@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_workflow_provider.exceptions import InvalidArgument, OutputGone
 from airflow_workflow_provider.outputs.csv_options import CsvOptions
-from airflow_workflow_provider.outputs.table import Columns, table
+from airflow_workflow_provider.outputs.table import Columns, TypesChanged, streamed, table
 from airflow_workflow_provider.transfers.arguments import PLACEHOLDER, check_shapes
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.files.copies import NotLines, copy, keeps_bytes
@@ -27,7 +27,7 @@ from airflow_workflow_provider.transfers.files.partitions import (
 from airflow_workflow_provider.transfers.files.storage import StoredFile, Written
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
-from airflow_workflow_provider.transfers.source.parts import part_for, with_added
+from airflow_workflow_provider.transfers.source.parts import is_csv, part_for, with_added
 from airflow_workflow_provider.transfers.source.places import Places, counted_part
 
 if TYPE_CHECKING:
@@ -223,12 +223,30 @@ class FileLoad:
         """Read the outputs as one table and write it in this format."""
         write, before = self.format.write, progress.rows
         assert write is not None, "raw bytes are copied"
+        if self.name == "parquet" and len(group) == 1 and is_csv(group):
+            try:
+                return self._streamed(file, group[0], write, progress, gone)
+            except TypesChanged as changed:
+                self.log.info("Reading again from the beginning: %s", changed.summary)
         # It is read to its end before there is a file: an output that breaks off leaves the storage alone.
         places = Places()
         reader = self._reader(group, gone, places)
         fill = partial(_filled, write, reader, self.compression, progress, places.find)
         written = file.write(fill, compress=self._compresses)
         return _Landed(file, written, progress.rows - before)
+
+    def _streamed(
+        self, file: StoredFile, item: ResolvedOutput, write: Any, progress: Progress, gone: list[ResolvedOutput]
+    ) -> _Landed:
+        """Write an output while it is read; the file counts once all rows were seen to have its types."""
+        writing, places = Progress(self.log, "Wrote"), Places()
+        part = counted_part(part_for(item, self.add_columns, gone, self.csv_options), places)
+        columns = with_added(self.columns, self.add_columns)
+        reader = streamed(part, columns=columns, column_types=self.column_types)
+        fill = partial(_filled, write, reader, self.compression, writing, places.find)
+        written = file.write(fill, compress=self._compresses)
+        progress.add(writing.rows, writing.size)
+        return _Landed(file, written, writing.rows)
 
     def _reader(
         self, group: Sequence[ResolvedOutput], gone: list[ResolvedOutput], places: Places

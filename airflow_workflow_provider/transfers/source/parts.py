@@ -5,7 +5,7 @@ Added columns are facts of the run, and values of the DAG's author.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -20,6 +20,7 @@ from airflow_workflow_provider.outputs.inference import infer_text
 from airflow_workflow_provider.outputs.raw import Raw, Wanted
 from airflow_workflow_provider.outputs.reading import part_of
 from airflow_workflow_provider.outputs.table import Columns, Part
+from airflow_workflow_provider.protocol.results import FileSource
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput
 from airflow_workflow_provider.transfers.source.added_columns import PARAMETERS, PLACEHOLDER, checked_columns, is_fact
 
@@ -27,6 +28,11 @@ __all__ = ["checked_columns"]
 
 # What errors say of an output that is gone; where a server answers 404 or 410, the status says it.
 _TIME = pa.time64("us")
+
+
+def is_csv(group: Sequence[ResolvedOutput]) -> bool:
+    """True if every output of a group is a CSV file."""
+    return all(isinstance(item.source, FileSource) and item.source.format == "csv" for item in group)
 
 
 def with_added(columns: Columns, add_columns: Mapping[str, Any]) -> Columns:

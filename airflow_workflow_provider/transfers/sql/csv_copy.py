@@ -50,11 +50,6 @@ from airflow_workflow_provider.transfers.sql.types import sql_type
 _PREFETCHED = 2  # blocks
 
 
-def is_csv(group: Sequence[ResolvedOutput]) -> bool:
-    """True if every output of a group is a CSV file."""
-    return all(isinstance(item.source, FileSource) and item.source.format == "csv" for item in group)
-
-
 class CsvRows:
     """CSV files for one table.
 

@@ -19,14 +19,14 @@ from airflow_workflow_provider.transfers.arguments import LOAD_METHODS, PLACEHOL
 from airflow_workflow_provider.transfers.attempt import Attempt
 from airflow_workflow_provider.transfers.progress import Progress
 from airflow_workflow_provider.transfers.resolve import ResolvedOutput, grouped, nothing_found
-from airflow_workflow_provider.transfers.source.parts import added_values, part_for, with_added
+from airflow_workflow_provider.transfers.source.parts import added_values, is_csv, part_for, with_added
 from airflow_workflow_provider.transfers.source.places import Places, counted_part
 from airflow_workflow_provider.transfers.sql.adbc import NAME as ADBC
 from airflow_workflow_provider.transfers.sql.adbc import is_adbc
 from airflow_workflow_provider.transfers.sql.bulk import FAST_EXECUTEMANY, allows_local_infile
 from airflow_workflow_provider.transfers.sql.catalog import Target
 from airflow_workflow_provider.transfers.sql.checks import Expect, count
-from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows, is_csv
+from airflow_workflow_provider.transfers.sql.csv_copy import CsvRows
 from airflow_workflow_provider.transfers.sql.dialects import SQLSERVER, dialect_of
 from airflow_workflow_provider.transfers.sql.in_database import KNOWN, TableRows, find_table, is_certain
 from airflow_workflow_provider.transfers.sql.load_log import LoadLog, find_logs
