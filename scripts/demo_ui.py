@@ -30,26 +30,40 @@ FOLDER = ROOT / ".demo" / "ui"
 USUAL_PORT = 8080
 # Started once, when the data is empty; the pages then have something to show.
 FIRST_RUNS = ("demo_deferred", "example_carto", "demo_failing", "demo_mapped")
-# How long runs take: a job on Alteryx so long that there is time to look at a deferred task, the others so long that
-# a busy scheduler sees each task defer.
-RUN_SECONDS = {"alteryx": 60, "carto": 8}
+# How long runs take: a job on Alteryx so long that there is time to look at a deferred task and at the lines that its
+# job writes meanwhile, the others so long that a busy scheduler sees each task defer.
+SANDBOX_SETTINGS = {
+    "alteryx": {"running_seconds": 60, "log_lines": 25, "log_seconds": 55},
+    "carto": {"running_seconds": 8},
+}
 
+# What to look at: its name, the path of its page, or words for it, and what is seen there.
+SIGHTS = (
+    ("graph", "/dags/example_carto", "Graph, then a task: its run, its XComs, its log"),
+    ("a deferred task", "/dags/demo_deferred", "waits a minute in the triggerer, its log grows; trigger it again"),
+    ("a failing DAG", "/dags/demo_failing", 'task "fail", Logs: what the system said'),
+    ("50 mapped runs", "/dags/demo_mapped", "one workflow run per state, one load for all"),
+    ("Open run", "a task's page, tab Details", "leads to the run in the system"),
+    ("assets", "/assets", "the file of demo_deferred's job; a watched workflow of Stevesie"),
+    ("event-driven", "/dags/example_events_elsewhere", "trigger example_stevesie: its run in Stevesie starts this DAG"),
+)
 GUIDE = """
 Airflow {version} is ready:  {url}    (no password: you are an administrator)
 The sandbox:            {sandbox}/_sandbox
 
 What to look at
-  graph             {url}/dags/example_carto           Graph, then a task: its run, its XComs, its log
-  a deferred task   {url}/dags/demo_deferred           waits a minute in the triggerer; trigger it again
-  a failing DAG     {url}/dags/demo_failing            task "fail", Logs: what the system said
-  50 mapped runs    {url}/dags/demo_mapped             one workflow run per state, one load for all
-  Open run          a task's page, tab Details                     leads to the run in the system
-  assets            {url}/assets                       tables and files that the DAGs have updated
-  event-driven      {url}/dags/example_events_elsewhere
-                    trigger example_stevesie: its run in Stevesie starts this DAG
+{sights}
 
 Data: {folder}    Ctrl-C stops everything; make demo-ui starts it again with this data; make demo-ui RESET=1 without.
 """
+
+
+def guide(url: str, sandbox: str, folder: Path) -> str:
+    """The text that says where everything is."""
+    rows = [(name, f"{url}{page}" if page.startswith("/") else page, seen) for name, page, seen in SIGHTS]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    sights = "\n".join(f"  {name:{widths[0]}}  {page:{widths[1]}}  {seen}" for name, page, seen in rows)
+    return GUIDE.format(version=AIRFLOW_VERSION, url=url, sandbox=sandbox, sights=sights, folder=folder)
 
 
 def ports(folder: Path) -> tuple[int, int]:
@@ -113,13 +127,12 @@ def serve(folder: Path) -> None:
         with cluster as airflow:
             airflow.wait_until_ready(*dag_ids())
             server.check()
-            for system, seconds in RUN_SECONDS.items():
-                settings = f"{sandbox}/_sandbox/settings/{system}"
-                requests.put(settings, json={"running_seconds": seconds}, timeout=30).raise_for_status()
+            for system, settings in SANDBOX_SETTINGS.items():
+                address = f"{sandbox}/_sandbox/settings/{system}"
+                requests.put(address, json=settings, timeout=30).raise_for_status()
             for dag_id in FIRST_RUNS if first else FIRST_RUNS[:1]:
                 airflow.trigger(dag_id)
-            where = folder.relative_to(ROOT)
-            print(GUIDE.format(version=AIRFLOW_VERSION, url=home.url, sandbox=sandbox, folder=where), flush=True)
+            print(guide(home.url, sandbox, folder.relative_to(ROOT)), flush=True)
             while True:
                 time.sleep(1)
                 server.check()

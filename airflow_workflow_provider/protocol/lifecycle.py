@@ -29,7 +29,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.effects import Flow, Note
 from airflow_workflow_provider.protocol.limits import MAX_MESSAGE, fitting
-from airflow_workflow_provider.protocol.model import Run, RunState
+from airflow_workflow_provider.protocol.model import Run, RunState, place_of
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.text import cut_text, indented
 
@@ -539,7 +539,7 @@ class LifeCycle:
                 if action is Action.TIME_OUT:
                     yield from self._cancel(run, "its time limit had ended")
                 yield PublishRun(run, is_end=True)
-                raise self._error or RunTimedOut(f"run {run.run_id} did not end in time", run=run)
+                raise self._error or RunTimedOut(f"the run did not end in time\n{place_of(run)}", run=run)
             case Action.CANCEL if self.is_killed:  # the run has come after the kill
                 yield from self._cancel(run, "the task was killed")
                 yield from self._stop()
@@ -755,12 +755,10 @@ def succeeded(run: Run) -> Run:
         return run
     if not run.state.is_terminal:
         raise ProtocolError(f"internal error: run {run.run_id} was reported as ended, but is {run.state}")
-    name, place = run.workflow or run.system, f"\n  run: {run.run_id} {run.url}" if run.url else ""
+    why = f"{indented(run.message) or NO_REASON}\n{place_of(run)}"
     if run.state is RunState.CANCELLED:
-        raise RunCancelled(
-            f"run {run.run_id} of {name} was cancelled: {indented(run.message) or NO_REASON}{place}", run=run
-        )
-    raise RunFailed(f"run {run.run_id} of {name} failed: {indented(run.message) or NO_REASON}{place}", run=run)
+        raise RunCancelled(f"the run was cancelled: {why}", run=run)
+    raise RunFailed(f"the run failed: {why}", run=run)
 
 
 def event_of(run: Run, error: WorkflowError | None = None, *, log: Mapping[str, Any] | None = None) -> dict[str, Any]:

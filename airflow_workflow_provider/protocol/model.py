@@ -286,6 +286,11 @@ RunArgument = RunLike | Any
 """What an operator's ``run`` may be: a `RunLike`, or an XCom that becomes one when the task runs."""
 
 
+def place_of(run: Run) -> str:
+    """Give the line of an error that says which run it is about: its id, its workflow and its address."""
+    return f"  run: {run.run_id} of {run.workflow or run.system}{f' {run.url}' if run.url else ''}"
+
+
 def parse_run(value: Any, *, system: str = "", conn_id: str = "", workflow: str = "") -> Run:
     """Read ``run`` as users may give it: a `Run`, its object, its JSON text, or a bare id.
 

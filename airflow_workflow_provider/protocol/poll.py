@@ -30,7 +30,7 @@ from airflow_workflow_provider.protocol.effects import (
     intercept,
 )
 from airflow_workflow_provider.protocol.follow_log import FollowsLog
-from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.model import Run, place_of
 from airflow_workflow_provider.protocol.pace import Pace, Steady
 from airflow_workflow_provider.protocol.retry import Retry, persist, understood, urgently
 
@@ -361,4 +361,4 @@ def _asked_for(error: WorkflowError, watch: Retry) -> float | None:
 
 def _timed_out(run: Run, last: str) -> RunTimedOut:
     seen = f"it was last seen {run.state}" if not last else f"the last poll failed: {last}"
-    return RunTimedOut(f"run {run.run_id} of {run.workflow or run.system} did not end in time; {seen}", run=run)
+    return RunTimedOut(f"the run did not end in time; {seen}\n{place_of(run)}", run=run)

@@ -25,6 +25,7 @@ REMEMBERED = 256  # lines of which a cursor of `unseen` holds the digests
 MATCHING = 8  # lines at its end by which a log that lost its beginning is recognised
 LEVELS = ("debug", "info", "warning", "error")
 _DIGEST = 4  # bytes
+_SPELLING = 3  # times as long as a secret are the ways to write it, such as %2F
 # ECMA-48: control sequences, operating system commands and the like, single-character escapes; and control sequences
 # whose escape character was cleaned before.
 _ESCAPES = re.compile(
@@ -136,20 +137,24 @@ class HasLog(Protocol):
 
 
 def shown(line: LogLine) -> str:
-    """Give a line as a task's log shows it: with the time that the server gave it."""
-    moment = iso(line.time.replace(microsecond=line.time.microsecond // 1000 * 1000)) if line.time else ""
-    return f"[run log]{f' {moment}' if moment else ''}{' DEBUG' if line.level == 'debug' else ''} {line.text}"
+    """Give a line as a task's log shows it: with the time that the server gave it, in milliseconds."""
+    moment = iso(line.time.replace(microsecond=line.time.microsecond // 1000 * 1000)) if line.time else None
+    shown_time = f" {moment.replace('000Z', 'Z')}" if moment else ""
+    return f"[run log]{shown_time}{' DEBUG' if line.level == 'debug' else ''} {line.text}"
 
 
 def tidy(line: LogLine, secrets: tuple[str, ...]) -> Iterator[LogLine]:
     """Clean a line: no escape sequence, no control character, no secret, not too long; a break makes two of it."""
     level = line.level if line.level in LEVELS else "info"
-    text = (line.text if isinstance(line.text, str) else str(line.text))[:LOOKED_AT]
+    given = line.text if isinstance(line.text, str) else str(line.text)
+    text = given[:LOOKED_AT]
     if not text.isprintable() or "\ufffd" in text:
         text = _ESCAPES.sub("", text)
     text = redacted(clean_text(text.rstrip()), secrets)
-    if len(text) > LINE:
-        text = f"{text[:LINE]}… (cut: {len(line.text)} characters in all)"
+    if len(text) > LINE or len(given) > LOOKED_AT:
+        # Where the text was cut before it was cleaned, its end may be the beginning of a secret.
+        unsure = _SPELLING * max(map(len, secrets), default=0) if len(given) > LOOKED_AT else 0
+        text = f"{text[: max(0, min(LINE, len(text) - unsure))]}… (cut: {len(given)} characters in all)"
     if "\n" not in text:
         yield LogLine(line.time, level, text)
         return

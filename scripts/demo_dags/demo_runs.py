@@ -1,6 +1,7 @@
 """DAGs of ``make demo-ui`` that show what a person wants to see in Airflow's pages.
 
-* ``demo_deferred`` waits a minute in the triggerer, so that there is time to look at a deferred task.
+* ``demo_deferred`` waits a minute in the triggerer, so that there is time to look at a deferred task. It updates an
+  asset: the job's file.
 * ``demo_failing`` runs a workflow that fails: the task's log shows what the system said.
 * ``demo_mapped`` runs one workflow 50 times, and loads all results into one table, in one transaction.
 """
@@ -38,6 +39,8 @@ with DAG("demo_deferred", schedule=None, default_args=RETRIES, **COMMON):
         query_parameters={"Symbol": "IBM"},
         alteryx_conn_id="alteryx_default",
         deferrable=True,
+        log_interval=5,
+        asset_alias="stock_prices_of_a_job",
         timeout=timedelta(minutes=10),
     )
 

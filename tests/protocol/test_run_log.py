@@ -40,7 +40,7 @@ def texts_of(found):
 
 
 def test_a_line_is_shown_with_the_servers_time():
-    assert shown(LogLine(MOMENT, "info", "loaded")) == "[run log] 2026-11-30T14:00:01.250000Z loaded"
+    assert shown(LogLine(MOMENT, "info", "loaded")) == "[run log] 2026-11-30T14:00:01.250Z loaded"
     assert shown(LogLine(None, "debug", "loaded")) == "[run log] DEBUG loaded"
 
 
@@ -77,6 +77,15 @@ def test_a_long_line_is_cut_and_says_how_long_it_was():
     assert found.text.startswith("x" * LINE)
     assert found.text.endswith("… (cut: 1000000 characters in all)")
     assert len(found.text) < LINE + 100
+
+
+@pytest.mark.parametrize("pad", range(0, 48, 5))
+def test_no_part_of_a_secret_is_shown_where_a_line_of_secrets_is_cut(pad):
+    """Masks are shorter than what they replace, so the end of what is looked at comes into sight."""
+    secret = "hunter2-and-what-else-a-token-has-0123456789"
+    (line,) = tidy(LogLine(None, "info", "x" * pad + secret * 1_000), (secret,))
+    assert secret[:8] not in line.text
+    assert line.text.endswith(f"… (cut: {pad + 1_000 * len(secret)} characters in all)")
 
 
 def test_an_unknown_level_counts_as_information():

@@ -14,6 +14,7 @@ from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.run_log import CursorLost, HasLog
 from airflow_workflow_provider.protocol.times import iso
 from airflow_workflow_provider.systems import SYSTEMS
+from airflow_workflow_provider.systems.chorus import log as chorus_log
 from airflow_workflow_provider.systems.invision.flow_api import NO_ITEMS
 from airflow_workflow_provider.systems.invision.log import KEPT, is_of
 from tests.protocol.playing import EPOCH, Player, answer
@@ -275,6 +276,13 @@ def test_the_engine_tells_the_node_in_progress_and_its_message_once():
     _, later = polled("In progress, processing node: Row Filter, message:odd")
     page = Player().play(made.read_log(later, cursor))
     assert ([line.text for line in page], page.progress) == (["Row Filter: odd"], "node 2 (Row Filter)")
+
+
+def test_a_message_of_the_engine_that_is_nested_too_deep_is_text():
+    text = f"In progress, processing node: Sum, message:{'[' * 100_000}"
+    run = Run("chorus", "c", "w", "1", details={chorus_log.STATUS_TEXT: text})
+    (line,) = chorus_log.running_page(run, None)
+    assert line.text.startswith("Sum: [[[")
 
 
 def test_the_notes_of_an_engines_results_come_at_the_end_and_once():

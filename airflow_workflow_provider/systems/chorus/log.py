@@ -58,7 +58,7 @@ def _notes(results: Mapping[str, Any]) -> Iterator[LogLine]:
 def _line(node: str, message: str) -> LogLine:
     try:
         told = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deep
         told = None
     if not isinstance(told, Mapping):
         return LogLine(None, "info", f"{node}: {message.strip() or 'in progress'}")
