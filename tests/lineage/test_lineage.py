@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from uuid import uuid4
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, TaskDeferred
-from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-from openlineage.client.transport.file import FileConfig, FileTransport
+from openlineage.client.event_v2 import RunState
 
 from airflow_workflow_provider.assets.places import landed
 from airflow_workflow_provider.exceptions import RunFailed, WorkflowError
@@ -20,7 +16,6 @@ from airflow_workflow_provider.protocol import model
 from airflow_workflow_provider.transfers.workflow_to_object_storage import WorkflowOutputToObjectStorageOperator
 from airflow_workflow_provider.transfers.workflow_to_sql import WorkflowOutputToSqlOperator
 from tests.assets.collecting import new_events
-from tests.lineage.client import checked, events_in
 from tests.operators.staging import Deferral, TaskInstance, context_of
 
 SECRET = "not for everybody"
@@ -41,32 +36,6 @@ def ended(make, context):
     except WorkflowError as error:
         return operator, error
     return operator, None
-
-
-@pytest.fixture
-def told(tmp_path):
-    """Send what a task tells through the client, and give the event as it arrives, once the client has checked it."""
-    file = tmp_path / "events.jsonl"
-    client = OpenLineageClient(transport=FileTransport(FileConfig(log_file_path=str(file), append=True)))
-
-    def tell(lineage, state=RunState.COMPLETE):
-        run, job = Run(str(uuid4()), lineage.run_facets), Job("airflow", "dag.task", lineage.job_facets)
-        client.emit(
-            RunEvent(
-                eventType=state,
-                eventTime=datetime.now(UTC).isoformat(),
-                producer="https://example.com",
-                run=run,
-                job=job,
-                inputs=lineage.inputs,
-                outputs=lineage.outputs,
-            )
-        )
-        event = events_in(file)[-1]
-        checked(event)
-        return event
-
-    return tell
 
 
 def test_a_run_that_succeeded_is_described(story, told):
