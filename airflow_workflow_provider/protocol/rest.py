@@ -31,7 +31,7 @@ from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Reques
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.paging import read_pages
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
-from airflow_workflow_provider.protocol.places import found, shown
+from airflow_workflow_provider.protocol.places import Place, found, shown
 from airflow_workflow_provider.protocol.policy import Asked
 from airflow_workflow_provider.protocol.rest_auth import Anonymous, RestAuth
 from airflow_workflow_provider.protocol.rest_calls import (
@@ -85,6 +85,8 @@ class RestSystem(WorkflowSystem):
     list_workflows_call: ClassVar[ListWorkflows | None] = None
     outputs_call: ClassVar[Outputs | None] = None
     log_call: ClassVar[Log | None] = None
+    error_message: ClassVar[Place | None] = None
+    """Place of the server's own words in the JSON body of an error; default the fields that most APIs have."""
     run_page: ClassVar[str] = ""
     """Path of a run's page for people below the host, with ``{workflow}`` and ``{run_id}``; default the status call."""
 
@@ -119,6 +121,8 @@ class RestSystem(WorkflowSystem):
     def describe(self, response: Response) -> str:
         """Read the server's own words from the body of an error; override it where they stand elsewhere."""
         body = response.json_or_none()
+        if self.error_message is not None and (words := first_text([found(body, self.error_message)])):
+            return words
         if not isinstance(body, Mapping):
             return body if isinstance(body, str) else ""
         names = ("detail", "message", "error_description", "error", "title", "errors")
@@ -165,13 +169,17 @@ class RestSystem(WorkflowSystem):
         def run_id(document: Any) -> Any:
             return key if place is IDEMPOTENCY_KEY else found(document, place)
 
+        def seen(run: Run, document: Any) -> Run:
+            record = found(document, self.status_call.record)
+            return self.seen(run, document if record is None else record)
+
         has_document = in_answer is None and place is not IDEMPOTENCY_KEY
         run = yield from self.send_start(
             self.api,
             request,
             workflow,
             run_id,
-            self.seen,
+            seen,
             has_document=has_document,
             in_answer=in_answer,
             place=f" where {self.declared('start_call.run_id')} says, at {_shown(place)}",
@@ -221,7 +229,7 @@ class RestSystem(WorkflowSystem):
         call, doing = self.status_call, f"reading the status of run {run.run_id}"
         request = self.request(call, workflow=run.workflow, run_id=run.run_id)
         if call.rows is None:
-            document = yield from self.api.read(request, doing, Asked.RUN)
+            document = found((yield from self.api.read(request, doing, Asked.RUN)), call.record)
         else:
             rows = yield from self.rows(call, doing, run.workflow, run.run_id, whole=True)
             listed = [row for row in rows if id_text(found(row, call.id)) == run.run_id]

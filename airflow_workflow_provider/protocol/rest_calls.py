@@ -106,8 +106,10 @@ class Start(Call):
 class Status(Call):
     """The call that reads a run: the places of the state's word and, if there are any, of message and times.
 
-    The word of a state is compared in lower case; a number is its digits, true is ``true``. Where only a list shows how
-    a run is, ``rows`` is the place of that list and ``id`` that of a row's id; the other places are those in the row.
+    The word of a state is compared in lower case; a number is its digits, true is ``true``. ``record`` is the place of
+    the run's object in the answer, such as ``"job"`` in ``{"job": {"state": …}}``; the other places are those in this
+    object, and in a row of `ListRuns`. Where only a list shows how a run is, ``rows`` is the place of that list and
+    ``id`` that of a row's id; the other places are those in the row.
     """
 
     state: Place
@@ -115,6 +117,7 @@ class Status(Call):
     started_at: Place | None = None
     ended_at: Place | None = None
     details: Mapping[str, Place] = field(default_factory=dict)
+    record: Place = ""
     rows: Place | None = None
     id: Place = "id"
     paginator: Paginator = field(default_factory=SinglePage)

@@ -57,6 +57,7 @@ FIELDS = (
     "start_options",
     "base_path",
     "authentication",
+    "error_message",
     "run_page",
     "needs_sdk",
 )
@@ -70,7 +71,7 @@ _KNOWN: Mapping[str, frozenset[Any]] = {
 _MARKERS = {WORKFLOW: "WORKFLOW", PARAMETERS: "PARAMETERS", RUN_ID: "RUN_ID", IDEMPOTENCY_KEY: "IDEMPOTENCY_KEY"}
 # Which fields of a table are places, and which are true or false.
 _PLACES = ("state", "message", "started_at", "ended_at", "rows", "id", "name", "parameters", "key", "workflow")
-_MORE_PLACES = ("text", "time", "level", "url")
+_MORE_PLACES = ("text", "time", "level", "url", "record")
 _FLAGS = ("is_idempotent", "looks_first", "is_text")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
@@ -104,6 +105,8 @@ def _wrong_fields(cls: Any) -> Iterator[str]:
         yield f"base_path: {cls.base_path!r} ends with a slash or holds a placeholder"
     elif cls.base_path:
         yield from (f"base_path: {reason}" for reason in _wrong_path(cls.base_path, frozenset()))
+    if cls.error_message is not None:
+        yield from (f"error_message: {reason}" for reason in wrong_place(cls.error_message))
     for reason in _wrong_path(cls.run_page, _ID_PLACES, may_query=True) if cls.run_page else ():
         yield f"run_page: {reason}"
 
@@ -270,6 +273,8 @@ def _wrong_status(call: Status) -> Iterator[str]:
         yield "id: is empty; name the place of the run's id in a row"
     if call.rows is None and call.paginator != SinglePage():
         yield "paginator: is for a list; name its place in rows"
+    if call.rows is not None and call.record:
+        yield "record: is for an answer about one run; the places are those in a row"
 
 
 def _wrong_paginator(call: Any) -> Iterator[str]:

@@ -222,6 +222,17 @@ class SystemContract:
         assert not set(form.hidden) & set(form.labels)
         assert json.dumps(connection_type(form, self.system.key, "a.b.C", self.system.label))
 
+    def test_the_form_asks_for_the_credentials(self) -> None:
+        """A field that the declared credentials are read from is shown, or is an extra of the form."""
+        credentials = getattr(self.system, "authentication", None)
+        names = [getattr(credentials, name, "") for name in ("field", "url_field")]
+        form = self.system.form
+        for name in filter(None, names):
+            is_shown = name in form.extras or (name in ("login", "password") and name not in form.hidden)
+            assert is_shown, (
+                f"{self.system.__name__}.form: the field {name!r}, which authentication reads, is not shown"
+            )
+
     def test_secrets_are_named(self) -> None:
         """What the connection holds as a secret is removed from every message."""
         made = self.alone()
@@ -321,6 +332,10 @@ class SystemContract:
         place = getattr(getattr(self.system, "status_call", None), "state", None)
         if not isinstance(place, str) or self.system.status_call.rows is not None:  # type: ignore[attr-defined]  # a RestSystem
             pytest.skip("the state is at no dotted path of an answer")
+        record = self.system.status_call.record  # type: ignore[attr-defined]  # as above
+        if not isinstance(record, str):
+            pytest.skip("the object of a run is at no dotted path of an answer")
+        place = f"{record}.{place}" if record else place
         made, name = self.alone(), self.system.__name__
         for word, state in {**self.system.states, "a word from the future": RunState.RUNNING}.items():
             body = json.dumps(_nested(place, word.upper())).encode()

@@ -585,3 +585,32 @@ def test_a_list_that_shows_the_runs_of_all_workflows_gives_those_of_one():
     assert [run.run_id for run in Player([page]).play(system.find_runs("7"))] == ["3"]
     found = Player([page]).play(system.find_started("v", {"n": 1}, {}, sdk.from_epoch(EPOCH)))
     assert [run.run_id for run in found] == ["1"]
+
+
+def test_a_run_below_a_wrapper_is_read_from_answers_and_from_bare_rows():
+    """``{"job": {…}}`` is the answer about one run, and a list has the objects themselves."""
+    system = made(
+        start_call=started(path="/jobs/{workflow}", run_id="job.uuid"),
+        status_call=sdk.Status(path="/jobs/{run_id}", record="job", state="phase", message="problem.detail"),
+        list_runs_call=sdk.ListRuns(path="/jobs", params={"of": sdk.WORKFLOW}, rows="jobs", run_id="uuid"),
+    )
+    job = {"uuid": "7", "phase": "bad", "problem": {"detail": "no space"}}
+    run = Player([answer(201, {"job": {"uuid": "7", "phase": "waiting"}})]).play(system.start("w", {}, {}))
+    assert (run.run_id, run.state) == ("7", RunState.QUEUED)
+    seen = Player([answer(200, {"job": job})]).play(system.look(run))
+    (row,) = Player([answer(200, {"jobs": [job]})]).play(system.find_runs("w"))
+    assert (seen.state, seen.message) == (row.state, row.message) == (RunState.FAILED, "no space")
+    for odd in ({}, {"job": None}, {"job": []}, job):
+        with pytest.raises(sdk.ProtocolError, match="no state of a run"):
+            Player([answer(200, odd)]).play(system.look(run))
+
+
+def test_the_words_of_an_error_are_where_the_class_says():
+    system = made(error_message="problem.detail")
+    for body, says in (
+        ({"problem": {"detail": "no such flow"}}, "no such flow"),
+        ({"message": "bad"}, "bad"),
+        ([], ""),
+    ):
+        with pytest.raises(sdk.RequestRejected, match=f"HTTP 400 from Acme.*{says}"):
+            Player([answer(400, body)]).play(system.start("w", {}, {}))

@@ -168,6 +168,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"status_call": status(message=wrong(5))},
         "status_call.message: expected a dotted path or a func",
     ),
+    "status-record": (
+        {"status_call": status(rows="all", record="job")},
+        "status_call.record: is for an answer about one",
+    ),
+    "error-place": ({"error_message": 5}, "error_message: expected a dotted path or a function, not int"),
     "status-pages": ({"status_call": status(paginator=sdk.OffsetPages(2))}, "status_call.paginator: is for a list"),
     "test-missing": ({"test_call": None}, "test_call: is missing; declare a Call(…)"),
     "test-placeholder": (
