@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -113,9 +113,14 @@ class TaskDriver:
         raise TypeError(f"a life cycle yielded {effect!r}, which is no effect here")
 
     def _recall(self) -> life.Earlier:
-        earlier = self._store.recall()
+        from airflow_workflow_provider.hooks.connections import system_class
+
+        earlier, key = self._store.recall(), self._hook.system_name
         self._key = earlier.key
-        return earlier
+        if earlier.run is None or earlier.run.system != key:
+            return earlier
+        # It is watched as this try asks. The connection, which may be broken, is not read yet.
+        return replace(earlier, run=system_class(key).with_options(earlier.run, self._request.watch_options))
 
     def _fingerprint(self) -> Fingerprint:
         from airflow_workflow_provider.hooks.connections import system_class

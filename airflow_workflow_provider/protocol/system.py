@@ -167,13 +167,14 @@ class WorkflowSystem(ABC):
         return run
         yield
 
-    def with_options(self, run: Run, options: Mapping[str, Any]) -> Run:
+    @classmethod
+    def with_options(cls, run: Run, options: Mapping[str, Any]) -> Run:
         """Give the run with what a user says about it.
 
         Those of `watch_options` go into its handle, as far as they are not the defaults. Others are facts of the run,
         such as the API that it belongs to, and go into its details.
         """
-        defaults = self.watch_options
+        defaults = cls.watch_options
         facts = {name: value for name, value in options.items() if name not in defaults}
         watch = {**run.handle.watch, **{name: value for name, value in options.items() if name in defaults}}
         handle = run.handle.with_watch(

@@ -95,6 +95,16 @@ def test_another_task_judges_the_run_as_it_was_started(both):
         executed(lambda: both.case.sensor(**given, fail_on_empty_results=True))
 
 
+def test_a_retry_judges_the_run_of_an_earlier_try_by_its_own_options(both):
+    """Somebody has corrected the DAG after the first try: the run is fine, and no other one is started."""
+    both.ti.max_tries = 1
+    with pytest.raises(RunFailed, match="completed without results"):
+        both.told(EMPTY, results_grace=0.1, retries=1)
+    both.ti = both.ti.retried()
+    run = both.told(EMPTY, results_grace=0.1, retries=1, fail_on_empty_results=False)
+    assert (run["state"], len(both.runs())) == ("succeeded", 1)
+
+
 @pytest.mark.parametrize(
     ("style", "words"),
     [
