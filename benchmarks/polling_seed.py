@@ -41,8 +41,9 @@ def seed(
     with create_session() as session:
         _dag_run(session)
         rows = session.scalars(select(TaskInstance).order_by(TaskInstance.map_index)).all()
-        for task, run in zip(rows, endpoints or runs, strict=True):
-            trigger: Any
+        awaited: list[Any] = [*(endpoints or runs)]
+        trigger: Any
+        for task, run in zip(rows, awaited, strict=True):
             if isinstance(run, str):
                 from airflow.providers.http.triggers.http import HttpSensorTrigger
 
