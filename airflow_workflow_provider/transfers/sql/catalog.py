@@ -603,18 +603,25 @@ class DuckDbCatalog(Catalog):
     def look(self, ask: Asks, name: TableName) -> Target:
         """Describe the table by the catalog."""
         found = ask.rows(
-            "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+            "SELECT column_name, data_type, coalesce(is_nullable, 'YES'), column_default, is_generated = 'ALWAYS' "
+            "FROM information_schema.columns "
             f"WHERE table_catalog = {MARK} AND table_schema = {MARK} AND table_name = {MARK} ORDER BY ordinal_position",
             list(name.parts),
         )
         if not found:
             return Target(name)
         columns = {
-            column: TargetColumn(column, declared, duckdb_type(declared), nullable=nullable == "YES")
-            for column, declared, nullable, _ in found
+            column: TargetColumn(
+                column,
+                declared,
+                duckdb_type(declared),
+                nullable=nullable == "YES",
+                special="generated" if is_generated else "",
+            )
+            for column, declared, nullable, _, is_generated in found
         }
         of = f"database_name = {MARK} AND schema_name = {MARK} AND table_name = {MARK}"
-        defaults = [column for column, _, _, default in found if default is not None]
+        defaults = [column for column, _, _, default, _ in found if default is not None]
         known = ask.rows(
             f"SELECT constraint_type, constraint_text, constraint_column_names FROM duckdb_constraints() WHERE {of}",
             list(name.parts),
@@ -622,7 +629,7 @@ class DuckDbCatalog(Catalog):
         constraints = [text for kind, text, _ in known if kind in ("CHECK", "FOREIGN KEY")]
         keys = [text for kind, text, _ in known if kind in ("PRIMARY KEY", "UNIQUE")]
         primary = {column for kind, _, columns in known if kind == "PRIMARY KEY" for column in columns}
-        needed = [column for column, _, nullable, _ in found if nullable != "YES" and column not in primary]
+        needed = [column for column, _, nullable, _, _ in found if nullable != "YES" and column not in primary]
         indexes = ask.rows(f"SELECT index_name FROM duckdb_indexes() WHERE {of}", list(name.parts))
         lost = [
             text

@@ -175,7 +175,9 @@ class Load:
                 raise InvalidArgument(
                     f"the columns {other!r} and {name!r} would both go into {names[0]!r}; choose one with columns={{…}}"
                 )
-        if self.mode.on_missing_column == "fail" and (left := [name for name in existing if name not in owners]):
+        # No output can give a column that the database computes.
+        left = [name for name, column in existing.items() if name not in owners and column.special != "generated"]
+        if self.mode.on_missing_column == "fail" and left:
             raise InvalidArgument(
                 f"on_missing_column: the output lacks {', '.join(map(repr, left))}, which the table has; "
                 "on_missing_column='null' leaves them to their defaults"
