@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_workflow_provider.exceptions import InvalidArgument
 from airflow_workflow_provider.lineage.naming import name_of
 from airflow_workflow_provider.transfers.arguments import check_file_arguments, checked_partitions
 from airflow_workflow_provider.transfers.base import WorkflowOutputTransfer
@@ -37,10 +38,13 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
     :param partition_by: write one folder for each value of these columns; ``path`` is the folder of
         ``day=2026-01-01/…``, and a file's name has the run's id. Each partition of the load is replaced as a whole; the
         file in ``_manifests`` lists the files of the load. (templated)
+    :param unload_conn_id: Airflow connection to the data warehouse that has the output as a table and writes the files
+        by itself (BigQuery, Snowflake, Redshift); ``path`` is a folder. (templated)
     """
 
     template_fields: Sequence[str] = (
         "storage_conn_id",
+        "unload_conn_id",
         *WorkflowOutputTransfer.template_fields,
         "path",
         "format",
@@ -66,6 +70,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         csv_options: Mapping[str, Any] | None = None,
         add_columns: Mapping[str, Any] | Sequence[str] | None = None,
         partition_by: Sequence[str] | None = None,
+        unload_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,6 +84,7 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
         self.csv_options = csv_options
         self.add_columns = add_columns
         self.partition_by = partition_by
+        self.unload_conn_id = unload_conn_id
         check_file_arguments(self)
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -107,7 +113,30 @@ class WorkflowOutputToObjectStorageOperator(WorkflowOutputTransfer):
             partition_by=checked_partitions(self.as_value("partition_by")),
             csv_options=CsvOptions.parse(self.as_value("csv_options")),
         )
+        if self.unload_conn_id:
+            return self.handed_on(context, self._unloaded(load.attempt))
         return self.handed_on(context, load.earlier() or load.run(self.resolve()))
+
+    def _unloaded(self, attempt: Any) -> dict[str, Any]:
+        """Let the warehouse write the files."""
+        from airflow_workflow_provider.transfers.files.unload import Unload
+        from airflow_workflow_provider.transfers.sql.session import sql_hook
+
+        for name in ("column_types", "add_columns", "partition_by", "csv_options", "compression"):
+            if getattr(self, name):
+                raise InvalidArgument(f"{name}: is not possible with unload_conn_id, where the warehouse writes files")
+        unload = Unload(
+            hook=sql_hook(self.unload_conn_id),
+            sql_conn_id=str(self.unload_conn_id),
+            path=self.path,
+            conn_id=self.storage_conn_id,
+            name=self.format,
+            overwrite=self.overwrite,
+            attempt=attempt,
+            log=self.log,
+            columns=self.as_value("columns"),
+        )
+        return unload.run(self.resolve())
 
     def named_targets(self, result: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Name the files as lineage knows them."""

@@ -33,6 +33,7 @@ class Translated:
         self.database.execute("CREATE VIEW airflow_columns AS FROM information_schema.columns")
         self.statements: list[str] = []
         self.fails_at = ""
+        self.unload: Callable[[Any, str], None] | None = None
 
     def hook(self, **more: Any) -> Any:
         """Give an Airflow hook."""
@@ -78,6 +79,11 @@ class Connection:
         self.owner, self._cursor = owner, owner.database.cursor()
         self._cursor.execute("SET TimeZone = 'UTC'")
         self._open = False
+
+    @property
+    def session(self) -> Any:
+        """The session in DuckDB."""
+        return self._cursor
 
     def cursor(self) -> Cursor:
         """Give a cursor."""
@@ -139,6 +145,10 @@ class Cursor:
         owner.statements.append(statement)
         if owner.fails_at and re.search(owner.fails_at, statement):
             raise RuntimeError("the connection died")
+        if statement.startswith("UNLOAD"):  # which sqlglot does not know
+            assert owner.unload is not None
+            owner.unload(self._connection.session, statement)
+            return
         if parameters:
             statement = statement.replace("%s", "?").replace("%%", "%")
         is_catalog = "INFORMATION_SCHEMA.COLUMNS" in statement

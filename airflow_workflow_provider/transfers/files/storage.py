@@ -141,6 +141,13 @@ class StoredFile:
         with self._described("removing"), suppress(FileNotFoundError):
             self._fs.rm_file(self._own)
 
+    def remove_folder(self) -> None:
+        """Remove the folder that the file lies in, with all that is in it."""
+        folder = self._own.rpartition("/")[0]
+        with self._described("removing the folder of"), suppress(FileNotFoundError):
+            if self._fs.exists(folder):
+                self._fs.rm(folder, recursive=True)
+
     def discard(self) -> None:
         """Remove the temporary file."""
         with suppress(Exception):

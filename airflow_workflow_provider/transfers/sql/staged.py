@@ -255,15 +255,20 @@ def _read_bigquery(
             job.result()
 
 
+def iam_role(hook: Any, conn_id: str) -> str:
+    """Give the role that Redshift reads and writes S3 with, as SQL. Raises `InvalidArgument` for what is none."""
+    role = hook.get_connection(conn_id).extra_dejson.get("copy_iam_role", "default")
+    if role != "default" and not all(_ROLE.fullmatch(one) for one in str(role).split(",")):
+        raise InvalidArgument(f"copy_iam_role of connection {conn_id!r}: expected 'default' or the ARN of a role")
+    return "default" if role == "default" else f"'{role}'"
+
+
 def _read_redshift(
     session: SqlSession, hook: Any, conn_id: str, table: TableName, files: Sequence[Path], staging: Staging
 ) -> None:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    role = hook.get_connection(conn_id).extra_dejson.get("copy_iam_role", "default")
-    if role != "default" and not all(_ROLE.fullmatch(one) for one in str(role).split(",")):
-        raise InvalidArgument(f"copy_iam_role of connection {conn_id!r}: expected 'default' or the ARN of a role")
-    spelled_role = "default" if role == "default" else f"'{role}'"
+    spelled_role = iam_role(hook, conn_id)
     folder = ObjectStoragePath(f"{staging.path.rstrip('/')}/{table.table}", conn_id=staging.conn_id)
     try:
         for file in files:
