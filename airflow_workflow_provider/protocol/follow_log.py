@@ -48,6 +48,7 @@ BATCH = 100  # lines that are written at once; an event loop does other work bet
 STORED_AFTER = 500  # lines of one page after which the state is stored although the page goes on
 LINES_A_MINUTE = 20_000
 CHARACTERS_A_MINUTE = 4_000_000
+LAST_TRIES = 3  # at a log that cannot be read when its run is over, a second apart
 SETTLING = 5  # times that a log is read again after the end of its run, a second apart
 SETTLED = 30.0  # seconds after the end of a run from which on its log is whole
 WHOLE = "whole"  # in the cursor of a log whose server forgets cursors: that of `unseen`
@@ -242,10 +243,19 @@ class LogFollower:
         Lines may come a little later than the end of the run. So the log is read again, a second later, while it brings
         new lines and the run has just ended.
         """
-        for rereads in range(SETTLING + 1):
-            before = self.state.lines
+        for failed in range(LAST_TRIES):  # what is not read now is never read
+            if failed:
+                yield Sleep(1.0)
+            before, known = self.state.lines, self.failures
             if not self.is_over:
-                yield from self._read(run, is_last=True)
+                yield from self._read(run, is_last=True, is_quiet=failed < LAST_TRIES - 1)
+            if self.failures <= known or self.refusals:
+                break
+        for rereads in range(SETTLING + 1):
+            if rereads:
+                before = self.state.lines
+                if not self.is_over:
+                    yield from self._read(run, is_last=True)
             is_live = self.state.lines > before or (not rereads and getattr(self.system, "log_lags", False))
             if self.is_over or self.failures or self._is_free or not is_live:
                 return
@@ -271,7 +281,7 @@ class LogFollower:
     def _pause(self) -> float:
         return min(self.interval * 2.0 ** min(self.failures, 16), max(LONGEST, self.interval))
 
-    def _read(self, run: Run, *, is_last: bool = False) -> Flow[None]:
+    def _read(self, run: Run, *, is_last: bool = False, is_quiet: bool = False) -> Flow[None]:
         try:
             if not self.is_recalled:
                 yield from self._recall()
@@ -286,7 +296,7 @@ class LogFollower:
         except NotSupported as error:
             yield from self._end(f"Run {run.run_id} has no log to follow: {error}", "info")
         except Exception as error:  # noqa: BLE001  # whatever a log does, the wait for its run goes on
-            yield from self._failed(run, error, is_last=is_last)
+            yield from self._failed(run, error, is_last=is_last, is_quiet=is_quiet)
         else:
             self.failures = self.refusals = 0
 
@@ -297,9 +307,11 @@ class LogFollower:
         if stored != LogState(self.run_id) and stored.lines >= self.state.lines:
             self.stored = stored
 
-    def _failed(self, run: Run, error: Exception, *, is_last: bool) -> Flow[None]:
+    def _failed(self, run: Run, error: Exception, *, is_last: bool, is_quiet: bool) -> Flow[None]:
         self.failures += 1
         self.refusals = self.refusals + 1 if isinstance(error, REFUSED) else 0
+        if is_quiet and not self.refusals:  # it is tried again
+            return
         text = str(error).partition("\n")[0] or type(error).__name__
         if is_last:
             yield from self._say(f"The rest of the log of run {run.run_id} cannot be read: {text}", "warning")

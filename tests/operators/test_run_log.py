@@ -182,7 +182,7 @@ def test_a_retry_that_takes_a_run_over_continues_behind_the_last_line(flow, said
     before = len(said.numbers)
     assert said.executed(lambda: operator("sync", retries=1), context_of(ti.retried(), store))["state"] == "succeeded"
     assert 0 < before < 2000
-    assert said.numbers == list(range(1, 2001))
+    assert said.numbers == list(range(1, 2001)), said.having("log of run")
 
 
 def test_what_a_failed_trigger_had_written_is_kept_for_the_next_try(flow, said):

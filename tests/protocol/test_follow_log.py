@@ -265,6 +265,28 @@ def test_nothing_is_lost_while_the_log_cannot_be_read():
     assert task.written[2:] == ["2", "3"]
 
 
+def test_the_rest_of_a_log_is_asked_for_again_where_the_server_fails_at_the_end():
+    """Nothing reads the log after that, so one failed request must not lose the rest."""
+    server, task = Server(log=[1, 2]), Task()
+    failures = iter([ServerUnavailable("busy"), ServerUnavailable("busy")])
+    read = server.read_log
+
+    def fails_twice(run, cursor):
+        server.error = next(failures, None)
+        return (yield from read(run, cursor))
+
+    server.read_log = fails_twice
+    task.play(follower(server).finish(RUN))
+    assert task.written == ["1", "2"]
+
+
+def test_a_log_that_cannot_be_read_at_the_end_is_one_line():
+    server, task = Server(error=ServerUnavailable("down")), Task()
+    task.play(follower(server).finish(RUN))
+    assert task.written == ["The rest of the log of run 7 cannot be read: down"]
+    assert server.reads == 3
+
+
 def test_a_log_that_is_refused_again_and_again_is_not_asked_for_any_more():
     server, task = Server(error=PermissionDenied("HTTP 403", status=403)), Task()
     following = follower(server)
