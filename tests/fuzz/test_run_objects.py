@@ -109,7 +109,9 @@ def test_a_forged_run_object_moves_no_credential(key):
         except WorkflowError:
             pass  # an error is as good as a value
         for request in asked:
-            assert not request.starts
+            if request.starts:  # the copy of a large table of CARTO, never a workflow
+                assert str(request.json["query"]).lstrip().upper().startswith(("CREATE ", "DROP ")), request.json
+                assert "CALL" not in str(request.json["query"]).partition("(")[0].upper()
             if request.signed_for:
                 url = str(prepared(request).url)
                 check_address(request, url, system.transport)
