@@ -235,7 +235,7 @@ def emptied(place: Place) -> None:
         kinds = {"TEXT": "LONGTEXT", "DOUBLE PRECISION": "DOUBLE", "BOOLEAN": "TINYINT(1)"}
         kinds["TIMESTAMP WITH TIME ZONE"] = "DATETIME(6)"
         listed = ", ".join(f"{name} {kinds.get(kind, kind)}" for name, kind in SQL_TYPES.items())
-        _mysql(place, f"DROP TABLE IF EXISTS bench; CREATE TABLE bench ({listed})")
+        _mysql(place, f"DROP TABLE IF EXISTS bench; CREATE TABLE bench ({listed}) CHARACTER SET utf8mb4")
 
 
 def _hook(place: Place) -> Any:
