@@ -79,6 +79,8 @@ LOADS_WITHOUT_AIRFLOW = (
     "test_sql_copy_pages.py",
     "test_sql_retries.py",
     "test_sql_values.py",
+    "test_table_of_guarantees.py",
+    "test_warehouse_bulk.py",
     "test_warehouses.py",
     "test_what_a_load_touches.py",
 )

@@ -10,6 +10,7 @@ The statements are those of the manuals of Snowflake (CREATE STAGE, PUT, COPY IN
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import secrets
 import tempfile
@@ -94,6 +95,8 @@ class StagedRows:
 
 def why_not(hook: Any, dialect: str, staging: Staging) -> str:
     """Tell why the bulk path of a warehouse cannot be used; empty where it can."""
+    if dialect == "Snowflake" and not _has_snowflake_client():
+        return "only snowflake-connector-python sends files by PUT, and it is not installed"
     if dialect == "BigQuery" and not callable(getattr(hook, "get_client", None)):
         return "the hook of the connection has no client of BigQuery (get_client)"
     if dialect == "Redshift" and not staging.path:
@@ -101,6 +104,13 @@ def why_not(hook: Any, dialect: str, staging: Staging) -> str:
     if dialect == "Redshift" and not re.match(r"s3a?://[^/]+", staging.path):
         return f"Redshift reads files from S3, and staging_path is {staging.path!r}"
     return ""
+
+
+def _has_snowflake_client() -> bool:
+    try:
+        return importlib.util.find_spec("snowflake.connector") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @contextmanager
