@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import getproxies_environment
 
 from airflow_workflow_provider.exceptions import InvalidConnection
 from airflow_workflow_provider.protocol.documents import MAX_ANSWER, MAX_SHARED_ANSWER
@@ -20,6 +20,11 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)
 _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
+
+
+def _environment_proxies() -> list[str]:
+    """Give the proxies that the environment names, such as ``HTTPS_PROXY``."""
+    return [value for name, value in os.environ.items() if re.fullmatch(r"(?i)(?!no_)\w+_proxy", name)]
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ class ConnectionValues:
             max_answer=int(max_answer),
             allow_http=self.flag("allow_http", False),
             result_hosts=tuple(host.lower() for host in self.texts("result_hosts")),
-            environment_secrets=passwords_of(getproxies_environment().values()),
+            environment_secrets=passwords_of(_environment_proxies()),
         )
 
     def base_url(self, default: str = "") -> str:
