@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ class Stage:
 def moment(line: str) -> str:
     """The time at which Airflow logged a line."""
     try:
-        return str(json.loads(line)["timestamp"])
+        # Airflow leaves the fraction of a second out where it is zero.
+        return datetime.fromisoformat(json.loads(line)["timestamp"]).isoformat(timespec="microseconds")
     except ValueError:
         return line.partition("]")[0].strip("[")  # 2.11
 
