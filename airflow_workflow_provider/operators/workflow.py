@@ -278,6 +278,9 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         life = LifeCycle(self._policy())
         driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))
         self._life, self._driver = life, driver
+        if (own := self._other_than(run, context)) is not None:
+            RUN_LINK.remember(context["ti"], own.url)
+            return self._concluded(context, lambda: driver.drive(life.wait_again(own)))
         logs, has_ended = self._run_log(context), isinstance(outcome, Run)
         if has_ended:
             logs.resume(run, event)
@@ -286,6 +289,26 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         finally:
             if not has_ended:  # a run that is out of time is cancelled first
                 logs.resume(run, event)
+
+    def _other_than(self, reported: Run, context: Context) -> Run | None:
+        """Give the run of this try where an event is about another run; usually None.
+
+        SQLite gives the number of a deleted trigger to the next one. A trigger of an earlier try, or of another task,
+        that has not stopped yet then reports to this task.
+        """
+        try:
+            own = published(self, context)
+        except Exception as error:  # noqa: BLE001  # the task goes on without this precaution
+            self.log.warning("The run of this try cannot be read from its XCom: %s", error)
+            return None
+        if own is None or (own.system, own.run_id) == (reported.system, reported.run_id):
+            return None
+        self.log.warning(
+            "The triggerer reported run %s, which is not the run of this try; waiting again for run %s",
+            reported.run_id,
+            own.run_id,
+        )
+        return own
 
     def _concluded(self, context: Context, ended: Callable[[], Run]) -> dict[str, Any]:
         """Give the run object of a run that succeeded, or skip the task where the user tolerates losses."""

@@ -442,6 +442,11 @@ class LifeCycle:
         self.phase, self.run, self._is_stored = Phase.GOING, run or self.run, True
         return (yield from self._guarded(self._resumed(outcome)))
 
+    def wait_again(self, run: Run) -> Flow[Run]:
+        """Come back from a deferral without news of the run, and wait for it again."""
+        self.phase, self.run, self._is_stored = Phase.GOING, run, True
+        return (yield from self._guarded(self._awaited(run)))
+
     def abandon(self, error: BaseException, *, was_killed: bool = False) -> Flow[None]:
         """An error ends the try while the run goes on: the next try takes it over, or it is cancelled.
 
@@ -478,6 +483,9 @@ class LifeCycle:
         if earlier.why:
             yield Note(earlier.why, "warning")
         return (yield from self._live(self.policy.stored(earlier.event)))
+
+    def _awaited(self, run: Run) -> Flow[Run]:
+        return (yield from self._live((yield from self._wait(run))))
 
     def _resumed(self, outcome: Run | WorkflowError) -> Flow[Run]:
         return (yield from self._live((yield from self._ended(outcome))))

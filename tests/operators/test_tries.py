@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_workflow_provider.exceptions import (
     RunCancelled,
@@ -22,6 +23,7 @@ from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import (
     MODES,
+    Deferral,
     TaskInstance,
     TaskStateStore,
     context_of,
@@ -331,3 +333,18 @@ def test_an_id_that_holds_a_secret_of_the_connection_is_a_lost_start(carto, task
     with pytest.raises(UnknownStart) as caught:
         task.make().execute(task.context())
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", ["cancelled", "succeeded", "timeout"])
+def test_an_event_about_another_run_ends_no_task(carto, state):
+    """SQLite gives the number of a deleted trigger to the next one, so that the old trigger's event may come here."""
+    task = Task(carto, "deferrable")
+    there = deferred(task.make, task.context())
+    own = task.ti.xcoms["run"]
+    run = {**own, "run_id": "of-an-earlier-try", "state": "running" if state == "timeout" else state}
+    with pytest.raises(TaskDeferred) as again:
+        there.resumed({"status": state, "run": run, "message": "it took too long"})
+    assert len(carto.runs()) == 1
+    waiting = Deferral(task.make, there.context, again.value)
+    assert waiting.resumed(waiting.event())["run_id"] == own["run_id"]
+    assert carto.states() == ["success"]
