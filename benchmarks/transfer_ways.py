@@ -71,7 +71,7 @@ def ours_in_database(place: Place) -> Any:
 
 
 def ours_csv_mysql(place: Place) -> Any:
-    """CSV into a table of MariaDB that is there."""
+    """Load a CSV file into an existing table of MariaDB."""
     return ours.into_mysql(ours.csv_run(place.rows, place.url), place.mysql, "bench")
 
 

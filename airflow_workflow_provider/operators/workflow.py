@@ -303,6 +303,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             return None
         if own is None or (own.system, own.run_id) == (reported.system, reported.run_id):
             return None
+        if (own.system, own.conn_id) != (self.system_key, self.hook.conn_id):  # this task cannot have started it
+            return None
         self.log.warning(
             "The triggerer reported run %s, which is not the run of this try; waiting again for run %s",
             reported.run_id,

@@ -348,3 +348,13 @@ def test_an_event_about_another_run_ends_no_task(carto, state):
     waiting = Deferral(task.make, there.context, again.value)
     assert waiting.resumed(waiting.event())["run_id"] == own["run_id"]
     assert carto.states() == ["success"]
+
+
+@pytest.mark.parametrize("field", ["system", "conn_id"])
+def test_an_xcom_that_names_the_run_of_another_connection_is_not_waited_for(carto, field):
+    """Whoever may write XComs cannot make a task wait for what it has not started."""
+    task = Task(carto, "deferrable")
+    there = deferred(task.make, task.context())
+    event = there.event()
+    task.ti.xcoms["run"] = {**task.ti.xcoms["run"], "run_id": "foreign", field: "alteryx"}
+    assert there.resumed(event)["run_id"] == event["run"]["run_id"]
