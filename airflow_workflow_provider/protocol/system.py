@@ -125,7 +125,9 @@ class WorkflowSystem(ABC):
     @classmethod
     def declared(cls, field: str) -> str:
         """Name a field of the class for an error: with class and distribution."""
-        return f"{cls.__name__}.{field}{f' of {cls.distribution}' if cls.distribution else ''}"
+        # Not inherited: a distribution can derive its system from the system of another one.
+        distribution = vars(cls).get("distribution", "")
+        return f"{cls.__name__}.{field}{f' of {distribution}' if distribution else ''}"
 
     @classmethod
     def offers(cls, capability: Any) -> bool:

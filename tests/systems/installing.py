@@ -50,6 +50,9 @@ def installations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ins
 def forget() -> None:
     """Forget what was found and loaded."""
     registry.registered.cache_clear()
+    for system in registry._loaded.values():  # a class that other tests use as well
+        if "distribution" in vars(system):
+            del system.distribution
     registry._loaded.clear()
     registry._failed.clear()
     hooks.hook_class.cache_clear()

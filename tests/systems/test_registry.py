@@ -174,3 +174,15 @@ def test_a_form_is_given_while_airflow_is_imported():
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
     answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert answer.stdout.strip() == b"[]"
+
+
+def test_errors_name_the_distribution_of_the_class_itself(installed):
+    """A system that is derived from the system of another distribution is not that distribution's."""
+    installed("good", "acme", GOOD)
+    loaded = system_class("acme")
+
+    class Derived(loaded):
+        pass
+
+    assert loaded.declared("key") == f"{loaded.__name__}.key of plug-good 1.2"
+    assert Derived.declared("key") == "Derived.key"
