@@ -27,6 +27,7 @@ class Result:
 
     name: str
     airflow: str = ""
+    python: str = ""
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -40,9 +41,17 @@ def airflow_of(name: str) -> str:
     return environment.pinned(name, "apache-airflow").partition("==")[2]
 
 
+def python_of(name: str) -> str:
+    """The Python of an environment, such as ``3.12``; a short name takes what this machine has."""
+    pins, python = environment.parts_of(name)
+    if not python and (found := environment.interpreter(name)):
+        python = ".".join(found[1].split(".")[:2])
+    return python or environment.ENVIRONMENTS[pins].pythons[0]
+
+
 def resolved(name: str) -> Result:
     """Whether every pin has a wheel for a Python that this machine does not have."""
-    pins, python = environment.parts_of(name)
+    pins, python = environment.parts_of(name)[0], python_of(name)
     with tempfile.TemporaryDirectory() as target:
         command = [
             sys.executable,
@@ -63,8 +72,9 @@ def resolved(name: str) -> Result:
     number = len(environment.pins_file(pins).read_text().splitlines())
     note = f"no Python {python} on this machine; "
     if answer.returncode:
-        return Result(name, airflow_of(name), failed=1, note=f"{note}the pins do not resolve: {answer.stderr.strip()}")
-    return Result(name, airflow_of(name), note=f"{note}its {number} pins resolve to wheels for it")
+        note += f"the pins do not resolve: {answer.stderr.strip()}"
+        return Result(name, airflow_of(name), python, failed=1, note=note)
+    return Result(name, airflow_of(name), python, note=f"{note}its {number} pins resolve to wheels for it")
 
 
 def tested(name: str, arguments: list[str]) -> Result:
@@ -78,7 +88,7 @@ def tested(name: str, arguments: list[str]) -> Result:
         code = subprocess.run(
             [*command, *arguments], cwd=environment.ROOT, stdout=output, stderr=subprocess.STDOUT, check=False
         ).returncode
-    result = Result(name, airflow_of(name), seconds=time.monotonic() - began)
+    result = Result(name, airflow_of(name), python_of(name), seconds=time.monotonic() - began)
     if not report.exists():
         result.failed, result.note = 1, f"pytest ended with {code}; see {log.relative_to(environment.ROOT)}"
         return result
@@ -97,9 +107,8 @@ def show(results: list[Result]) -> None:
     """Print the table, and why tests were skipped."""
     print("\n| Airflow | Python | passed | failed | skipped | seconds | |\n|---|---|---|---|---|---|---|")
     for one in results:
-        python = environment.parts_of(one.name)[1]
         numbers = f"{one.passed} | {one.failed} | {one.skipped} | {one.seconds:.0f}"
-        print(f"| {one.airflow} | {python} | {numbers} | {one.note} |")
+        print(f"| {one.airflow} | {one.python} | {numbers} | {one.note} |")
     for one in results:
         for reason, times in one.reasons.most_common():
             print(f"{one.name}: {times} skipped: {reason}")
