@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_workflow_provider.assets.emission import aliases, emit, own_extra, receivers, shared_extra
-from airflow_workflow_provider.exceptions import InvalidArgument, WorkflowError
+from airflow_workflow_provider.exceptions import WorkflowError
 from airflow_workflow_provider.links.workflow import OUTPUT_LINK, page_of, show_run
 from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.model import Run, parse_run
@@ -47,12 +47,12 @@ def publish(ti: Any, run: Run) -> None:
 
 
 def published(operator: PublishingTask, context: Context) -> Run | None:
-    """Give the run that this very task instance has published, or None."""
+    """Give the run that this very task instance has published, or None, also where that cannot be read."""
     ti = context["ti"]
-    value = ti.xcom_pull(task_ids=operator.task_id, key="run", map_indexes=ti.map_index)
     try:
+        value = ti.xcom_pull(task_ids=operator.task_id, key="run", map_indexes=ti.map_index)
         return parse_run(value) if value else None
-    except InvalidArgument as error:
+    except Exception as error:  # noqa: BLE001  # the task goes on without it
         operator.log.warning("The run of this task cannot be read from its XCom: %s", error)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time limit had ended
 E = TypeVar("E", bound=BaseException)
 
 

@@ -29,7 +29,7 @@ from airflow_workflow_provider.lineage.runs import RunLineage
 from airflow_workflow_provider.links.workflow import OUTPUT_LINK, RUN_LINK
 from airflow_workflow_provider.operators.cancelling import CancelWorkflowRunOperator
 from airflow_workflow_provider.operators.publishing import hand_on, publish, published
-from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
+from airflow_workflow_provider.operators.stopping import TRIGGER_FAILED, shortened, stop_waiting
 from airflow_workflow_provider.protocol import parameters as given
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.limits import fitting
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 QueryParameters = given.Parameters | Callable[..., given.Parameters] | str | None
 __all__ = ["CancelWorkflowRunOperator", "RunWorkflowOperator"]
 
-TRIGGER_FAILED = "__fail__"  # what Airflow gives as next_method when a trigger died or its time limit had ended
 ON_UNKNOWN_START = ("fail", "restart")
 ON_RUN_FAILURE = ("fail", "skip")
 SWITCHES = ("wait_for_completion", "deferrable", "reattach", "cancel_on_kill", "cancel_on_timeout", "get_logs")
@@ -206,15 +205,28 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Come back from the triggerer, also when the trigger died and Airflow only says that it failed."""
+        from airflow_workflow_provider.protocol.lifecycle import failed_for_another
+
+        if next_method != TRIGGER_FAILED:
+            return super().resume_execution(next_method, next_kwargs, context)
+        own = self._own_run(context)
+        if own is not None and failed_for_another(next_kwargs, own):
+            self.log.warning("A trigger failed that waited for another run; waiting again for run %s", own.run_id)
+            try:
+                return self._waited_again(context, own)
+            except WorkflowError as error:
+                failure = error
+            raise shortened(failure)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
-            if next_method == TRIGGER_FAILED:
-                run = published(self, context)
-                RUN_LINK.remember(context["ti"], run.url if run else None)
-                self._abandon(context, [run] if run else [], error)
-                if run:
-                    self._run_log(context).keep(run)
+            run = own or published(self, context)
+            if run is None:
+                self._abandon_stored(context, error)
+            else:
+                RUN_LINK.remember(context["ti"], run.url)
+                self._abandon(context, [run], error)
+                self._run_log(context).keep(run)
             raise
 
     def on_kill(self) -> None:
@@ -260,27 +272,28 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         return self._concluded(context, lambda: driver.drive(life.begin()))
 
     def _completed(self, context: Context, event: Any) -> dict[str, Any]:
-        from airflow_workflow_provider.operators.run_store import Request, RunStore
-        from airflow_workflow_provider.protocol.lifecycle import LifeCycle, outcome_of
+        from airflow_workflow_provider.protocol.lifecycle import outcome_of, same_run
 
+        own = self._own_run(context)
         try:
             run, outcome = outcome_of(event)
         except WorkflowError as error:
-            known = published(self, context)
-            self._abandon(context, [known] if known else [], error)
-            raise
-        RUN_LINK.remember(context["ti"], run.url)
-        try:
-            asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
-        except WorkflowError as error:
-            self._abandon(context, [run], error)
-            raise
-        life = LifeCycle(self._policy())
-        driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))
-        self._life, self._driver = life, driver
-        if (own := self._other_than(run, context)) is not None:
-            RUN_LINK.remember(context["ti"], own.url)
-            return self._concluded(context, lambda: driver.drive(life.wait_again(own)))
+            if own is None:
+                known = published(self, context)
+                self._abandon(context, [known] if known else [], error)
+                raise
+            self.log.warning("%s; waiting again for run %s", error, own.run_id)
+            return self._waited_again(context, own)
+        if own is not None and not same_run(own, run):
+            self.log.warning(
+                "The triggerer reported run %s of connection %r, which is not the run of this try; "
+                "waiting again for run %s",
+                run.run_id,
+                run.conn_id,
+                own.run_id,
+            )
+            return self._waited_again(context, own)
+        life, driver = self._resumes(context, run)
         logs, has_ended = self._run_log(context), isinstance(outcome, Run)
         if has_ended:
             logs.resume(run, event)
@@ -290,27 +303,38 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             if not has_ended:  # a run that is out of time is cancelled first
                 logs.resume(run, event)
 
-    def _other_than(self, reported: Run, context: Context) -> Run | None:
-        """Give the run of this try where an event is about another run; usually None.
+    def _own_run(self, context: Context) -> Run | None:
+        """Give the run that this try has published, where this task can have started it; None where nothing can tell.
 
         SQLite gives the number of a deleted trigger to the next one. A trigger of an earlier try, or of another task,
         that has not stopped yet then reports to this task.
         """
+        own = published(self, context)
         try:
-            own = published(self, context)
-        except Exception as error:  # noqa: BLE001  # the task goes on without this precaution
-            self.log.warning("The run of this try cannot be read from its XCom: %s", error)
+            return own if own and (own.system, own.conn_id) == (self.system_key, self.hook.conn_id) else None
+        except WorkflowError:  # there is no such system (any more)
             return None
-        if own is None or (own.system, own.run_id) == (reported.system, reported.run_id):
-            return None
-        if (own.system, own.conn_id) != (self.system_key, self.hook.conn_id):  # this task cannot have started it
-            return None
-        self.log.warning(
-            "The triggerer reported run %s, which is not the run of this try; waiting again for run %s",
-            reported.run_id,
-            own.run_id,
-        )
-        return own
+
+    def _waited_again(self, context: Context, own: Run) -> dict[str, Any]:
+        """Wait again for the run of this try: what came from the triggerer says nothing about it."""
+        life, driver = self._resumes(context, own)
+        return self._concluded(context, lambda: driver.drive(life.wait_again(own)))
+
+    def _resumes(self, context: Context, run: Run) -> tuple[LifeCycle, TaskDriver]:
+        """Give the life cycle of a task that comes back from the triggerer, and its driver."""
+        from airflow_workflow_provider.operators.run_store import Request, RunStore
+        from airflow_workflow_provider.protocol.lifecycle import LifeCycle
+
+        RUN_LINK.remember(context["ti"], run.url)
+        try:
+            asked = Request(self.system_key, self.hook.conn_id, self._workflow_key())
+        except WorkflowError as error:
+            self._abandon(context, [run], error)
+            raise
+        life = LifeCycle(self._policy())
+        driver = self._drives(context, RunStore(context, self.retries or 0, asked, is_new_call=False))
+        self._life, self._driver = life, driver
+        return life, driver
 
     def _concluded(self, context: Context, ended: Callable[[], Run]) -> dict[str, Any]:
         """Give the run object of a run that succeeded, or skip the task where the user tolerates losses."""

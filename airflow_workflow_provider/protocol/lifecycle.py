@@ -7,7 +7,7 @@ remote system, wait, defer, write XComs and log lines. Operators drive it; tests
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -36,6 +36,7 @@ from airflow_workflow_provider.protocol.text import cut_text, indented
 # What a trigger's event says beside the words of `RunState`.
 TIMEOUT, UNAVAILABLE, NOT_FOUND = "timeout", "unavailable", "not_found"
 NO_REASON = "the system gives no reason"
+WAITING_FOR = "  while: waiting for run"  # in the text of an error that ends a trigger
 
 
 class Phase(str, Enum):
@@ -808,6 +809,26 @@ def run_of_event(event: Any) -> Run:
     if isinstance(outcome, Run):
         return outcome
     raise outcome
+
+
+def same_run(one: Run, other: Run) -> bool:
+    """Tell whether two run objects are about one run; the same id on another connection is another run."""
+    return (one.system, one.conn_id, one.run_id) == (other.system, other.conn_id, other.run_id)
+
+
+def failure_note(run: Run) -> str:
+    """Give the line that a trigger adds to an error that ends it, so that its task can tell which run it is about."""
+    return f"{WAITING_FOR} {run.run_id} of {run.system} through the connection {run.conn_id!r}"
+
+
+def failed_for_another(failure: Any, own: Run) -> bool:
+    """Tell whether what Airflow gives a task whose trigger failed says that the trigger waited for another run.
+
+    :param failure: the keywords of the resumed task; ``traceback`` is the text of the error, if there is one.
+    """
+    traceback = failure.get("traceback") if isinstance(failure, Mapping) else None
+    text = "".join(map(str, traceback)) if isinstance(traceback, Sequence) else ""
+    return WAITING_FOR in text and failure_note(own) not in text
 
 
 def deadline_of(

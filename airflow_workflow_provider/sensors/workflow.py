@@ -30,10 +30,16 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.links.workflow import RUN_LINK, show_run
 from airflow_workflow_provider.operators.metadata import was_rescheduled
-from airflow_workflow_provider.operators.stopping import shortened, stop_waiting
+from airflow_workflow_provider.operators.stopping import TRIGGER_FAILED, shortened, stop_waiting
 from airflow_workflow_provider.protocol.durations import seconds_of
 from airflow_workflow_provider.protocol.effects import Flow, Sleep
-from airflow_workflow_provider.protocol.lifecycle import deadline_of, outcome_of, succeeded
+from airflow_workflow_provider.protocol.lifecycle import (
+    deadline_of,
+    failed_for_another,
+    outcome_of,
+    same_run,
+    succeeded,
+)
 from airflow_workflow_provider.protocol.literals import (
     check_conn_id,
     check_flags,
@@ -189,8 +195,16 @@ class WorkflowRunSensor(BaseSensorOperator):
         raise shortened(failure)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Take up what the trigger saw."""
-        known, outcome = outcome_of(event)
+        """Take up what the trigger saw; what it says about another run is ignored."""
+        own = self._own_run()
+        try:
+            known, outcome = outcome_of(event)
+        except WorkflowError as error:
+            if own is None:
+                raise
+            return self._waited_again(own, context, str(error))
+        if own is not None and not same_run(own, known):
+            return self._waited_again(own, context, f"The triggerer reported run {known.run_id}")
         RUN_LINK.remember(context["ti"], known.url)
         self._run_log(context).resume(known, event)
         if isinstance(outcome, WorkflowError):
@@ -222,6 +236,9 @@ class WorkflowRunSensor(BaseSensorOperator):
         """Come back from the triggerer; Airflow's own sensor would soften every error, ours only the run's."""
         try:
             with self._softened():
+                own = self._own_run() if next_method == TRIGGER_FAILED else None
+                if own is not None and failed_for_another(next_kwargs, own):
+                    return self._waited_again(own, context, "A trigger failed that waited for another run")
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except WorkflowError as error:
             failure = error
@@ -231,6 +248,22 @@ class WorkflowRunSensor(BaseSensorOperator):
         """Stop waiting; the run is not this task's to cancel."""
         self._killed = True
         stop_waiting(self)
+
+    def _own_run(self) -> Run | None:
+        """Give the run that this sensor waits for, without its connection; None where that cannot be read.
+
+        SQLite gives the number of a deleted trigger to the next one. A trigger of an earlier try, or of another task,
+        that has not stopped yet then reports to this task.
+        """
+        given = self.run if self.run_id is None else self.run_id
+        try:
+            return self._parsed(given, self.conn_id) if self.run is None or is_rendered(given) else None
+        except WorkflowError:
+            return None
+
+    def _waited_again(self, own: Run, context: Context, what: str) -> Any:
+        self.log.warning("%s; waiting again for run %s", what, own.run_id)
+        return self._executed(context)
 
     def _executed(self, context: Context) -> Any:
         seconds_of("poke_interval", self.poke_interval)

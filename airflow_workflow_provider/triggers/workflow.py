@@ -13,7 +13,7 @@ from airflow_workflow_provider.exceptions import CancelNotSupported, CancelRefus
 from airflow_workflow_provider.hooks.supervisor import finished
 from airflow_workflow_provider.protocol.capabilities import CanCancel
 from airflow_workflow_provider.protocol.durations import seconds_of
-from airflow_workflow_provider.protocol.lifecycle import Cancelled, CancelOutcome, event_of
+from airflow_workflow_provider.protocol.lifecycle import Cancelled, CancelOutcome, event_of, failure_note
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.pace import Pace
 from airflow_workflow_provider.triggers.kill import kill_is_announced, was_killed
@@ -131,6 +131,9 @@ class WorkflowRunTrigger(BaseTrigger):
             # Airflow below 3.3 says neither that a user killed the task nor waits: it just cancels.
             if not kill_is_announced(self):
                 await finished(self._cancel_if_killed())
+            raise
+        except Exception as error:
+            error.add_note(failure_note(Run.from_json(self.run_json)))
             raise
         self._fired = True
         yield TriggerEvent(event)

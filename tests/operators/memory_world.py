@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
@@ -35,7 +35,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.operators.workflow import RunWorkflowOperator
 from airflow_workflow_provider.protocol.capabilities import CanCancel, CanListRuns
 from airflow_workflow_provider.protocol.form import COMMON_FIELDS, Form
-from airflow_workflow_provider.protocol.lifecycle import event_of
+from airflow_workflow_provider.protocol.lifecycle import event_of, failure_note
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.system import WorkflowSystem
@@ -67,6 +67,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "xcom": (*ANYWHERE, "breaks"),
     "cancel": ("refused", "no answer", "run succeeds", "somebody cancels", "down"),
 }
+ANOTHERS_EVENT, ANOTHERS_FAILURE, NO_EVENT = "another's event", "another's failure", "no event about a run"
 WHILE_DEFERRED = (
     "ends",
     "somebody cancels",
@@ -76,6 +77,9 @@ WHILE_DEFERRED = (
     "trigger dies",
     "unavailable",
     "gone",
+    ANOTHERS_EVENT,
+    ANOTHERS_FAILURE,
+    NO_EVENT,
 )
 
 
@@ -601,11 +605,24 @@ class World:
             method, kwargs = "__fail__", {"error": "Trigger failure", "traceback": []}
         elif more is None and not run.state.is_terminal:  # the run's fate is to go on
             return Died()
+        if what in (ANOTHERS_EVENT, ANOTHERS_FAILURE, NO_EVENT):
+            method, kwargs = self.of_another(run, what)
         try:
             return operator.resume_execution(method, json.loads(json.dumps(kwargs)), context)
+        except TaskDeferred as again:
+            must(again.trigger.run_json["run_id"] == job.run_id, "the task waits for another run than its own")
+            return self.deferred(frame, context, again, "ends")
         except (Exception, Died) as error:  # noqa: BLE001  # the end of the try
             self.bug(error)
             return error
+
+    @staticmethod
+    def of_another(own: Run, what: str) -> tuple[str, dict[str, Any]]:
+        """Come back with what the trigger of another run or of another kind of task has reported."""
+        run = replace(own, run_id="another", state=RunState.SUCCEEDED)
+        if what == ANOTHERS_FAILURE:
+            return "__fail__", {"error": "Trigger failure", "traceback": ["RuntimeError: no\n", failure_note(run)]}
+        return "execute_complete", {"event": event_of(run) if what == ANOTHERS_EVENT else True}
 
     def seen_by_trigger(self, frame: Frame, job: Job, what: str) -> tuple[Run, WorkflowError | None]:
         """What a trigger makes of its wait: the run, and an error about it."""

@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
 from airflow_workflow_provider.exceptions import (
     RunCancelled,
@@ -20,6 +20,8 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.protocol.lifecycle import failure_note
+from airflow_workflow_provider.protocol.model import Run
 from tests.operators.carto_stage import SLOW
 from tests.operators.staging import (
     MODES,
@@ -335,15 +337,50 @@ def test_an_id_that_holds_a_secret_of_the_connection_is_a_lost_start(carto, task
     assert secret not in str(caught.value)
 
 
+@pytest.mark.parametrize("field", ["run_id", "conn_id", "system"])
 @pytest.mark.parametrize("state", ["cancelled", "succeeded", "timeout"])
-def test_an_event_about_another_run_ends_no_task(carto, state):
+def test_an_event_about_another_run_ends_no_task(carto, state, field):
     """SQLite gives the number of a deleted trigger to the next one, so that the old trigger's event may come here."""
     task = Task(carto, "deferrable")
     there = deferred(task.make, task.context())
     own = task.ti.xcoms["run"]
-    run = {**own, "run_id": "of-an-earlier-try", "state": "running" if state == "timeout" else state}
+    run = {**own, field: "another", "state": "running" if state == "timeout" else state}
+    waits_again(carto, task, there, lambda: there.resumed({"status": state, "run": run, "message": "it took long"}))
+
+
+@pytest.mark.parametrize("event", [None, True, "2026-12-01T00:00:00Z", {"status": "success", "run_id": 7}])
+def test_an_event_of_another_kind_of_trigger_ends_no_task(carto, event):
+    task = Task(carto, "deferrable")
+    there = deferred(task.make, task.context())
+    waits_again(carto, task, there, lambda: there.resumed(event))
+
+
+def test_the_failure_of_a_trigger_that_waited_for_another_run_ends_no_task(carto):
+    task = Task(carto, "deferrable")
+    there = deferred(task.make, task.context())
+    other = Run.from_json({**task.ti.xcoms["run"], "run_id": "of-an-earlier-try"})
+    waits_again(carto, task, there, lambda: failed(task, there.context, other))
+
+
+def test_the_failure_of_its_own_trigger_ends_a_try(carto):
+    task = Task(carto, "deferrable")
+    there = deferred(task.make, task.context())
+    with pytest.raises(AirflowException, match="Trigger failure"):
+        failed(task, there.context, Run.from_json(task.ti.xcoms["run"]))
+    assert len(carto.runs()) == 1
+
+
+def failed(task, context, run):
+    """A task whose trigger has failed while it waited for a run."""
+    traceback = ["Traceback (most recent call last):\n", "RuntimeError: no\n", f"{failure_note(run)}\n"]
+    return task.make().resume_execution("__fail__", {"error": "Trigger failure", "traceback": traceback}, context)
+
+
+def waits_again(carto, task, there, resume):
+    """The task defers again and takes the end of its own run."""
+    own = task.ti.xcoms["run"]
     with pytest.raises(TaskDeferred) as again:
-        there.resumed({"status": state, "run": run, "message": "it took too long"})
+        resume()
     assert len(carto.runs()) == 1
     waiting = Deferral(task.make, there.context, again.value)
     assert waiting.resumed(waiting.event())["run_id"] == own["run_id"]

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_workflow_provider.exceptions import (
     AuthenticationFailed,
@@ -23,10 +30,11 @@ from airflow_workflow_provider.exceptions import (
 )
 from airflow_workflow_provider.hooks.carto import CartoHook
 from airflow_workflow_provider.operators.carto import CartoRunWorkflowOperator
+from airflow_workflow_provider.protocol.lifecycle import failure_note
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.sensors.carto import CartoWorkflowRunSensor
 from tests.operators.carto_stage import SLOW
-from tests.operators.staging import TaskInstance, context_of, hurried, meanwhile
+from tests.operators.staging import TaskInstance, context_of, deferred, hurried, meanwhile
 from tests.sensors.watching import MODES, process, watched
 
 
@@ -244,10 +252,52 @@ def test_it_asks_through_the_connection_of_the_run(carto, mode, monkeypatch):
     assert watched(carto, mode, run=given, carto_conn_id="carto_oauth")["state"] == "succeeded"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"run_id": "another"},
+        {"conn_id": "another"},
+        {"run_id": "another", "state": "running", "status": "timeout"},
+        {"run_id": "another", "status": "unavailable"},
+        {},
+    ],
+)
+@pytest.mark.parametrize("form", ["object", "id"])
+def test_an_event_about_another_run_ends_no_sensor(carto, other, form):
+    """SQLite gives the number of a deleted trigger to the next one, so that the old trigger's event may come here."""
+    run = started(carto, "slow", SLOW).to_json()
+    there = waiting(run if form == "object" else run["run_id"])
+    changes = {"state": "succeeded", **other}
+    event = {"status": changes.pop("status", changes["state"]), "run": {**run, **changes}, "message": ""}
+    with pytest.raises(TaskDeferred) as again:
+        there.resumed(event if other else True)
+    assert again.value.trigger.run_json["run_id"] == run["run_id"]
+    CartoHook().cancel_run(run)
+    with pytest.raises(RunCancelled):
+        there.resumed(there.event())
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_failure_of_a_trigger_ends_a_sensor_only_if_it_waited_for_its_run(carto, is_own):
+    run = started(carto, "slow", SLOW)
+    there = waiting(run.to_json())
+    note = failure_note(run if is_own else replace(run, run_id="another"))
+    failure = {"error": "Trigger failure", "traceback": ["RuntimeError: no\n", f"{note}\n"]}
+    with pytest.raises(AirflowException if is_own else TaskDeferred):
+        there.make().resume_execution("__fail__", failure, there.context)
+
+
+def waiting(run):
+    """A sensor that is deferred."""
+    given = {"run_id" if isinstance(run, str) else "run": run}
+    return deferred(
+        lambda: CartoWorkflowRunSensor(task_id="t", **given, deferrable=True, poke_interval=0.05, timeout=600),
+        context_of(),
+    )
+
+
 def test_its_trigger_never_cancels(carto):
     """The run is another task's."""
-    from tests.operators.staging import deferred
-
     run = started(carto, "slow", SLOW)
     there = deferred(lambda: CartoWorkflowRunSensor(task_id="t", run=run, deferrable=True, timeout=60), context_of())
     kwargs = there.deferred.trigger.serialize()[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
+from traceback import format_exception
 
 import pytest
 
@@ -16,7 +18,7 @@ from airflow_workflow_provider.exceptions import (
     WorkflowNotFound,
 )
 from airflow_workflow_provider.hooks.carto import CartoHook
-from airflow_workflow_provider.protocol.lifecycle import event_of, run_of_event
+from airflow_workflow_provider.protocol.lifecycle import event_of, failed_for_another, run_of_event
 from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger
 from tests.operators.carto_stage import SLOW
@@ -100,6 +102,25 @@ async def test_all_who_wait_on_a_connection_share_its_log_in(carto):
     events = await asyncio.gather(*(first_event(trigger(run)) for _ in range(50)))
     assert [event["status"] for event in events] == ["succeeded"] * 50
     assert carto.asked().count("POST token") == 1
+
+
+async def test_an_error_that_ends_it_says_for_which_run_it_waited(carto):
+    """Airflow tells the task only the text of the error; the task may be another run's."""
+    run = started(carto, "slow", SLOW)
+    failing = FailingTrigger("carto", run.conn_id, run.to_json(), 0.02)
+    with pytest.raises(RuntimeError) as caught:
+        await first_event(failing)
+    traceback = format_exception(caught.type, caught.value, caught.tb)
+    assert not failed_for_another({"error": "Trigger failure", "traceback": traceback}, run)
+    assert failed_for_another({"error": "Trigger failure", "traceback": traceback}, replace(run, run_id="another"))
+    assert not failed_for_another({"error": "Trigger timeout"}, run)
+
+
+class FailingTrigger(WorkflowRunTrigger):
+    """A trigger with a fault."""
+
+    def _watch(self):
+        raise RuntimeError("a fault")
 
 
 @pytest.mark.parametrize(
