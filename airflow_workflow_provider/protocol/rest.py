@@ -27,6 +27,7 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.api import Api, first_text, path
 from airflow_workflow_provider.protocol.auth import NoAuth
 from airflow_workflow_provider.protocol.connection import ConnectionValues, origin_of
+from airflow_workflow_provider.protocol.documents import exact_document
 from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Request, Response, Sleep
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
 from airflow_workflow_provider.protocol.paging import read_pages
@@ -339,6 +340,10 @@ class RestSystem(WorkflowSystem):
         call = self.outputs_call
         if call is None:
             return []
+        if call.only:
+            kind, word = ("table", "jsonl") if call.table else ("file", str(call.format))
+            output = Output(call.only, kind, "", (word,))
+            return [replace(output, location=self.output_location(run, output))]
         made = []
         for row in (yield from self._output_rows(run)):
             output_id, name = id_text(found(row, call.id)), id_text(found(row, call.name))
@@ -371,7 +376,7 @@ class RestSystem(WorkflowSystem):
     def read(self, run: Run, output: Output) -> Source:
         """Read an output: a file, or JSON in pages."""
         call, location = self.outputs_call, self.output_location(run, output)
-        if call is None or not location:
+        if call is None or not location or (call.only and output.name != call.only):
             raise OutputUnavailable(f"Run {run.run_id} of {self.label} has no output {output.name!r} that can be read.")
         doing = f"reading output {output.name!r} of run {run.run_id}"
         if call.table:
@@ -406,13 +411,29 @@ class RestSystem(WorkflowSystem):
         while following is not None:
             asked = following
             response = yield from self.api.call(asked, doing, Asked.OUTPUT)
-            document = self.api.document(asked, response, doing, exact=True)
-            rows = found(document, table.rows)
+            if table.is_lines:
+                document = rows = self._objects(asked, response, doing)
+            else:
+                document = self.api.document(asked, response, doing, exact=True)
+                rows = found(document, table.rows)
             if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
                 raise self.api.unreadable(asked, Response(200), doing, "the answer has no list of objects")
             columns = columns or [(name, "any") for name in dict.fromkeys(name for row in rows for name in row)]
             yield Chunk(Page(columns, rows))
             following = table.paginator.after(asked, response, document, len(rows)) if rows else None
+
+    def _objects(self, request: Request, response: Response, doing: str) -> list[Any]:
+        """Read an answer that has a JSON document in each line."""
+        rows = []
+        for number, line in enumerate(response.body.split(b"\n"), 1):
+            if line.strip():
+                try:
+                    rows.append(exact_document(line))
+                except ValueError:
+                    raise self.api.unreadable(
+                        request, response, doing, f"line {number} of the answer is not JSON"
+                    ) from None
+        return rows
 
     def request(
         self,

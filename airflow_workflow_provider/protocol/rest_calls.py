@@ -167,10 +167,15 @@ class ListWorkflows(Call):
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """An output that is JSON in pages: ``path`` may hold ``{workflow}``, ``{run_id}`` and ``{output}``."""
+    """An output that is JSON in pages: ``path`` may hold ``{workflow}``, ``{run_id}`` and ``{output}``.
+
+    ``rows`` is the place of the list of objects in an answer. ``is_lines`` says that an answer is NDJSON instead: an
+    object in each line. The paginator is given these objects as the document.
+    """
 
     path: str
     rows: Place = ""
+    is_lines: bool = False
     paginator: Paginator = field(default_factory=SinglePage)
 
 
@@ -182,8 +187,13 @@ class Outputs(Call):
     place of a file's address in a row; the list is read again right before the download, so the address may expire and
     may be at another host, which gets no credentials. ``table`` is a `Table`. ``format`` says how a file is read:
     ``csv``, ``json``, ``jsonl``, ``yxdb`` or ``raw``, or is a callable that gives that word for a row.
+
+    ``only`` is for an API without a list, whose runs have one result: it is the name of that output. Such a declaration
+    has no ``path``, and ``file`` or ``table`` needs no ``{output}``.
     """
 
+    path: str = ""
+    only: str = ""
     rows: Place = ""
     id: Place = "id"
     name: Place = "name"

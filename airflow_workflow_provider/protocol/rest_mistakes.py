@@ -72,7 +72,7 @@ _MARKERS = {WORKFLOW: "WORKFLOW", PARAMETERS: "PARAMETERS", RUN_ID: "RUN_ID", ID
 # Which fields of a table are places, and which are true or false.
 _PLACES = ("state", "message", "started_at", "ended_at", "rows", "id", "name", "parameters", "key", "workflow")
 _MORE_PLACES = ("text", "time", "level", "url", "record")
-_FLAGS = ("is_idempotent", "looks_first", "is_text")
+_FLAGS = ("is_idempotent", "looks_first", "is_text", "is_lines")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
@@ -153,7 +153,8 @@ def _wrong_path(path: Any, allowed: frozenset[str], *, may_query: bool = False) 
 
 
 def _mistakes_of(cls: Any, name: str, call: Any, allowed: frozenset[str]) -> Iterator[str]:
-    wrong = [f"path: {reason}" for reason in _wrong_path(call.path, allowed)]
+    is_listed = not (isinstance(call, Outputs) and call.only)
+    wrong = [f"path: {reason}" for reason in _wrong_path(call.path, allowed)] if is_listed else []
     yield from wrong
     if call.method not in METHODS:
         yield f"method: {call.method!r} is no method; known: {', '.join(METHODS)}"
@@ -202,7 +203,8 @@ def _contradictions(call: Any, used: set[Any], names: set[str]) -> Iterator[str]
         yield "is_text: a log of text has no rows, times, levels or pages"
     if isinstance(call, ListRuns) and call.workflow is None and not (WORKFLOW in used or "workflow" in names):
         yield "path: nothing names the workflow; name it in path, params or body, or give its place in a row: workflow"
-    is_of_run = isinstance(call, (Cancel, Outputs, Log)) or (isinstance(call, Status) and call.rows is None)
+    is_listed = isinstance(call, Outputs) and not call.only
+    is_of_run = is_listed or isinstance(call, (Cancel, Log)) or (isinstance(call, Status) and call.rows is None)
     if is_of_run and not (used & {WORKFLOW, RUN_ID} or names & _ID_PLACES):
         yield "path: neither the path nor the body names the run"
 
@@ -324,6 +326,18 @@ def _wrong_header(place: FromHeader) -> Iterator[str]:
             yield f"the pattern {place.pattern!r} has {groups} groups; expected one, for the id"
 
 
+def _wrong_only(call: Outputs) -> Iterator[str]:
+    """Check a declaration of one output without a list."""
+    if not isinstance(call.only, str):
+        yield f"only: expected the name of the output, not {named(call.only)}"
+    elif call.only and call.path:
+        yield "path: is that of a list of outputs, which a run with only one output does not have"
+    elif call.only and call.url is not None:
+        yield "url: is a place in a list of outputs, which a run with only one output does not have"
+    elif call.only and callable(call.format):
+        yield "format: a function is given a row of a list of outputs; expected a word"
+
+
 def _mistakes_of_outputs(call: Outputs) -> Iterator[str]:
     ways = [name for name in ("file", "url", "table") if getattr(call, name)]
     if len(ways) != 1:
@@ -331,15 +345,21 @@ def _mistakes_of_outputs(call: Outputs) -> Iterator[str]:
     elif call.table is not None and not isinstance(call.table, Table):
         yield f"table: expected a Table(…), not {named(call.table)}"
     else:
+        yield from _wrong_only(call)
         template = call.table.path if call.table else call.file
         field_name = "table.path" if call.table else "file"
         for reason in _wrong_path(template, _ID_PLACES | {"output"}) if template else ():
             yield f"{field_name}: {reason}"
             return
-        if template and "output" not in placeholders(template):
+        names = set(placeholders(template)) if template else set()
+        if template and not call.only and "output" not in names:
             yield f"{field_name}: needs {{output}}, and may hold {{workflow}} and {{run_id}}"
+        if template and call.only and not names & _ID_PLACES:
+            yield f"{field_name}: does not name the run"
         if call.table:
             yield from (f"table.{reason}" for reason in _wrong_places(call.table))
+            if call.table.is_lines and call.table.rows:
+                yield "table.rows: an answer of lines has no list at a place"
     if isinstance(call.format, str) and call.format not in FORMATS:
         yield f"format: {call.format!r} is unknown; known: {', '.join(FORMATS)}"
     elif isinstance(call.format, type) or not (isinstance(call.format, str) or callable(call.format)):

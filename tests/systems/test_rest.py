@@ -273,6 +273,19 @@ def test_only_what_is_declared_is_offered():
         ({"outputs_call": sdk.Outputs(path="/x", file="/{output}", url="u")}, "declared: file and url"),
         ({"outputs_call": sdk.Outputs(path="/x", table=sdk.Table(path="/y"))}, r"table.path: needs \{output\}"),
         ({"outputs_call": sdk.Outputs(path="/x", url="u", format="xml")}, "outputs_call.format: 'xml' is unknown"),
+        ({"outputs_call": sdk.Outputs(file="/{run_id}/{output}")}, "outputs_call.path: '' does not begin with a slash"),
+        ({"outputs_call": sdk.Outputs(only="x", file="/result")}, "outputs_call.file: does not name the run"),
+        (
+            {"outputs_call": sdk.Outputs(only="x", path="/{run_id}", file="/{run_id}")},
+            "outputs_call.path: is that of a",
+        ),
+        ({"outputs_call": sdk.Outputs(only="x", url="link")}, "outputs_call.url: is a place in a list"),
+        ({"outputs_call": sdk.Outputs(only="x", file="/{run_id}", format=str)}, "outputs_call.format: "),
+        ({"outputs_call": sdk.Outputs(only=wrong(1), file="/{run_id}")}, "outputs_call.only: expected the name"),
+        (
+            {"outputs_call": sdk.Outputs(only="x", table=sdk.Table(path="/{run_id}", rows="r", is_lines=True))},
+            "outputs_call.table.rows: an answer of lines",
+        ),
         ({"authentication": sdk.Header}, r"authentication: expected one such as Header\(…\), not Header"),
         ({"base_path": "api"}, "base_path: 'api' does not begin with a slash"),
         ({"base_path": "/api/"}, "base_path: '/api/' ends with a slash"),
@@ -427,6 +440,41 @@ def test_a_table_is_read_page_by_page_and_exactly():
     assert [str(row["n"]) for row in page.rows] == ["1.10", "123456789012345678901.5"]
     assert page.rows[0]["t"] == "\0"
     assert player.requests[0].exact
+
+
+def test_pages_of_lines_are_read_exactly_and_a_broken_line_is_named():
+    pages = sdk.CursorPages(header="X-Next", param="after")
+    table = sdk.Table(path="/runs/{run_id}/results", is_lines=True, paginator=pages)
+    system = made(outputs_call=sdk.Outputs(only="results", table=table))
+    (output,) = Player([]).play(system.outputs(RUN))
+    assert (output.name, output.kind) == ("results", "table")
+    lines = '{"n": 1.10, "t": "a\u2028b"}\r\n\n{"n": 123456789012345678901.5}\n'
+    first = sdk.Response(200, {"x-next": "c2"}, lines.encode())
+    player = Player([first, answer(200, "")])
+    player.play(system.read(RUN, output).flow())
+    rows = [row for page in player.chunks for row in page.rows]
+    assert [str(row["n"]) for row in rows] == ["1.10", "123456789012345678901.5"]
+    assert rows[0]["t"] == "a\u2028b"
+    assert player.requests[1].params == {"after": "c2"}
+    for body, says in (('{"n": 1}\n{"n": ', "Line 2 of the answer is not JSON"), ("[1]\n", "no list of objects")):
+        with pytest.raises(sdk.ProtocolError, match=says):
+            Player([answer(200, body)]).play(system.read(RUN, output).flow())
+
+
+def test_a_run_with_one_result_needs_no_list_of_outputs():
+    """The address is made from the run's id, whatever a run object says."""
+    system = made(outputs_call=sdk.Outputs(only="result", file="/runs/{run_id}/result", format="csv"))
+    run = Player([answer(200, {"run": {"state": "ok"}})]).play(system.look(RUN))
+    assert [(one.name, one.formats, one.location) for one in run.outputs] == [
+        ("result", ("csv",), "https://acme.example/v1/api/runs/7/result")
+    ]
+    player = Player([answer(200, "a,b")])
+    player.play(system.read(RUN, sdk.Output("result", "file", "https://evil.example/x", ("csv",))).flow())
+    assert player.requests[0].url == "https://acme.example/v1/api/runs/7/result"
+    with pytest.raises(sdk.OutputUnavailable, match="has no output 'other'"):
+        system.read(RUN, sdk.Output("other", "file", "", ("csv",)))
+    with pytest.raises(sdk.OutputUnavailable):
+        Player([answer(404)]).play(system.read(RUN, run.outputs[0]).flow())
 
 
 def test_credentials_of_another_server_are_fetched_there():
