@@ -21,7 +21,7 @@ from airflow_workflow_provider.protocol.model import Run, RunState
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.retry import is_storable
 from airflow_workflow_provider.protocol.system import KEY_OPTION
-from airflow_workflow_provider.protocol.times import LONGEST_LAG, from_epoch
+from airflow_workflow_provider.protocol.times import LONGEST_LAG, SURE_LAG, from_epoch
 
 if TYPE_CHECKING:
     from airflow_workflow_provider.hooks.workflow import WorkflowHook
@@ -164,9 +164,8 @@ class TaskDriver:
         if has_key and wanted.is_lost_start and system.keyed_start == "repeated":
             return life.Found(may_repeat=True)
         parameters = wanted.sent or self._request.parameters()
-        listed = self._listed(parameters, since or from_epoch(CLOCK_SKEW.total_seconds()), options)
-        known = self._store.known_runs()
-        found = [run for run in listed if run.run_id not in known]
+        since = self._within_dag_run(since or from_epoch(CLOCK_SKEW.total_seconds()))
+        found = self._listed(parameters, since, options, is_lost=wanted.is_lost_start)
         if unusable := [run for run in found if not is_storable(run)]:
             label = self._hook.system.label
             raise NotSupported(f"{label} lists {len(unusable)} runs whose ids hold a secret or what cannot be stored")
@@ -174,21 +173,48 @@ class TaskDriver:
             check_list_can_tell(system, ti)
         return life.Found(tuple(self._watched(run) for run in found), system.lists_parameters)
 
-    def _listed(self, parameters: Any, since: datetime, options: Mapping[str, Any]) -> list[Run]:
-        """List the runs that began since a moment of our clock, by the clock of the server.
+    def _within_dag_run(self, since: datetime) -> datetime:
+        """Give the moment since when a lost start is looked for; one that is still to come shows that clocks differ.
 
-        The list's own answer shows how far that clock is behind; then it is asked again, from an earlier moment on.
+        It was stored by a worker whose clock is ahead of this one's, or this clock was set back. How far is unknown, so
+        the whole DAG run is searched.
+        """
+        now = from_epoch(self._hook.client.now())
+        if since <= now + timedelta(seconds=SURE_LAG):
+            return since
+        begun = getattr(self._context.get("dag_run"), "start_date", None) or now
+        self._log.warning("The start was stored with the time %s, which is still to come: clocks differ", since)
+        return min(begun, now - timedelta(seconds=LONGEST_LAG))
+
+    def _listed(self, parameters: Any, since: datetime, options: Mapping[str, Any], *, is_lost: bool) -> list[Run]:
+        """List the runs, unknown to this task, that began since a moment of our clock, by the clock of the server.
+
+        The list's own answer shows how far that clock is from ours. Where it is behind, the list is asked again, from
+        an earlier moment on. Where it is ahead, runs that began before that moment are left out; if there are no
+        others, it is unknown whether one of them is the run of a lost start.
         """
         find = partial(self._hook.find_started, self._request.workflow, parameters, **options)
-        listed = find(since=since - CLOCK_SKEW)
+        known = self._store.known_runs()
+
+        def unknown(moment: datetime) -> list[Run]:
+            return [run for run in find(since=moment) if run.run_id not in known]
+
+        listed = unknown(since - CLOCK_SKEW)
         lag = timedelta(seconds=self._hook.client.server_lag or 0.0)
+        begin, sure = since - lag - CLOCK_SKEW, timedelta(seconds=SURE_LAG)
+        clock = f"the clock of {self._hook.system.label} is {abs(lag.total_seconds()):.0f} s"
+        if lag < -sure:
+            later = [run for run in listed if run.started_at is None or run.started_at >= begin]
+            if listed and not later and is_lost:
+                raise NotSupported(f"{clock} ahead of this worker's, and its list shows no run that is surely later")
+            return later
         if lag <= CLOCK_SKEW:
             return listed
-        behind = f"the clock of {self._hook.system.label} is {lag.total_seconds():.0f} s behind this worker's"
+        behind = f"{clock} behind this worker's"
         if lag > timedelta(seconds=LONGEST_LAG):  # that clock is wrong, and so may be the times in the list
             raise NotSupported(f"{behind}, so the list of runs does not show which one is this task's")
         self._log.warning("%s; the list of runs is searched from an earlier time on", behind[0].upper() + behind[1:])
-        return find(since=since - lag - CLOCK_SKEW)
+        return unknown(begin)
 
     def _watched(self, run: Run) -> Run:
         """Give a run as this task watches its runs; the list may have judged it by other options."""

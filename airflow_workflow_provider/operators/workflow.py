@@ -449,13 +449,18 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         raise AssertionError("a deferral does not return")
 
     def _begun(self, run: Run) -> datetime:
-        """Give the start of a run by the clock of this worker: a server whose clock is behind gives an earlier time."""
+        """Give the start of a run by the clock of this worker.
+
+        A server whose clock is behind gives an earlier time, and one whose clock is ahead a time that may be still to
+        come. Another time may be that of this worker, which some systems do not tell better.
+        """
         from airflow_workflow_provider.protocol.times import LONGEST_LAG, SURE_LAG, from_epoch
 
         client = self.hook.client
         now, lag = client.now(), client.server_lag or 0.0
         begun = now if run.started_at is None else run.started_at.timestamp()
-        return from_epoch(min(now, begun + lag if SURE_LAG <= lag <= LONGEST_LAG else begun))
+        is_servers_time = SURE_LAG <= lag <= LONGEST_LAG or (begun > now + SURE_LAG and lag < 0)
+        return from_epoch(min(now, begun + lag if is_servers_time else begun))
 
     def _run_log(self, context: Context) -> TaskRunLog:
         from airflow_workflow_provider.operators.run_log import TaskRunLog

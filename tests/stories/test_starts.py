@@ -47,6 +47,18 @@ def test_a_lost_start_is_found_where_the_servers_clock_is_behind(staged, behind)
         assert len(story.asked(story.case.start, "POST")) == len(story.runs()) == 1
 
 
+@pytest.mark.parametrize("ahead", [40, 300, 7200, 86_400])
+def test_a_lost_start_is_found_where_the_servers_clock_is_ahead(staged, ahead):
+    """By that clock the run has begun after the start was sent, however long after."""
+    for name in ("stevesie", "alteryx-oauth2"):
+        story = staged(name)
+        lose_the_answer(story)
+        task = story.operator()()
+        hurried(task.hook).ahead = -ahead
+        assert task.execute(story.context)["run_id"] == story.runs()[0]["id"]
+        assert len(story.asked(story.case.start, "POST")) == len(story.runs()) == 1
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_time_limit_counts_from_the_start_though_the_servers_clock_is_behind(staged, mode):
     """The run has all of its time: by the times that the server gives, the limit would have passed."""
@@ -55,6 +67,14 @@ def test_a_time_limit_counts_from_the_start_though_the_servers_clock_is_behind(s
     hurried(task.hook).ahead = 300
     found = story.played(lambda: task)
     assert found["state"] == "succeeded"
+
+
+def test_a_time_limit_counts_from_the_start_though_the_servers_clock_is_ahead(staged):
+    """It does not end the run early. Worker and triggerer are hosts of one Airflow, whose clocks agree."""
+    story = staged("stevesie")
+    task = story.operator(timeout=60)()
+    hurried(task.hook).ahead = -300
+    assert story.played(lambda: task)["state"] == "succeeded"
 
 
 def test_late_results_are_waited_for_though_the_servers_clock_is_behind(staged):
