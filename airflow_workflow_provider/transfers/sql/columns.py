@@ -58,8 +58,10 @@ class ColumnType:
 
     ``kind`` is one of ``int``, ``decimal``, ``float``, ``bool``, ``text``, ``date``, ``datetime`` (no time zone),
     ``timestamp`` (with a time zone), ``time``, ``interval``, ``binary``, ``uuid``, ``enum``, ``array``, ``json`` (a
-    database that keeps one value for each key), ``json64`` (likewise, and its numbers have 64 bits), ``hstore``,
-    ``shape`` (made of floats), ``network`` (an address, whose pattern is the only label); ``own`` (the database's own
+    database that keeps one value for each key), ``json64`` (likewise, and its numbers have 64 bits), ``document`` (JSON
+    that is kept as its text), ``hstore``,
+    ``shape`` (made of floats), ``network`` (an address), whose pattern and that of an ``interval`` is the only label;
+    ``own`` (the database's own
     type whose text it checks by itself and keeps), ``any`` (nothing is known, or it takes everything), ``untyped``
     (SQLite's numeric affinity), or ``closed`` (a type that no
     text can be compared with).
@@ -157,9 +159,9 @@ _SECONDS = r"[-+]?[0-9]+(?:\.[0-9]{1,6})? (?:seconds?|secs?)"
 # Whole numbers of each unit, and seconds to the microsecond: what a database neither rounds nor distributes.
 _INTERVAL = (
     rf"(?:[-+]?[0-9]+ {_UNITS}(?: [-+]?[0-9]+ {_UNITS})*(?: {_SECONDS})?|{_SECONDS}"
-    rf"|(?:[-+]?[0-9]+ {_UNITS} )*[-+]?[0-9]+:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
-    rf"|P(?:-?[0-9]+[YMWD])*(?:T(?:-?[0-9]+[HM])*(?:-?[0-9]+(?:\.[0-9]{{1,6}})?S)?)?)"
+    rf"|(?:[-+]?[0-9]+ {_UNITS} )*[-+]?[0-9]+:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?)"
 )
+_ISO_INTERVAL = r"P(?:-?[0-9]+[YMWD])*(?:T(?:-?[0-9]+[HM])*(?:-?[0-9]+(?:\.[0-9]{1,6})?S)?)?"
 
 _PATTERNS: Mapping[str, Callable[[ColumnType], str | None]] = {
     "int": _int_pattern,
@@ -172,7 +174,7 @@ _PATTERNS: Mapping[str, Callable[[ColumnType], str | None]] = {
     "time": _clock,
     "uuid": lambda kind: r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "array": _array_pattern,
-    "interval": lambda kind: _INTERVAL,
+    "interval": lambda kind: kind.labels[0],
     "network": lambda kind: kind.labels[0],
     "json": lambda kind: r"[^:]*:?[^:]*",  # with two colons a key may come twice
 }
@@ -230,9 +232,9 @@ def _exact_decimal(text: str, kind: ColumnType) -> str:
         assert isinstance(exponent, int), "it has digits"
         fraction = "".join(map(str, digits))[exponent:] if exponent else ""
         needed = len(fraction.rjust(-exponent, "0").rstrip("0"))
-        whole = max(number.adjusted() + 1, 0) if number else 0
         too_fine = kind.scale < 0 and number % (10**-kind.scale)
-        if needed > max(kind.scale, 0) or too_fine or whole > kind.precision - kind.scale:
+        is_too_long = number and number.adjusted() + 1 > kind.precision - kind.scale
+        if needed > max(kind.scale, 0) or too_fine or is_too_long:
             raise ValueError(text)
         if exponent and -exponent > kind.scale:
             return f"{number:.{max(kind.scale, 0)}f}"
@@ -292,7 +294,7 @@ def _exact_untyped(text: str, kind: ColumnType) -> str:
     if not _NUMERIC_LOOK.match(text):
         return text if kind.kind == "untyped" else _refused(text, kind)
     number = Decimal(text) if _PLAIN_NUMBER.fullmatch(text) else None
-    if number is None or (number == number.to_integral_value() and "." in text):
+    if number is None or (number == number.to_integral_value() and "." in text) or text == "-0":
         raise ValueError(text)
     if "." in text and len(number.as_tuple().digits) > 15:
         raise ValueError(text)
@@ -318,6 +320,15 @@ def _exact_json(text: str, kind: ColumnType) -> str:
     """Refuse an object with a key that stands twice: the database keeps one of the two values."""
     try:
         json.loads(text, object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return text
+
+
+def _exact_document(text: str, kind: ColumnType) -> str:
+    """Refuse what is no JSON; the database keeps the text as it is."""
+    try:
+        json.loads(text, parse_float=str, parse_int=str, parse_constant=_no_number)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return text
@@ -371,6 +382,7 @@ _EXACT: Mapping[str, Callable[[str, ColumnType], str]] = {
     "untyped": _exact_untyped,
     "number": _exact_untyped,
     "json": _exact_json,
+    "document": _exact_document,
     "json64": _exact_json64,
     "hstore": _exact_hstore,
     "shape": _exact_shape,
@@ -609,6 +621,7 @@ def _refuse(array: pa.Array, is_held: pa.Array) -> None:
 
 
 _REASONS = {
+    "document": ": it is not JSON",
     "json": ": it is not JSON, or a key occurs twice in an object, of which the database keeps one",
     "json64": ": it is not JSON, or a key occurs twice in an object, or a number has more than 64 bits",
     "hstore": ": a key occurs twice",
@@ -674,7 +687,11 @@ def _digits(kind: str, arguments: str, default: int) -> ColumnType:
     return ColumnType(kind, digits=found[0] if found else default)
 
 
-_ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2})?|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(?:/[0-9]{1,3})?"
+_GROUP = "[0-9a-fA-F]{1,4}"
+_ADDRESS = (
+    r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2})?"
+    rf"|(?:[0-9a-fA-F:]*::[0-9a-fA-F:.]*|(?:{_GROUP}:){{7}}{_GROUP}|(?:{_GROUP}:){{6}}[0-9.]+)(?:/[0-9]{{1,3}})?"
+)
 _BYTE = "[0-9a-fA-F]{2}"
 _REGISTERED = (
     "class",
@@ -713,7 +730,7 @@ _POSTGRES: Mapping[str, Callable[[str], ColumnType]] = {
     "time with time zone": lambda a: CLOSED,
     "bytea": lambda a: ColumnType("binary"),
     "uuid": lambda a: ColumnType("uuid"),
-    "interval": lambda a: CLOSED if a else ColumnType("interval"),
+    "interval": lambda a: CLOSED if a else ColumnType("interval", labels=(f"{_INTERVAL}|{_ISO_INTERVAL}",)),
     "jsonb": lambda a: ColumnType("json"),
     "hstore": lambda a: ColumnType("hstore"),
     **dict.fromkeys(("point", "lseg", "path", "polygon", "circle"), lambda a: ColumnType("shape")),
@@ -828,9 +845,9 @@ _DUCKDB: Mapping[str, Callable[[str], ColumnType]] = {
     "TIME": lambda a: ColumnType("time"),
     "BLOB": lambda a: ColumnType("binary"),
     "UUID": lambda a: ColumnType("uuid"),
-    "JSON": lambda a: OWN,
-    "INTERVAL": lambda a: ColumnType("interval"),
-    "BIT": lambda a: OWN,
+    "JSON": lambda a: ColumnType("document"),
+    "INTERVAL": lambda a: ColumnType("interval", labels=(_INTERVAL,)),
+    "BIT": lambda a: ColumnType("network", labels=("[01]+",)),
 }
 
 
