@@ -64,6 +64,59 @@ def test_a_cast_changes_no_value(near, if_exists):
     assert content(near) == [(1, "a"), (2, None)]
 
 
+REINTERPRETED = {
+    "postgres": [
+        ("boolean", "true", "INTEGER"),
+        ('"char"', "'a'", "INTEGER"),
+        ("bit(4)", "B'1010'", "INTEGER"),
+        ("INTEGER", "1", "boolean"),
+        ("bytea", "'\\x41'", "VARCHAR"),
+    ],
+    "duckdb": [
+        ("BOOLEAN", "true", "INTEGER"),
+        ("INTEGER", "1", "BOOLEAN"),
+        ("VARCHAR", "'abc'", "BLOB"),
+        ("BLOB", "'abc'", "VARCHAR"),
+        ("BLOB", "'abc'", "BIT"),
+        ("BIT", "'101'", "INTEGER"),
+    ],
+}
+
+
+def test_a_cast_that_gives_a_value_another_meaning_is_refused(near):
+    """Also where the cast back gives the first value again."""
+    for number, (kind, value, other) in enumerate(REINTERPRETED[near.name]):
+        near.run(
+            f"CREATE TABLE s{number} (x {kind})",
+            f"INSERT INTO s{number} VALUES (CAST({value} AS {kind}))",
+            f"CREATE TABLE t{number} (x {other})",
+        )
+        with pytest.raises(OutputUnavailable, match=r"(?s)column 'x': .*means something else.*nothing was changed"):
+            land(near, [table_output(f"s{number}")], table=f"t{number}", load_method="in_database")
+        assert near.rows(f"SELECT * FROM t{number}") == []
+
+
+def test_a_cast_that_widens_is_taken(near):
+    for number, (kind, value, other, there) in enumerate(
+        [
+            ("SMALLINT", "7", "NUMERIC(10,2)", "7.00"),
+            ("DATE", "'2024-01-02'", "TIMESTAMP", "2024-01-02 00:00:00"),
+            ("DOUBLE PRECISION", "0.1", "NUMERIC(10,2)", "0.10"),
+            ("INTEGER[]", "'{1,2}'" if near.name == "postgres" else "[1, 2]", "BIGINT[]", None),
+            ("VARCHAR", "'5'", "INTEGER", "5"),
+            ("BOOLEAN", "true", "VARCHAR", "true"),
+        ]
+    ):
+        near.run(
+            f"CREATE TABLE s{number} (x {kind})",
+            f"INSERT INTO s{number} VALUES (CAST({value} AS {kind})), (NULL)",
+            f"CREATE TABLE t{number} (x {other})",
+        )
+        land(near, [table_output(f"s{number}")], table=f"t{number}", load_method="in_database")
+        text = near.rows(f"SELECT CAST(x AS VARCHAR) FROM t{number} WHERE x IS NOT NULL")[0][0]
+        assert there in (None, text)
+
+
 def test_columns_types_and_added_columns_are_those_of_any_load(near):
     options = {
         "columns": {"id": "key", "name": "label"},

@@ -134,7 +134,28 @@ class TableRows:
             session.run(f"DROP TABLE {staging.sql}")
 
 
+# Kinds of values between which a cast compares values; any other cast gives the same bits another meaning.
+_FAMILIES = {"int": "number", "decimal": "number", "float": "number"}
+_FAMILIES |= dict.fromkeys(("date", "datetime", "timestamp"), "moment") | dict.fromkeys(("own", "closed"), "other")
+_TEXTS = ("text", "enum")
+
+
+def _keeps_meaning(given: TargetColumn, column: TargetColumn) -> bool:
+    """False where a cast makes a number of a truth value or of bits, or bytes of text."""
+    kinds = (given.type.kind, column.type.kind)
+    one, other = (_FAMILIES.get(kind, kind) for kind in kinds)
+    if '"char"' in (given.declared, column.declared) and kinds != ("text", "text"):  # PostgreSQL casts it as a byte
+        return False
+    return one == other or (any(kind in _TEXTS for kind in kinds) and "binary" not in kinds)
+
+
 def _check_cast(session: SqlSession, source_sql: str, given: TargetColumn, column: TargetColumn) -> None:
+    if not _keeps_meaning(given, column):
+        raise OutputUnavailable(
+            f"column {given.name!r}: a value of type {given.declared} means something else in the table's column "
+            f"{column.name!r} of type {column.declared}. Change the type of the table's column, or let the workflow "
+            "write the type that is wanted"
+        )
     quoted = f"s.{session.quoted(given.name)}"
     there_and_back = f"CAST(CAST({quoted} AS {column.declared}) AS {given.declared})"
     changed = session.rows(
