@@ -48,6 +48,7 @@ def converted(
     """
     if array.type == target:
         return array
+    given = array
     if spelling is not None and _is_text(array.type):
         array = spelling.canonical(array, target)
     if pa.types.is_null(array.type):
@@ -59,7 +60,7 @@ def converted(
             return attempt()
         except _FAILURES:
             continue
-    return _one_by_one(array, target, column, first_row, where)
+    return _one_by_one(array, target, column, first_row, where, given)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -178,7 +179,10 @@ def _rezoned(times: pa.Array, target: pa.DataType) -> pa.Array:
     return pc.cast(times, target)
 
 
-def _one_by_one(array: pa.Array, target: pa.DataType, column: str, first_row: int, where: str) -> pa.Array:
+def _one_by_one(
+    array: pa.Array, target: pa.DataType, column: str, first_row: int, where: str, given: pa.Array
+) -> pa.Array:
+    """Convert value by value; an error shows the value as it was ``given``."""
     read = next((reader for test, reader in _READERS if test(target)), lambda value, kind: value)
     made: list[Any] = []
     for row, value in enumerate(array.to_pylist(), first_row):
@@ -186,7 +190,7 @@ def _one_by_one(array: pa.Array, target: pa.DataType, column: str, first_row: in
             made.append(None if value is None else read(value, target))
             pa.scalar(made[-1], target)  # fails here, where the row is known
         except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
-            raise misfit(column, row, value, target, where) from error
+            raise misfit(column, row, given[row - first_row].as_py(), target, where) from error
     return pa.array(made, target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from typing import BinaryIO, cast
 
 from airflow_workflow_provider.exceptions import OutputUnavailable
@@ -18,6 +19,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SIGNS = [bytes([sign]) for sign in b'\n\r\t,;|" 0123456789']
+_UTF16_SHARE = 8  # one byte in so many is zero at least, where UTF-16 has ASCII signs
 _UTF8 = frozenset({"utf-8", "ascii", "utf-8-sig"})  # ASCII text is UTF-8 too
 # https://encoding.spec.whatwg.org/#names-and-labels: what is declared as ISO 8859-1 is Windows-1252 in fact.
 _DECLARED = {"iso8859-1": "cp1252", "ascii": "utf-8"}
@@ -31,6 +34,12 @@ def utf8(file: BinaryIO, *, encoding: str | None, declared: str, where: str) -> 
     """
     head, whole = peeked(file, _HEAD)
     name = encoding_of(head, encoding=encoding, declared=declared)
+    if name in _UTF8 and not encoding and len(head) > 1 and _UTF16_SHARE * head.count(0) >= len(head):
+        likely = _ordered(head, "utf-16")
+        raise OutputUnavailable(
+            f"{where}the file looks like UTF-16 without a byte order mark; csv_options={{'encoding': {likely!r}}} "
+            "reads it so"
+        )
     mark = next((mark for mark, its in _MARKS if its == name and head.startswith(mark)), b"")
     whole.read(len(mark))
     if name in _UTF8:
@@ -42,13 +51,29 @@ def encoding_of(head: bytes, *, encoding: str | None = None, declared: str = "")
     """Give Python's name for a file's encoding, from its first bytes and from what is said about it."""
     given = _name(encoding or "")
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if marked is not None and (not given or given in (marked, marked.rpartition("-")[0], "utf-8", "utf-8-sig")):
-        return marked
+    if marked is not None and not (given.startswith("utf-16") and marked.startswith("utf-32")):
+        return marked  # a user who says UTF-16 knows of a zero character behind the mark
     told = _name(declared)
     name = given or _DECLARED.get(told, told) or "utf-8"
-    if name in ("utf-16", "utf-32"):  # without a mark; text has its zero bytes before or behind ASCII characters
-        return f"{name}-be" if head[:1] == b"\0" else f"{name}-le"
+    if name in ("utf-16", "utf-32"):  # without a mark
+        return _ordered(head, name)
     return "utf-8" if name in _UTF8 else name
+
+
+def _ordered(head: bytes, name: str) -> str:
+    """Find the byte order by the marks of punctuation that every table has. Raises `OutputUnavailable`."""
+    size = int(name[-2:]) // 8
+    zeros = b"\0" * (size - 1)
+    units = Counter(head[start : start + size] for start in range(0, len(head) - size + 1, size))
+    little, big = (
+        sum(units[unit] for unit in made) for made in zip(*((m + zeros, zeros + m) for m in _SIGNS), strict=True)
+    )
+    if little == big:
+        raise OutputUnavailable(
+            f"the file has no byte order mark, and its byte order is not certain; csv_options={{'encoding': …}} says "
+            f"whether it is '{name}-le' or '{name}-be'"
+        )
+    return f"{name}-le" if little > big else f"{name}-be"
 
 
 def _name(encoding: str) -> str:

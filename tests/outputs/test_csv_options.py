@@ -190,3 +190,46 @@ def test_lines_before_the_header_and_no_header():
 def test_an_opened_file_comes_in_utf_8():
     with reading.opened_csv(told("a,b\n1,é\n".encode("cp1252"), "text/csv; charset=cp1252"), Player()) as opened:
         assert opened.read(1000) == "a,b\n1,é\n".encode()
+
+
+TEXT = "名前,値\n山田,1.10\n佐藤,007\n"
+
+
+@pytest.mark.parametrize("text", [TEXT, "名\n山\n", "id,name\n1,a\n"])
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_the_byte_order_is_found_without_a_mark(text, size, order):
+    """Also where the header begins with a character that has no zero byte."""
+    plain = table_of(file("csv", text.encode()))
+    told = CsvOptions.parse({"encoding": f"utf-{size}"})
+    assert table_of(file("csv", text.encode(f"utf-{size}-{order}")), csv_options=told).to_pylist() == plain.to_pylist()
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf_16_that_is_not_declared_is_refused_with_the_option_to_set(order):
+    with pytest.raises(OutputUnavailable, match=f"looks like UTF-16 .*'utf-16-{order}'"):
+        table_of(file("csv", TEXT.encode(f"utf-16-{order}")))
+
+
+def test_a_byte_order_that_is_not_certain_is_refused():
+    with pytest.raises(OutputUnavailable, match="its byte order is not certain"):
+        table_of(file("csv", "名前".encode("utf-16-be")), csv_options=CsvOptions.parse({"encoding": "utf-16"}))
+
+
+def test_the_mark_of_a_file_counts_more_than_the_option():
+    text = b"\xef\xbb\xbfid,n\n1,\xc3\xa9\n"
+    assert table_of(file("csv", text), csv_options=CsvOptions.parse({"encoding": "windows-1252"})).to_pylist() == [
+        {"id": 1, "n": "é"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "kind"),
+    [({"decimal": ","}, "1.234,50", "float64"), ({"date_format": "%d.%m.%Y"}, "31.02.2024", "date32")],
+)
+def test_an_error_shows_a_value_as_the_file_spells_it(options, value, kind):
+    text = f"a;b\n{value};x\n"
+    with pytest.raises(OutputUnavailable, match=f"column 'a', row 1: '{value}' is not of type"):
+        table_of(
+            file("csv", text), csv_options=CsvOptions.parse({"delimiter": ";", **options}), column_types={"a": kind}
+        )

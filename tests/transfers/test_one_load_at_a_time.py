@@ -12,22 +12,27 @@ from airflow_workflow_provider.transfers.sql.names import parse_table
 from airflow_workflow_provider.transfers.sql.session import session, sql_hook
 from tests.transfers.conftest import Task, opened
 from tests.transfers.databases import skip_where_keys_linger
-from tests.transfers.files import csv_outputs, land
+from tests.transfers.files import csv_outputs, land, table_output
 
 ROWS = 2_000
 LOADS = 4
 MODES = ["append", "replace", "truncate", "upsert", "replace_where"]
 
 
-def at_once(database, **options):
+def csv_of(number):
+    """The output of one load."""
+    return csv_outputs("id,name\n" + "".join(f"{k},{number}\n" for k in range(ROWS)))
+
+
+def at_once(database, output_of=csv_of, **options):
     """Run loads of the same keys at once; give their errors."""
     gate, errors = threading.Barrier(LOADS), []
 
     def go(number):
-        body = "id,name\n" + "".join(f"{k},{number}\n" for k in range(ROWS))
+        outputs = output_of(number)
         gate.wait()
         try:
-            land(database, csv_outputs(body), Task(task_id=f"t{number}"), **options)
+            land(database, outputs, Task(task_id=f"t{number}"), **options)
         except Exception as error:  # noqa: BLE001 (it is compared)
             errors.append(error)
 
@@ -54,6 +59,36 @@ def test_four_loads_at_once(database, if_exists, is_there):
     assert database.rows("SELECT COUNT(*), COUNT(DISTINCT id) FROM target") == [(ROWS * copies, ROWS)]
     names = database.rows("SELECT COUNT(DISTINCT name) FROM target")[0][0]
     assert names == (copies if if_exists == "append" else 1)
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["a table", "no table"])
+@pytest.mark.parametrize("if_exists", MODES)
+@pytest.mark.parametrize("name", ["postgres", "duckdb"])
+def test_four_loads_inside_the_database_at_once(name, if_exists, is_there, servers, tmp_path, monkeypatch):
+    """Each is a table of the target's own database, with an id of another type, so that its values are compared."""
+    database = opened(name, servers, tmp_path, monkeypatch)
+    skip_where_keys_linger(database)
+    numbers = "generate_series" if name == "postgres" else "range"
+    last = ROWS - 1 if name == "postgres" else ROWS
+    for number in range(LOADS):
+        rows = f"SELECT k AS id, '{number}' AS name FROM {numbers}(0, {last}) AS t(k)"
+        database.run(f"CREATE TABLE source{number} AS {rows}")
+    if is_there:
+        old = f"SELECT k AS id, 'old' AS name FROM {numbers}(0, {last}) AS t(k)"
+        database.run("CREATE TABLE target (id SMALLINT, name VARCHAR(20))", f"INSERT INTO target {old}")
+    errors = at_once(
+        database,
+        lambda number: [table_output(f"source{number}")],
+        if_exists=if_exists,
+        key_columns=["id"],
+        where="id >= 0",
+        load_method="in_database",
+    )
+    assert errors == []
+    copies = LOADS + is_there if if_exists == "append" else 1
+    assert database.rows("SELECT COUNT(*), COUNT(DISTINCT id), COUNT(DISTINCT name) FROM target") == [
+        (ROWS * copies, ROWS, copies)
+    ]
 
 
 @pytest.mark.parametrize("if_exists", MODES)
