@@ -61,6 +61,7 @@ class AirflowCluster:
         self.timeout = 60.0  # seconds that one call of the REST API may take
         self.processes = {name: self._process(name) for name in components if AIRFLOW_3 or name != "dag-processor"}
         self._session = requests.Session()
+        self._session.auth = None if AIRFLOW_3 else home.login
         self._session.trust_env = False  # loopback; no proxy of the user's has a say in it
 
     def start(self) -> None:

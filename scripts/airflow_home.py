@@ -5,14 +5,17 @@ Works for Airflow 2.11 and 3.x; which one it is depends on the interpreter that 
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
+import functools
 import os
 import secrets
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from configparser import RawConfigParser
 from dataclasses import dataclass, field
@@ -23,6 +26,8 @@ AIRFLOW_VERSION = version("apache-airflow")
 AIRFLOW_3 = int(AIRFLOW_VERSION.partition(".")[0]) >= 3
 # A migrated database takes 8 s to make and is the same for every home of one environment.
 TEMPLATE = Path(sys.prefix) / "airflow-template" / f"airflow-{AIRFLOW_VERSION}.db"
+
+BASIC_AUTH = "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth"
 
 Settings = dict[str, dict[str, str]]
 
@@ -42,6 +47,7 @@ class AirflowHome:
     :param settings: more configuration, ``{section: {option: value}}``
     :param variables: more environment variables, such as ``AIRFLOW_CONN_…``
     :param database_url: a metadata database elsewhere; empty for SQLite in the folder
+    :param login: user and password that the REST API of 2.11 asks for; without them it asks for none
     """
 
     path: Path
@@ -50,6 +56,7 @@ class AirflowHome:
     settings: Settings = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     database_url: str = ""
+    login: tuple[str, str] | None = None
 
     @property
     def url(self) -> str:
@@ -89,11 +96,16 @@ class AirflowHome:
         config.read_dict(_merged(self._defaults(), self.settings))
         with (self.path / "airflow.cfg").open("w") as output:
             config.write(output)
-        (self.path / "webserver_config.py").write_text("AUTH_ROLE_PUBLIC = 'Admin'  # Airflow 2.11, loopback only\n")
+        public = "" if self.login else "AUTH_ROLE_PUBLIC = 'Admin'  # Airflow 2.11, loopback only\n"
+        (self.path / "webserver_config.py").write_text(public)
         if self.database_url:
             self.command("db", "migrate")
         elif not self.database.exists():
             self._migrate()
+        if self.login and not AIRFLOW_3:
+            user, password = self.login
+            names = ("--firstname", user, "--lastname", user, "--email", f"{user}@example.com")
+            self.command("users", "create", "--username", user, "--password", password, "--role", "Admin", *names)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an ``airflow`` command in this home, and return what it said."""
@@ -150,11 +162,25 @@ class AirflowHome:
 
     def _airflow_2(self) -> Settings:
         return {
-            "api": {"auth_backends": "airflow.api.auth.backend.default"},
+            "api": {"auth_backends": BASIC_AUTH if self.login else "airflow.api.auth.backend.default"},
             "metrics": {"timer_unit_consistency": "True"},  # warns at every import otherwise
             "scheduler": {"parsing_processes": "1"},
             "webserver": {"base_url": self.url, "secret_key": secrets.token_hex(32)},
         }
+
+
+@functools.cache
+def own_airflow_home() -> AirflowHome:
+    """Give this process a home of its own with a migrated database: no test uses that of the person who runs it."""
+    for name in [name for name in os.environ if name.lstrip("_").startswith("AIRFLOW_")]:
+        del os.environ[name]
+    folder = Path(tempfile.mkdtemp(prefix="airflow-home-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "dags").mkdir()
+    home = AirflowHome(folder, dags=folder / "dags", port=0)
+    home.prepare()
+    os.environ["AIRFLOW_HOME"] = str(home.path)
+    return home
 
 
 def _merged(*layers: Settings) -> Settings:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from scripts.airflow_home import AirflowHome
+from scripts.airflow_home import own_airflow_home
 
 TESTS = Path(__file__).parent
 
@@ -33,21 +30,8 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
-def _own_airflow_home() -> AirflowHome:
-    """A home with a migrated database, so that no test reads or writes the one of whoever runs the tests."""
-    for name in [name for name in os.environ if name.lstrip("_").startswith("AIRFLOW_")]:
-        del os.environ[name]
-    folder = Path(tempfile.mkdtemp(prefix="airflow-home-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "dags").mkdir()
-    home = AirflowHome(folder, dags=folder / "dags", port=0)
-    home.prepare()
-    return home
-
-
 # Before any test module imports Airflow, which reads its configuration there and then.
-AIRFLOW_HOME = _own_airflow_home()
-os.environ["AIRFLOW_HOME"] = str(AIRFLOW_HOME.path)
+AIRFLOW_HOME = own_airflow_home()
 
 # A test of a real Airflow that fails by one of these is run once more: a wait that ran out on a busy machine, or an
 # error of Airflow itself on SQLite (its triggerer deletes the row of a trigger while a cleared task still refers to

@@ -49,7 +49,7 @@ def lake(monkeypatch):
     lake = attached(f"http://{host}:{port}")
     lake.call_s3("create_bucket", Bucket=BUCKET)
     for path in lake.find(BUCKET):  # servers of one process share what they hold
-        lake.rm(path)
+        lake.rm_file(path)
     made = Translated("redshift")
 
     def unload(cursor, text):

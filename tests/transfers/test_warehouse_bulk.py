@@ -87,7 +87,7 @@ def redshift(monkeypatch):
         lake = attached(f"http://{host}:{port}")
         lake.call_s3("create_bucket", Bucket=BUCKET)
         for path in lake.find(BUCKET):  # servers of one process share what they hold
-            lake.rm(path)
+            lake.rm_file(path)  # `rm` takes it for a pattern
 
         def copy(connection, tree):
             place = tree.args["files"][0].name

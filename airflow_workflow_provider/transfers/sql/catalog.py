@@ -24,7 +24,7 @@ from airflow_workflow_provider.transfers.sql.columns import (
     postgres_type,
     sqlite_type,
 )
-from airflow_workflow_provider.transfers.sql.dialects import MARK
+from airflow_workflow_provider.transfers.sql.dialects import MARK, SqlDialect
 from airflow_workflow_provider.transfers.sql.names import TableName, quoted
 
 
@@ -580,6 +580,15 @@ _HELD: dict[str, _Held] = {}
 _GUARD = threading.Lock()
 
 
+def _is_generated(column: str, declared: str, made_by: str, dialect: SqlDialect) -> bool:
+    """Say whether the statement that made a table computes a column: the catalog of DuckDB 1 does not tell it.
+
+    DuckDB itself writes the statement, so that its spelling is always the same.
+    """
+    words = [before + word for before in ("(", ", ") for word in (column, quoted(column, dialect))]
+    return any(f"{word} {declared} GENERATED ALWAYS AS(" in made_by for word in words)
+
+
 class DuckDbCatalog(Catalog):
     """DuckDB: one process at a time may write to a file, so its own threads are what must be kept apart."""
 
@@ -610,17 +619,22 @@ class DuckDbCatalog(Catalog):
         )
         if not found:
             return Target(name)
+        of = f"database_name = {MARK} AND schema_name = {MARK} AND table_name = {MARK}"
+        made_by = ""
+        if any(default is not None and is_generated is None for *_, default, is_generated in found):
+            made_by = "".join(
+                str(row[0]) for row in ask.rows(f"SELECT sql FROM duckdb_tables() WHERE {of}", [*name.parts])
+            )
         columns = {
             column: TargetColumn(
                 column,
                 declared,
                 duckdb_type(declared),
                 nullable=nullable == "YES",
-                special="generated" if is_generated else "",
+                special="generated" if is_generated or _is_generated(column, declared, made_by, name.dialect) else "",
             )
             for column, declared, nullable, _, is_generated in found
         }
-        of = f"database_name = {MARK} AND schema_name = {MARK} AND table_name = {MARK}"
         defaults = [column for column, _, _, default, _ in found if default is not None]
         known = ask.rows(
             f"SELECT constraint_type, constraint_text, constraint_column_names FROM duckdb_constraints() WHERE {of}",

@@ -9,7 +9,7 @@ import pytest
 from airflow_workflow_provider_airflow.system import Airflow2System, AirflowSystem
 
 from airflow_workflow_provider.client.worker import WorkerClient
-from airflow_workflow_provider.exceptions import OutputUnavailable, RunTimedOut, WorkflowNotFound
+from airflow_workflow_provider.exceptions import AuthenticationFailed, OutputUnavailable, RunTimedOut, WorkflowNotFound
 from airflow_workflow_provider.outputs import reading
 from airflow_workflow_provider.protocol.connection import ConnectionValues
 from airflow_workflow_provider.protocol.model import Run, RunState
@@ -21,6 +21,9 @@ from scripts.airflow_home import AIRFLOW_3, AirflowHome
 from scripts.processes import free_port
 
 pytestmark = pytest.mark.system
+# Airflow 2.11 asks for user and password; the simple log-in of Airflow 3 lets everybody in.
+LOGIN = None if AIRFLOW_3 else ("admin", "a-password-0123")
+CREDENTIALS = dict(zip(("login", "password"), LOGIN or (), strict=False))
 
 DAGS = textwrap.dedent("""
     import time
@@ -57,7 +60,7 @@ def airflow(tmp_path_factory):
     folder = tmp_path_factory.mktemp("airflow")
     (folder / "dags").mkdir()
     (folder / "dags" / "dags.py").write_text(DAGS)
-    home = AirflowHome(folder / "home", dags=folder / "dags", port=free_port())
+    home = AirflowHome(folder / "home", dags=folder / "dags", port=free_port(), login=LOGIN)
     with AirflowCluster(home) as running:
         running.wait_until_ready("quick", "broken", "slow")
         yield running
@@ -68,7 +71,7 @@ def system(airflow):
     """The plug-in on a connection to it."""
     if AIRFLOW_3:
         return AirflowSystem(ConnectionValues("there", host=airflow.home.url))
-    return Airflow2System(ConnectionValues("there", host=airflow.home.url, login="admin", password="admin"))  # noqa: S106  # nothing checks it
+    return Airflow2System(ConnectionValues("there", host=airflow.home.url, **CREDENTIALS))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,14 @@ def count(airflow, dag_id):
 
 def test_the_connection_is_tested(system, client):
     assert client.run(system.test()) == f"{system.label} accepts the credentials"
+
+
+@pytest.mark.skipif(AIRFLOW_3, reason="the simple log-in of Airflow 3 asks for no password")
+def test_a_wrong_password_is_refused(airflow):
+    wrong = Airflow2System(ConnectionValues("there", host=airflow.home.url, login="admin", password="wrong-0123"))  # noqa: S106  # it is wrong
+    with pytest.raises(AuthenticationFailed, match="of connection 'there'") as refused:
+        WorkerClient(wrong.transport).run(wrong.test())
+    assert refused.value.status in (401, 403)  # 2.11 takes whoever it does not know for the role Public, with 403
 
 
 def test_a_run_from_its_start_to_its_outputs_and_log(airflow, system, client):
@@ -159,5 +170,4 @@ class TestContract(SystemContract):
     @pytest.fixture
     def connection(self, airflow):
         """The connection to it."""
-        credentials = {} if AIRFLOW_3 else {"login": "admin", "password": "admin"}
-        return {"host": airflow.home.url, **credentials}
+        return {"host": airflow.home.url, **CREDENTIALS}
