@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_workflow_provider.exceptions import CancelRefused, InvalidArgument, WorkflowError
+from airflow_workflow_provider.exceptions import (
+    CancelRefused,
+    InvalidArgument,
+    ProtocolError,
+    ServerUnavailable,
+    WorkflowError,
+)
 from airflow_workflow_provider.operators.stopping import shortened
 from airflow_workflow_provider.protocol.literals import check_conn_id, check_run, check_text
-from airflow_workflow_provider.protocol.model import RunArgument
+from airflow_workflow_provider.protocol.model import RunArgument, parse_run
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_workflow_provider.hooks.workflow import WorkflowHook
 
 
 class CancelWorkflowRunOperator(BaseOperator):
@@ -45,26 +54,35 @@ class CancelWorkflowRunOperator(BaseOperator):
         The task succeeds when the server has taken the request, or when the run has ended. `CancelRefused` means that
         the server did not take it, any other error that whether it was taken is unknown.
         """
+        from airflow_workflow_provider.hooks.workflow import WorkflowHook
+
         try:
-            self._cancel()
+            hook = WorkflowHook.for_run(self.run, self.conn_id, system=self.system)
+            self._cancel(hook)
         except WorkflowError as error:
             failure = error
         else:
             return
         raise shortened(failure)
 
-    def _cancel(self) -> None:
-        from airflow_workflow_provider.hooks.workflow import WorkflowHook
-
-        hook = WorkflowHook.for_run(self.run, self.conn_id, system=self.system)
-        run = hook.get_run(self.run)
+    def _cancel(self, hook: WorkflowHook) -> None:
+        """Poll the run, and cancel it if it is going or cannot be polled."""
+        run = parse_run(self.run, system=hook.system_name, conn_id=hook.conn_id)
+        try:
+            run = hook.get_run(run)
+        except (ServerUnavailable, ProtocolError) as error:  # the server may still take the cancel
+            self.log.warning(
+                "Run %s cannot be polled at the moment, it is cancelled all the same: %s", run.run_id, error
+            )
         if run.state.is_terminal:
             self.log.info("Run %s is %s, there is nothing to cancel", run.run_id, run.state)
             return
         try:
             hook.cancel_run(run)
         except CancelRefused as error:
-            seen = hook.get_run(run)  # a run that ends at this moment is refused, too
+            seen = run
+            with suppress(WorkflowError):
+                seen = hook.get_run(run)  # a run that ends at this moment is refused, too
             if not seen.state.is_terminal:
                 raise
             self.log.info("Run %s is %s by now; the cancel was refused: %s", run.run_id, seen.state, error.summary)

@@ -93,6 +93,7 @@ class TaskDriver:
             case life.PollRun(run=run):
                 return hook.poll_enduringly(run)
             case life.PollOnce(run=run):
+                store.is_old(run)
                 return hook.get_run(run) if run.conn_id == hook.conn_id else type(hook).for_run(run).get_run(run)
             case life.FindRuns():
                 return self._find(effect)

@@ -172,7 +172,9 @@ class RunStore:
         if record is None:
             return Earlier(Event.NOTHING_STORED)
         if not self._is_same_series(record):
-            return Earlier(Event.CLEARED if record.run else Event.NOTHING_STORED, record.run)
+            is_known = record.run or (record.intended_at and not why)
+            event = Event.CLEARED if is_known else Event.NOTHING_STORED
+            return Earlier(event, record.run, record.intended_at, record.sent)
         if why:
             return Earlier(Event.EDITED if record.run else Event.NOTHING_STORED, record.run, why=why)
         if record.run is None:
@@ -212,6 +214,10 @@ class RunStore:
             return False
         self._is_stored = self.works
         return self.works
+
+    def is_old(self, run: Run) -> None:
+        """Note that a run is one of before: a later start of this try cannot have left it."""
+        runs_of(self._ti).add(run.run_id)
 
     def forget(self) -> None:
         """Remove what was stored: nothing was started. What goes wrong is logged."""

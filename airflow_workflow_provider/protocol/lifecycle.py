@@ -259,8 +259,9 @@ class RunPolicy:
 class Earlier:
     """What the run store holds for this call.
 
-    ``event`` is one of the events of `Phase.NEW`. ``cancelled`` says why this task cancelled the run, if it did.
-    ``sent`` identifies the parameters of the stored start, ``key`` is its idempotency key. ``why`` explains an edit.
+    ``event`` is one of the events of `Phase.NEW`; a clear may leave an intent instead of a run. ``cancelled`` says why
+    this task cancelled the run, if it did. ``sent`` identifies the parameters of the stored start, ``key`` is its
+    idempotency key. ``why`` explains an edit.
     ``has_store`` is False where a later try cannot recall anything.
     """
 
@@ -483,7 +484,27 @@ class LifeCycle:
         self.run, self._intended_at = earlier.run, earlier.intended_at
         if earlier.why:
             yield Note(earlier.why, "warning")
-        return (yield from self._live(self.policy.stored(earlier.event)))
+        event = self.policy.stored(earlier.event)
+        if event is Event.CLEARED and earlier.run is None:
+            event = yield from self._find_of_before()
+        return (yield from self._live(event))
+
+    def _find_of_before(self) -> Flow[Event]:
+        """Look for the run of a start of before a clear that was never answered: no try waits for it any more."""
+        what = "Before the task was cleared, a try was stopped while it started a run"
+        try:
+            found: Found = yield FindRuns(self._intended_at, self._earlier.sent)
+        except NotSupported as error:
+            yield Note(f"{what}; it is unknown whether that run goes on: {error}", "warning")
+            return Event.NOTHING_STORED
+        going = [run for run in found.runs if not run.state.is_terminal]
+        if len(found.runs) == 1 and going:
+            self.run = going[0]
+            yield Note(f"{what}; run {self.run.run_id} is the only one that fits")
+            return Event.CLEARED
+        if going:
+            yield Note(f"{what}; {len(going)} runs that are going may be that run", "warning")
+        return Event.NOTHING_STORED
 
     def _awaited(self, run: Run) -> Flow[Run]:
         return (yield from self._live((yield from self._wait(run))))

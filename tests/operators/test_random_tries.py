@@ -243,6 +243,24 @@ def test_a_clear_cancels_a_run_that_one_poll_does_not_find():
     assert states(world) == ["cancelled", "succeeded"]
 
 
+def test_a_clear_cancels_the_run_of_a_start_that_was_not_stored():
+    """The worker died between the answer and the store; the run store holds only the intent."""
+    world = world_of(GOES_ON)
+    world.begin({("store", 2): "die"})
+    world.clear()
+    world.begin({("start", 1): "lost and not taken"})
+    assert states(world) == ["cancelled", "succeeded"]
+
+
+def test_a_clear_leaves_a_run_alone_that_may_be_another_tasks():
+    world = world_of(GOES_ON)
+    world.begin({("store", 2): "die"})
+    world.other_task_starts(same_parameters=True)
+    world.clear()
+    world.begin({})
+    assert states(world) == ["running", "running", "succeeded"]
+
+
 def test_a_retry_that_must_not_take_a_run_over_starts_its_own():
     world = world_of(GOES_ON)
     world.policy["reattach"] = False

@@ -165,6 +165,14 @@ def test_a_run_object_tells_its_own_system(carto):
     assert carto.states() == ["cancelled"]
 
 
+def test_a_teardown_cancels_a_run_that_cannot_be_polled(carto):
+    """A server that has trouble with telling how a run stands may still stop it."""
+    run = CartoHook().start_run(carto["slow"], SLOW)
+    carto.fault("status", "/job/", method="GET", status=200, body=["no job"], times=None)
+    CancelWorkflowRunOperator(task_id="t", run=run).execute(context_of())
+    assert carto.states() == ["cancelled"]
+
+
 def test_a_teardown_of_a_run_that_has_ended_is_no_error(carto):
     hook = CartoHook()
     run = hook.wait_for_run(hook.start_run(carto["every_type"]), poll_interval=0.02)
