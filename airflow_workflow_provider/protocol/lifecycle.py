@@ -121,6 +121,7 @@ P, E, A = Phase, Event, Action
 WITHOUT_RUN = (P.NEW, P.SEARCHING, P.STARTING, P.UNKNOWN)
 WITH_RUN = (P.REPLACING, P.RECALLED, P.GOING, P.RETURNED)
 BRINGS_RUN = (E.RUN_STORED, E.START_TAKEN, E.FOUND_ONE, E.FOUND_EARLIER)
+OLD_REQUEST = (E.CLEARED, E.EDITED)
 TO_THE_TRY = (E.KILLED, E.KILLED_LEAVE, E.TRY_ENDED, E.TASK_ENDED, E.TASK_ENDED_LEAVE)
 LEARNT = tuple(event for event in E if event not in TO_THE_TRY)  # what a flow can still learn after a kill
 TABLE: Mapping[tuple[Phase, Event], tuple[Action, Phase]] = {
@@ -472,6 +473,8 @@ class LifeCycle:
             return
         is_old = self.phase is Phase.REPLACING
         action, run = self._on(event), self.run
+        if action is Action.NOTHING:  # a run that comes from now on is cancelled when it comes
+            self._cancel_is_pending = event is Event.KILLED
         if run is None or run.state.is_terminal:
             return
         if action is Action.CANCEL:
@@ -491,6 +494,8 @@ class LifeCycle:
 
     def _find_of_before(self) -> Flow[Event]:
         """Look for the run of a start of before a clear that was never answered: no try waits for it any more."""
+        if self.is_killed:
+            return Event.NOTHING_STORED
         what = "Before the task was cleared, a try was stopped while it started a run"
         try:
             found: Found = yield FindRuns(self._intended_at, self._earlier.sent)
@@ -742,13 +747,17 @@ class LifeCycle:
 
     def _stop(self) -> Flow[None]:
         """End a killed try; cancel first what its signal handler could not."""
-        run = self.run
+        run, earlier = self.run, self._earlier
         if self._cancel_is_pending and run is not None:
-            yield from self._cancel(run, "the task was killed")
+            is_old = earlier.run is not None and same_run(run, earlier.run) and earlier.event in OLD_REQUEST
+            if is_old:
+                yield from self._cancel_if_going(run, "the task was killed", is_old=True)
+            else:
+                yield from self._cancel(run, "the task was killed")
         what = f"while it waited for run {run.run_id}" if run else "before it had a run"
         raise TaskStopped(f"the task was killed {what}")
 
-    def _cancel_if_going(self, run: Run, why: str) -> Flow[None]:
+    def _cancel_if_going(self, run: Run, why: str, *, is_old: bool = False) -> Flow[None]:
         """Cancel a run that was perhaps not polled for long; a run that has ended is left as it is."""
         try:
             seen: Run = yield PollOnce(run)
@@ -757,7 +766,7 @@ class LifeCycle:
         if seen.state.is_terminal:
             yield Note(f"Run {run.run_id} is {seen.state}; there is nothing to cancel")
         else:
-            yield from self._cancel(run, why)
+            yield from self._cancel(run, why, is_old=is_old)
 
     def _cancel(self, run: Run, why: str, *, briefly: bool = False, is_old: bool = False) -> Flow[None]:
         """Cancel a run that is this try's to cancel, and log what became of the request.

@@ -252,6 +252,20 @@ def test_a_clear_cancels_the_run_of_a_start_that_was_not_stored():
     assert states(world) == ["cancelled", "succeeded"]
 
 
+@pytest.mark.parametrize("change", ["workflow", "clear", "parameters and version"])
+@pytest.mark.parametrize("point", [1, 2, 3])
+def test_a_kill_while_the_run_of_an_old_request_is_recalled_cancels_it(change, point):
+    """No try follows that would look after it."""
+    world = world_of(GOES_ON)
+    world.begin({("poll", 1): "die"})
+    if change == "clear":
+        world.clear()
+    else:
+        world.edit(change)
+    world.begin({("recall", point): "kill for good"})
+    assert "running" not in states(world)
+
+
 def test_a_clear_leaves_a_run_alone_that_may_be_another_tasks():
     world = world_of(GOES_ON)
     world.begin({("store", 2): "die"})
