@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
 from airflow_workflow_provider.operators.calls import next_call, runs_of
 from airflow_workflow_provider.protocol.lifecycle import Earlier, Event
+from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.parameters import Fingerprint
 from airflow_workflow_provider.protocol.system import NAME_PREFIX
@@ -113,7 +114,7 @@ class Record:
         """Give the record as a JSON object."""
         found = {
             "request": self.request.to_json() if self.request else None,
-            "run": self.run.to_json() if self.run else None,
+            "run": fitting(self.run).to_json() if self.run else None,
             "intended_at": iso(self.intended_at),
             "sent": self.sent.to_json() if self.sent else None,
             "cancelled": self.cancelled,
@@ -337,9 +338,9 @@ class RunStore:
         """Give the record of this call; a task that comes back from the triggerer finds it by its run."""
         record = self._get(self._slot)
         if record and record.run and record.run.run_id != run.run_id and not self._is_stored:
-            fitting = [(slot, one) for slot, one in self._records() if one.run and one.run.run_id == run.run_id]
-            if fitting:
-                self._slot, record = fitting[0]
+            found = [(slot, one) for slot, one in self._records() if one.run and one.run.run_id == run.run_id]
+            if found:
+                self._slot, record = found[0]
         if record and record.run and record.run.run_id == run.run_id:
             self._earlier = record
         return record

@@ -437,7 +437,7 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         trigger = WorkflowRunTrigger(
             system=self.system_key,
             conn_id=self.hook.conn_id,
-            run=run.to_json(),
+            run=fitting(run).to_json(),
             poll_interval=interval,
             deadline=deadline,
             cancel_on_kill=self.cancel_on_kill,

@@ -55,7 +55,15 @@ def control_document(body: bytes, object_hook: Hook = None) -> Any:
     """Read a control answer: texts are clean, numbers are finite. Raises ValueError."""
     body = body.removeprefix(BOM_UTF8)
     check_bounds(body)
-    return _document(body.decode(), object_hook)
+    return _document(_text_of(body), object_hook)
+
+
+def _text_of(body: bytes) -> str:
+    """Decode a control answer. A message of a server in another encoding must not hide what the answer says else."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body.decode(errors="replace")
 
 
 def _document(text: str, object_hook: Hook) -> Any:
@@ -99,7 +107,7 @@ def large_document(bodies: list[bytes], *, exact: bool, limit: int = MAX_SHARED_
         check_depth(body, MAX_DATA_DEPTH)
     else:
         check_bounds(body)
-    text = body.decode()
+    text = body.decode() if exact else _text_of(body)
     del body
     was_enabled = gc.isenabled()
     gc.disable()  # a collection for every few hundred objects would stop the whole process again and again

@@ -7,6 +7,7 @@ log is a line in the log and never an error of the wait. The log has an interval
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,6 @@ from airflow_workflow_provider.exceptions import (
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Sleep, T, intercept
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.run_log import (
-    LINE,
     MOST_PAGES,
     Cursor,
     CursorLost,
@@ -35,9 +35,11 @@ from airflow_workflow_provider.protocol.run_log import (
     read_all,
     secrets_of,
     shown,
+    text_of_error,
     tidy,
     unseen,
 )
+from airflow_workflow_provider.protocol.text import REPLACEMENT, sendable
 
 INTERVAL = 30.0  # seconds between two requests for the log of a run
 SHORTEST = 1.0  # seconds; no setting makes that interval shorter
@@ -52,6 +54,9 @@ LAST_TRIES = 3  # at a log that cannot be read when its run is over, a second ap
 SETTLING = 5  # times that a log is read again after the end of its run, a second apart
 SETTLED = 30.0  # seconds after the end of a run from which on its log is whole
 WHOLE = "whole"  # in the cursor of a log whose server forgets cursors: that of `unseen`
+LONGEST_CURSOR = 64 * 1024  # characters of a cursor as JSON; a longer one cannot travel with every event
+MOST_LINES = 2_000_000  # of one page: the lines may be made while they are read, without an end
+NO_TEXT = f"bytes that are no text in UTF-8, or control characters; each is shown as {REPLACEMENT}"
 TAIL = 200  # lines that a resumed task writes again where the triggerer's log may be lost
 REFUSED = (AuthenticationFailed, WorkflowNotFound, RequestRejected)
 
@@ -155,13 +160,15 @@ class _Minute:
         if now - self.began >= 60:
             self.began, self.lines, self.characters = now, 0, 0
 
-    def takes(self, line: LogLine) -> bool:
-        """Count a line, and tell whether there is room for it."""
-        if self.lines >= LINES_A_MINUTE or self.characters >= CHARACTERS_A_MINUTE:
-            return False
-        self.lines += 1
-        self.characters += min(len(line.text), LINE)
-        return True
+    @property
+    def is_full(self) -> bool:
+        """True where no further line is written within this minute."""
+        return self.lines >= LINES_A_MINUTE or self.characters >= CHARACTERS_A_MINUTE
+
+    def count(self, lines: Sequence[LogLine]) -> None:
+        """Count lines that are written."""
+        self.lines += len(lines)
+        self.characters += sum(len(line.text) for line in lines)
 
 
 @dataclass(slots=True)
@@ -184,6 +191,8 @@ class LogFollower:
     failures: int = 0
     refusals: int = 0
     minute: _Minute | None = None
+    says_no_text: bool = False
+    """True once the log says that it holds bytes that are no text."""
 
     @classmethod
     def of(
@@ -294,7 +303,7 @@ class LogFollower:
             yield WriteLog([], self.state, self.is_recalled)  # what is written already, for the next try
             raise
         except NotSupported as error:
-            yield from self._end(f"Run {run.run_id} has no log to follow: {error}", "info")
+            yield from self._end(f"Run {run.run_id} has no log to follow: {text_of_error(error)}", "info")
         except Exception as error:  # noqa: BLE001  # whatever a log does, the wait for its run goes on
             yield from self._failed(run, error, is_last=is_last, is_quiet=is_quiet)
         else:
@@ -312,7 +321,7 @@ class LogFollower:
         self.refusals = self.refusals + 1 if isinstance(error, REFUSED) else 0
         if is_quiet and not self.refusals:  # it is tried again
             return
-        text = str(error).partition("\n")[0] or type(error).__name__
+        text = text_of_error(error)
         if is_last:
             yield from self._say(f"The rest of the log of run {run.run_id} cannot be read: {text}", "warning")
         elif self.refusals >= REFUSALS:
@@ -327,7 +336,7 @@ class LogFollower:
         for _ in range(MOST_PAGES):
             page = yield from self._page(run)
             if page.note:
-                yield from self._say(page.note, "warning")
+                yield from self._say(str(page.note), "warning")
             yield from self._write(page)
             if not page.more:
                 return True
@@ -338,20 +347,34 @@ class LogFollower:
         note = ""
         if whole is None:
             try:
-                found: LogPage = yield from briefly(self.system.read_log(run, self.state.cursor))
+                found = yield from self._asked(run, self.state.cursor)
             except CursorLost:
                 pass
             else:
-                return found
+                if _is_storable(found.cursor):
+                    return found
         # Read the log from its beginning at every reading; a comparison shows which lines were written before.
-        page: LogPage = yield from briefly(self.system.read_log(run, None))
+        page = yield from self._asked(run, None)
+        lines = list(islice(page, MOST_LINES))
+        for _ in range(MOST_PAGES):
+            if not page.more:
+                break
+            page = yield from self._asked(run, page.cursor)
+            lines += islice(page, MOST_LINES - len(lines))
         if whole is None:
-            count = self.state.lines if self.state.lines <= len(page) else 0
+            count = self.state.lines if self.state.lines <= len(lines) else 0
             note = "" if count == self.state.lines else "The server's log begins again"
-            whole = unseen(page[:count], None).cursor
+            whole = unseen(lines[:count], None).cursor
             self.stored = replace(self.state, cursor={WHOLE: whole}, skip=0)
-        new = unseen(page[:], whole)
+        new = unseen(lines, whole)
         return replace(new, cursor={WHOLE: new.cursor}, progress=page.progress, note=note or new.note or page.note)
+
+    def _asked(self, run: Run, cursor: Cursor) -> Flow[LogPage]:
+        """Read one page; the code of a system may give anything."""
+        page: Any = yield from briefly(self.system.read_log(run, cursor))
+        if not isinstance(page, LogPage):
+            raise TypeError(f"the log is no LogPage but {type(page).__name__}")
+        return page
 
     def _write(self, page: LogPage) -> Flow[None]:
         self.minute = minute = self.minute or _Minute()  # a thousand runs without a line need no thousand of these
@@ -361,18 +384,32 @@ class LogFollower:
         base = self.state.skip if skipped == self.state.skip else 0
         left_out = written = stored = 0
         while batch := list(islice(lines, BATCH)):
-            kept = [line for line in batch if minute.takes(line)]
-            left_out += len(batch) - len(kept)
+            secrets = self._secrets
+            kept: list[LogLine] = []
+            taken = 0
+            for line in batch:
+                if minute.is_full:
+                    break  # what is left out needs no cleaning
+                parts = list(tidy(line, secrets))
+                minute.count(parts)
+                kept += parts
+                taken += 1
+            left_out += len(batch) - taken
             written += len(batch)
+            if not self.says_no_text and any(REPLACEMENT in line.text for line in kept):
+                self.says_no_text = True
+                kept.append(LogLine(None, "warning", f"The log of run {self.run_id} holds {NO_TEXT}"))
             if kept:
                 self.stored = replace(self.state, skip=base + written, lines=self.state.lines + len(batch))
                 stores = written - stored >= STORED_AFTER
                 stored = written if stores else stored
-                yield WriteLog([part for line in kept for part in tidy(line, self._secrets)], self.state, stores)
+                yield WriteLog(kept, self.state, stores)
             else:
                 self.stored = replace(self.state, lines=self.state.lines + len(batch))
             yield Sleep(0)
-        progress = progress_text(page.progress) or self.state.progress
+            if written >= MOST_LINES:
+                raise ValueError(f"one reading of the log gives more than {MOST_LINES} lines")
+        progress = progress_text(page.progress, self._secrets) or self.state.progress
         news = []
         if left_out:
             news.append(LogLine(None, "warning", f"{left_out} lines were left out: the run writes too much a minute"))
@@ -401,6 +438,14 @@ def _tells_more(run: Run, seen: Run | None) -> bool:
     if run is seen:
         return False
     return seen is None or (run.state, run.message, run.details) != (seen.state, seen.message, seen.details)
+
+
+def _is_storable(cursor: Cursor) -> bool:
+    """False for a cursor that no event, XCom or database takes: what is no JSON, or is too large."""
+    try:
+        return len(json.dumps(cursor, allow_nan=False)) <= LONGEST_CURSOR and sendable(cursor) == cursor
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _nowhere(state: LogState) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_workflow_provider.protocol.model import MOST_FORMATS, OUTPUT_LONGEST, Output, Run, RunHandle
-from airflow_workflow_provider.protocol.text import clean_value, cut_text
+from airflow_workflow_provider.protocol.text import cut_text, sendable
 
 MAX_MESSAGE = 10_000  # characters
 MAX_OUTPUTS = 2_000
@@ -49,7 +49,7 @@ def is_cut(run: Run) -> bool:
 def _clean(run: Run) -> Run:
     """Clean what a run object from outside may hold; what servers say is clean already."""
     document = run.to_json()
-    cleaned = clean_value(document)
+    cleaned = sendable(document)
     if cleaned == document:
         return run
     texts = {name: cleaned[name] for name in ("system", "conn_id", "workflow", "run_id", "message", "url", "details")}

@@ -13,6 +13,7 @@ from airflow_workflow_provider.protocol.effects import Flow, Request, Response
 from airflow_workflow_provider.protocol.places import Place, found, named, shown, wrong_place
 
 MAX_PAGES = 50
+REPEATED = "The pages of the list repeat themselves"
 
 Row = Mapping[str, Any]
 
@@ -232,25 +233,44 @@ def read_pages(
     until: Callable[[Sequence[Row]], bool] = lambda rows: False,
     max_pages: int = MAX_PAGES,
     whole: bool = False,
+    on_cut: Callable[[], None] = lambda: None,
 ) -> Flow[list[Row]]:
     """Read a list page by page and give all its rows.
 
     ``rows_of`` reads the rows of an answer, and raises where it is no list. ``until`` is given each page's rows and
-    says that no later page is needed. A list with more pages than ``max_pages`` ends there, or, with ``whole``, is
-    `ProtocolError`.
+    says that no later page is needed. A list with more pages than ``max_pages`` ends there, after a call of ``on_cut``,
+    or, with ``whole``, is `ProtocolError`. A page that repeats the one before is not read twice: the server gives the
+    same page whatever it is asked for.
     """
     listed: list[Row] = []
+    before: Sequence[Row] = ()
+    visited = set[str]()
     following: Request | None = paginator.first(request)
     for _ in range(max_pages):
         if following is None:
             break
         asked = following
+        visited.add(place_of(asked))
         response = yield from api.call(asked, doing)
         document = api.document(asked, response, doing)
         rows = rows_of(asked, document)
-        listed += rows
         following = None if until(rows) else paginator.after(asked, response, document, len(rows))
+        is_repeated = rows == before and any(row != rows[0] for row in rows)
+        if is_repeated or (following is not None and place_of(following) in visited):
+            if whole:
+                raise api.unreadable(asked, response, doing, REPEATED)
+            following = None
+        before = rows
+        if not is_repeated:
+            listed += rows
     if whole and following is not None:
         what = f"The list has more than {max_pages} pages, and a part of it would mislead"
         raise api.unreadable(request, response, doing, what)
+    if following is not None:
+        on_cut()
     return listed
+
+
+def place_of(request: Request) -> str:
+    """Name what a request for a page asks for, so that a list that leads in a circle is recognised."""
+    return repr((request.url, sorted((request.params or {}).items()), request.json))

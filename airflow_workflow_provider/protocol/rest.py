@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from uuid import uuid4
@@ -30,7 +31,7 @@ from airflow_workflow_provider.protocol.connection import ConnectionValues, orig
 from airflow_workflow_provider.protocol.documents import exact_document
 from airflow_workflow_provider.protocol.effects import Chunk, Flow, Note, Request, Response, Sleep
 from airflow_workflow_provider.protocol.model import Output, Run, RunState, Workflow
-from airflow_workflow_provider.protocol.paging import read_pages
+from airflow_workflow_provider.protocol.paging import MAX_PAGES, REPEATED, place_of, read_pages
 from airflow_workflow_provider.protocol.parameters import Fingerprint, Parameters, spelled
 from airflow_workflow_provider.protocol.places import Place, found, shown
 from airflow_workflow_provider.protocol.policy import Asked
@@ -65,6 +66,8 @@ from airflow_workflow_provider.protocol.run_log import Cursor, LogLine, LogPage,
 from airflow_workflow_provider.protocol.system import KEY_OPTION, WorkflowSystem, existing, id_text
 from airflow_workflow_provider.protocol.times import iso, time_or_none
 
+LOG_PAGES = 500  # of a log that is read
+SAME_PAGES = 20  # equal pages in a row of a table, after which the server is taken to give one page for every place
 RESENDS = 4  # times that a start is sent again whose repetition starts nothing
 
 
@@ -408,8 +411,10 @@ class RestSystem(WorkflowSystem):
         """Hand out the rows of a table page by page; the columns are those of the first page that has rows."""
         following: Request | None = table.paginator.first(Request("GET", location, exact=True))
         columns: list[tuple[str, str]] = []
+        visited, before, repeats = set[bytes](), b"", 0
         while following is not None:
             asked = following
+            visited.add(blake2b(place_of(asked).encode(errors="replace"), digest_size=16).digest())
             response = yield from self.api.call(asked, doing, Asked.OUTPUT)
             if table.is_lines:
                 document = rows = self._objects(asked, response, doing)
@@ -419,8 +424,14 @@ class RestSystem(WorkflowSystem):
             if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
                 raise self.api.unreadable(asked, Response(200), doing, "the answer has no list of objects")
             columns = columns or [(name, "any") for name in dict.fromkeys(name for row in rows for name in row)]
-            yield Chunk(Page(columns, rows))
+            digest = blake2b(response.body).digest()
+            repeats = repeats + 1 if digest == before and any(row != rows[0] for row in rows) else 0
+            before = digest
             following = table.paginator.after(asked, response, document, len(rows)) if rows else None
+            place = None if following is None else place_of(following).encode(errors="replace")
+            if repeats >= SAME_PAGES or (place and blake2b(place, digest_size=16).digest() in visited):
+                raise self.api.unreadable(asked, Response(200), doing, REPEATED)
+            yield Chunk(Page(columns, rows))
 
     def _objects(self, request: Request, response: Response, doing: str) -> list[Any]:
         """Read an answer that has a JSON document in each line."""
@@ -475,12 +486,16 @@ class RestSystem(WorkflowSystem):
         *,
         params: Mapping[str, str] | None = None,
         whole: bool = False,
+        max_pages: int = MAX_PAGES,
+        on_cut: Callable[[], None] = lambda: None,
     ) -> Flow[list[Any]]:
         """Read the list of a call with ``rows`` and ``paginator``, page by page.
 
         :param doing: what the request is for, as in "listing the tasks of run 7".
         :param params: more request parameters.
-        :param whole: a list that has more than 50 pages is `ProtocolError`; otherwise what follows is left out.
+        :param whole: a list that has more than ``max_pages`` is `ProtocolError`; otherwise what follows is left out.
+        :param max_pages: number of pages that are read.
+        :param on_cut: is called where pages are left out.
         """
         request = self.request(call, workflow=workflow, run_id=run_id)
         if params:
@@ -493,7 +508,18 @@ class RestSystem(WorkflowSystem):
                 raise self.api.unreadable(asked, Response(200), doing, f"the answer has no list{where}")
             return rows
 
-        return (yield from read_pages(self.api, request, doing, paginator=call.paginator, rows_of=rows_of, whole=whole))
+        return (
+            yield from read_pages(
+                self.api,
+                request,
+                doing,
+                paginator=call.paginator,
+                rows_of=rows_of,
+                whole=whole,
+                max_pages=max_pages,
+                on_cut=on_cut,
+            )
+        )
 
 
 def _keyed_start(start: Start, listed: ListRuns | None) -> Literal["", "found", "repeated"]:
@@ -542,8 +568,20 @@ def _read_log(self: RestSystem, run: Run, cursor: Cursor = None) -> Flow[LogPage
         request = self.request(call, workflow=run.workflow, run_id=run.run_id)
         response = yield from self.api.call(request.with_headers(Accept="*/*"), doing)
         return unseen([LogLine(None, "info", line) for line in response.text().splitlines()], cursor)
-    rows = yield from self.rows(call, doing, run.workflow, run.run_id)
-    return unseen([line_of(row, call) for row in rows], cursor)
+    cut: list[str] = []
+    rows = yield from self.rows(
+        call,
+        doing,
+        run.workflow,
+        run.run_id,
+        max_pages=LOG_PAGES,
+        on_cut=lambda: cut.append(f"The log has more than {LOG_PAGES} pages; what follows is left out"),
+    )
+    page = unseen([line_of(row, call) for row in rows], cursor)
+    if not cut:
+        return page
+    is_said = isinstance(cursor, Mapping) and cursor.get("cut") is True
+    return replace(page, cursor={**page.cursor, "cut": True}, note=page.note if is_said else cut[0])
 
 
 _CAPABILITIES: Sequence[tuple[str, str, Callable[..., Any]]] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,12 +17,13 @@ from airflow_workflow_provider.protocol.auth import redacted
 from airflow_workflow_provider.protocol.effects import Flow
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.text import clean_text, cut_text
-from airflow_workflow_provider.protocol.times import iso
+from airflow_workflow_provider.protocol.times import as_utc, iso
 
 LINE = 2_000  # characters of a line that are shown
 LOOKED_AT = 4 * LINE  # characters of a line that are cleaned; the others are dropped before
 MOST_PAGES = 200  # pages that one read takes
 REMEMBERED = 256  # lines of which a cursor of `unseen` holds the digests
+BREAKS = 100  # lines that one line may become
 MATCHING = 8  # lines at its end by which a log that lost its beginning is recognised
 LEVELS = ("debug", "info", "warning", "error")
 _DIGEST = 4  # bytes
@@ -144,9 +146,15 @@ def shown(line: LogLine) -> str:
 
 
 def tidy(line: LogLine, secrets: tuple[str, ...]) -> Iterator[LogLine]:
-    """Clean a line: no escape sequence, no control character, no secret, not too long; a break makes two of it."""
-    level = line.level if line.level in LEVELS else "info"
-    given = line.text if isinstance(line.text, str) else str(line.text)
+    """Clean a line: no escape sequence, no control character, no secret, not too long; a break makes two of it.
+
+    The code of a system may give anything. Raises TypeError for what is no `LogLine`.
+    """
+    if not isinstance(line, LogLine):
+        raise TypeError(f"a line of the log is no LogLine but {type(line).__name__}")
+    level = line.level if isinstance(line.level, str) and line.level in LEVELS else "info"
+    time = _checked_time(line.time)
+    given = line.text if isinstance(line.text, str) else _spelled(line.text)
     text = given[:LOOKED_AT]
     if not text.isprintable() or "\ufffd" in text:
         text = _ESCAPES.sub("", text)
@@ -156,34 +164,79 @@ def tidy(line: LogLine, secrets: tuple[str, ...]) -> Iterator[LogLine]:
         unsure = _SPELLING * max(map(len, secrets), default=0) if len(given) > LOOKED_AT else 0
         text = f"{text[: max(0, min(LINE, len(text) - unsure))]}… (cut: {len(given)} characters in all)"
     if "\n" not in text:
-        yield LogLine(line.time, level, text)
+        yield LogLine(time, level, text)
         return
-    for part in text.split("\n"):
-        yield LogLine(line.time, level, part)
+    parts = text.split("\n")
+    for part in parts[:BREAKS]:
+        yield LogLine(time, level, part)
+    if len(parts) > BREAKS:
+        yield LogLine(time, level, f"… (cut: {len(parts)} lines in one entry of the log)")
+
+
+def _checked_time(value: Any) -> datetime | None:
+    """Give a time in UTC; None where there is none that can be shown."""
+    if not isinstance(value, datetime):
+        return None
+    try:
+        return as_utc(value)
+    except Exception:  # noqa: BLE001  # a time zone is code, too
+        return None
+
+
+def _spelled(value: Any) -> str:
+    """Spell what should be text."""
+    try:
+        return "" if value is None else str(value)
+    except Exception:  # noqa: BLE001  # whatever its code raises, there is a line
+        return f"({type(value).__name__})"
+
+
+def text_of_error(error: BaseException) -> str:
+    """Give the first line of an error's text; its type where it has no text."""
+    return _spelled(error).partition("\n")[0] or type(error).__name__
 
 
 def unseen(lines: Sequence[LogLine], cursor: Cursor) -> LogPage:
     """Give the new lines of a log that the API gives as a whole each time.
 
-    The cursor holds how many lines were seen and a digest of them. A log whose lines moved, or that lost its
-    beginning, is compared line by line as far as the cursor remembers.
+    The cursor holds how many lines were seen and digests of them. A line that comes late, in front of lines that were
+    seen, is new. A log that lost its beginning is compared as far as the cursor remembers.
     """
     marks = [_mark(line) for line in lines]
     known = _Known.of(cursor)
-    end = {"n": len(marks), "digest": _digest(marks), "last": _packed(marks[-REMEMBERED:])}
+    end = {
+        "n": len(marks),
+        "digest": _digest(marks),
+        "last": _packed(marks[-REMEMBERED:]),
+        "head": _digest(marks[:-REMEMBERED]),
+    }
     if known.count <= len(marks) and known.digest == _digest(marks[: known.count]):
         return LogPage(lines[known.count :], end)
-    last = known.last[-MATCHING:]
-    for at in range(len(marks), len(last) - 1, -1) if len(last) == MATCHING else ():
-        if marks[at - len(last) : at] == last:
-            return LogPage(lines[at:], end)
+    start = known.count - len(known.last)
+    is_same_head = start == 0 or known.head == _digest(marks[:start])
+    if start <= len(marks) and is_same_head and Counter(known.last) <= Counter(marks[start:]):
+        return LogPage(_others(lines[start:], marks[start:], known.last), end)
+    ends = {b"".join(marks[at - MATCHING : at]): at for at in range(MATCHING, len(marks) + 1)}
+    for taken in range(len(known.last), MATCHING - 1, -1):
+        at = ends.get(b"".join(known.last[taken - MATCHING : taken]))
+        if at is not None:
+            return LogPage(_others(lines[at:], marks[at:], known.last[taken:]), end)
     if known.count <= REMEMBERED:
-        left = list(known.last)
-        new = [line for line, mark in zip(lines, marks, strict=True) if not _taken(left, mark)]
-        return LogPage(new, end)
+        return LogPage(_others(lines, marks, known.last), end)
     if len(marks) < known.count and not marks:
         return LogPage((), cursor, note="The server gives no log of this run any more")
     return LogPage(lines, end, note="The server gives another log than before; it follows from its beginning")
+
+
+def _others(lines: Sequence[LogLine], marks: Sequence[bytes], seen: Sequence[bytes]) -> list[LogLine]:
+    """Give the lines that were not seen; a line that was seen once and is there twice is new once."""
+    left, new = Counter(seen), []
+    for line, mark in zip(lines, marks, strict=True):
+        if left[mark] > 0:
+            left[mark] -= 1
+        else:
+            new.append(line)
+    return new
 
 
 @dataclass(frozen=True)
@@ -193,6 +246,7 @@ class _Known:
     count: int
     digest: str
     last: list[bytes]
+    head: str = ""
 
     @classmethod
     def of(cls, cursor: Cursor) -> _Known:
@@ -203,7 +257,11 @@ class _Known:
         packed = b""
         with suppress(ValueError):
             packed = base64.b64decode(last)
-        return cls(count, digest, [packed[at : at + _DIGEST] for at in range(0, len(packed), _DIGEST)])
+        marks = [packed[at : at + _DIGEST] for at in range(0, len(packed), _DIGEST)][:REMEMBERED]
+        if len(marks) != min(max(count, 0), REMEMBERED):  # not what `unseen` wrote
+            return cls(0, _digest([]), [])
+        head = value.get("head")
+        return cls(count, digest, marks, head if isinstance(head, str) else "")
 
 
 def _mark(line: LogLine) -> bytes:
@@ -218,26 +276,18 @@ def _packed(marks: Sequence[bytes]) -> str:
     return base64.b64encode(b"".join(marks)).decode()
 
 
-def _taken(left: list[bytes], mark: bytes) -> bool:
-    """Take a line off those that were seen; False for one that was not."""
-    if mark not in left:
-        return False
-    left.remove(mark)
-    return True
-
-
 def secrets_of(system: Any) -> tuple[str, ...]:
     """Give what no line may show: the connection's secrets and the tokens that were fetched with them."""
     return (*getattr(system, "secrets", ()), *getattr(getattr(system, "auth", None), "minted", ()))
 
 
-def progress_text(value: Any) -> str:
-    """Give progress in words: a fraction in per cent, anything else as a short line."""
+def progress_text(value: Any, secrets: tuple[str, ...] = ()) -> str:
+    """Give progress in words: a fraction in per cent, anything else as a short line without a secret."""
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, (int, float)):
         return f"{100 * min(max(value, 0.0), 1.0):.0f} %" if value == value else ""  # noqa: PLR0124  # not a number
-    return cut_text(clean_text(str(value)).replace("\n", " "), 200)
+    return cut_text(" ".join(line.text for line in tidy(LogLine(None, "info", value), secrets)).strip(), 200)
 
 
 def read_all(system: Any, run: Run, cursor: Cursor = None) -> Flow[list[LogLine]]:

@@ -15,6 +15,7 @@ _UNCLEAN = re.compile(f"[{_CONTROLS}\u2028\u2029]")
 _LINE_BREAKS = re.compile("\r\n|[\u2028\u2029\x85]")
 _REPLACED = re.compile(f"[{_CONTROLS}]")
 _WHITE_SPACE = re.compile(r"[\t\n ]+")
+_INT64 = 2**63  # MessagePack, in which Airflow's processes talk, has 64 bits for an integer
 CUT = "… (cut: {} characters in all)"
 
 
@@ -57,3 +58,25 @@ def clean_value(value: Any) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return None
     return value
+
+
+def sendable(value: Any) -> Any:
+    """Clean a JSON value, and make text of each integer that Airflow's processes cannot send to each other."""
+    return _small_numbers(clean_value(value))
+
+
+def _small_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _small_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_small_numbers(item) for item in value]
+    if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
+        return _digits(value)
+    return value
+
+
+def _digits(number: int) -> str:
+    try:
+        return str(number)
+    except ValueError:  # Python spells no number of more than some thousand digits
+        return f"{number:#x}"

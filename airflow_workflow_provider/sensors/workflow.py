@@ -40,6 +40,7 @@ from airflow_workflow_provider.protocol.lifecycle import (
     same_run,
     succeeded,
 )
+from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.literals import (
     check_conn_id,
     check_flags,
@@ -209,7 +210,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         self._run_log(context).resume(known, event)
         if isinstance(outcome, WorkflowError):
             raise outcome
-        return succeeded(outcome).to_json()
+        return fitting(succeeded(outcome)).to_json()
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll the run, in reschedule mode. Errors are kept: Airflow would take each for a soft failure."""
@@ -277,7 +278,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         logs = self._run_log(context)
         if run.state.is_terminal:
             logs.finish(run)
-            return succeeded(run).to_json()
+            return fitting(succeeded(run)).to_json()
         started = context["ti"].start_date
         deadline = deadline_of(started, self.timeout, started, self.execution_timeout)
         if self._killed:  # while there was nothing yet that waited
@@ -287,7 +288,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         ended = logs.awaited(
             run, poll_interval=self.poke_interval, deadline=deadline, expected_duration=self.expected_duration
         )
-        return succeeded(ended).to_json()
+        return fitting(succeeded(ended)).to_json()
 
     def _run_log(self, context: Context) -> TaskRunLog:
         from airflow_workflow_provider.operators.run_log import TaskRunLog
@@ -337,7 +338,7 @@ class WorkflowRunSensor(BaseSensorOperator):
     def _rescheduled(self, context: Context) -> Any:
         super().execute(context)
         if isinstance(self._outcome, Run):
-            return succeeded(self._outcome).to_json()
+            return fitting(succeeded(self._outcome)).to_json()
         raise self._outcome or ProtocolError("the sensor ended without a poll of the run")
 
     def _defer(self, run: Run, deadline: float | None, logs: TaskRunLog) -> None:
@@ -346,7 +347,7 @@ class WorkflowRunSensor(BaseSensorOperator):
         trigger = WorkflowRunTrigger(
             system=run.system,
             conn_id=self.hook.conn_id,
-            run=run.to_json(),
+            run=fitting(run).to_json(),
             poll_interval=self.poke_interval,
             deadline=deadline,
             cancel_on_kill=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -320,6 +321,95 @@ def test_whatever_an_answer_does_to_the_reading_of_a_log_the_wait_goes_on(error)
     task = Task()
     task.play(follower(Server(error=error)).step(RUN))
     assert "odd" in task.written[0]
+
+
+class Odd:
+    """A plug-in's system whose log is what a test says."""
+
+    label, secrets = "Odd", ("secret-value",)
+
+    def __init__(self, gives):
+        self.gives = gives
+
+    def read_log(self, run, cursor):
+        return self.gives() if callable(self.gives) else self.gives
+        yield
+
+
+@pytest.mark.parametrize(
+    "cursor", [{1, 2}, from_epoch(EPOCH), {(1, 2): 3}, float("nan"), "x" * 1_000_000, "a\0b", "\ud800", 2**70, object()]
+)
+def test_a_cursor_that_no_event_can_carry_is_not_used_and_every_line_comes_once(cursor):
+    """The state goes through the trigger's event: what no process can send would end the triggerer of all teams."""
+    log = Odd(lambda: LogPage([LogLine(None, "info", "a"), LogLine(None, "info", "b")], cursor))
+    task, state = Task(), None
+    for _ in range(3):
+        followed = follower(log, state)
+        task.play(followed.step(RUN))
+        state = json.loads(json.dumps(followed.state.to_json(), allow_nan=False))
+    assert task.written == ["a", "b"]
+    assert len(json.dumps(state)) < 3000
+
+
+def test_a_log_of_several_pages_whose_cursor_no_event_can_carry_is_read_whole():
+    class Pages(Odd):
+        def read_log(self, run, cursor):
+            at = cursor[0] if cursor else 0
+            return LogPage([LogLine(None, "info", str(at))], (at + 1, object()), more=at < 3)
+            yield
+
+    task = Task()
+    task.play(follower(Pages(None)).step(RUN))
+    assert task.written == ["0", "1", "2", "3"]
+
+
+NO_LINES: list[Any] = [["text"], [(None, "info", "x")]]
+
+
+@pytest.mark.parametrize("gives", [None, [], "text", *map(LogPage, NO_LINES)], ids=repr)
+def test_what_is_no_log_is_one_line_and_the_wait_goes_on(gives):
+    task, followed = Task(), follower(Odd(gives))
+    task.play(followed.step(RUN))
+    task.now += 100
+    task.play(followed.step(RUN))
+    assert len(task.written) == 1
+    assert "cannot be read at the moment" in task.written[0]
+
+
+def test_an_error_whose_text_fails_is_one_line():
+    class Strange(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+
+    task = Task()
+    task.play(follower(Server(error=Strange())).step(RUN))
+    assert "(Strange)" in task.written[0]
+
+
+def test_a_log_with_bytes_that_are_no_text_is_shown_and_says_so_once():
+    task, server = Task(), Server(log=["caf\N{REPLACEMENT CHARACTER}", "b"])
+    followed = follower(server)
+    task.play(followed.step(RUN))
+    server.log.append("\N{REPLACEMENT CHARACTER}")
+    task.play(followed.finish(RUN))
+    said = [text for text in task.written if "no text" in text]
+    assert len(said) == 1
+    assert task.written == ["caf\N{REPLACEMENT CHARACTER}", "b", *said, "\N{REPLACEMENT CHARACTER}"]
+
+
+def test_lines_within_a_line_count():
+    """A server that puts many breaks into one entry must not fill a disk."""
+    task = Task()
+    task.play(follower(Server(log=["x\n" * 90] * 1000)).step(RUN))
+    assert len(task.written) <= LINES_A_MINUTE + 100
+    assert "lines were left out" in task.written[-1]
+
+
+def test_no_secret_is_in_the_progress_that_is_stored():
+    task = Task()
+    task.play(follower(Server(log=["a"], progress="node secret-value")).step(RUN))
+    assert "secret-value" not in json.dumps([task.written, task.stored])
+    assert task.written[-1] == "progress: node ***"
 
 
 def test_a_task_that_is_stopped_stops():

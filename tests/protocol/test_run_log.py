@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_workflow_provider.exceptions import NotSupported
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.run_log import (
+    BREAKS,
     LINE,
     REMEMBERED,
     LogLine,
@@ -88,6 +89,42 @@ def test_no_part_of_a_secret_is_shown_where_a_line_of_secrets_is_cut(pad):
     assert line.text.endswith(f"… (cut: {pad + 1_000 * len(secret)} characters in all)")
 
 
+class Strange:
+    """A value of a plug-in whose own code fails."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-11-30", 7, datetime.max.replace(tzinfo=timezone(timedelta(hours=-9))), Strange()]
+)
+def test_a_line_with_something_else_for_its_time_is_shown_without_a_time(time):
+    """The code of a plug-in makes the lines; what it makes must not end the wait for the run."""
+    assert [shown(part) for part in tidy(LogLine(time, "info", "text"), ())] == ["[run log] text"]
+
+
+@pytest.mark.parametrize(("text", "spelled"), [(None, ""), (b"x", "b'x'"), (["x"], "['x']"), (Strange(), "(Strange)")])
+def test_a_line_with_something_else_for_its_text_is_a_line(text, spelled):
+    assert [part.text for part in tidy(LogLine(None, ["odd"], text), ())] == [spelled]
+
+
+@pytest.mark.parametrize("value", ["a line", (None, "info", "a line"), None])
+def test_what_is_no_line_says_so(value):
+    with pytest.raises(TypeError, match="no LogLine"):
+        list(tidy(value, ()))
+
+
+def test_a_line_of_many_breaks_becomes_a_bounded_number_of_lines():
+    parts = list(tidy(LogLine(None, "info", "x\n" * 900), ()))
+    assert len(parts) == BREAKS + 1
+    assert "900 lines" in parts[-1].text
+
+
+def test_progress_holds_no_secret_and_no_escape_sequence():
+    assert progress_text("node \x1b[31msecret-\x1b[0mvalue", ("secret-value",)) == "node ***"
+
+
 def test_an_unknown_level_counts_as_information():
     (found,) = tidy(line("x", level="loud"), ())
     assert found.level == "info"
@@ -140,6 +177,24 @@ def test_lines_that_come_in_front_of_others_are_new_and_the_others_are_not():
 def test_a_long_log_that_lost_its_beginning_goes_on_where_it_was():
     whole = [f"line {number}" for number in range(2000)]
     assert follow(whole[:1500], whole[700:]) == [whole[:1500], whole[1500:]]
+
+
+@pytest.mark.parametrize("count", [20, 255, 256, 257, 1000])
+@pytest.mark.parametrize("back", [1, 5, 12])
+def test_a_line_that_comes_late_is_new_and_no_other_is_repeated(count, back):
+    """Servers that sort a log by time put it in front of lines that were seen, also where the log is long."""
+    log = [f"line {number}" for number in range(count)]
+    found = follow(log, [*log[:-back], "late", *log[-back:], "next"])
+    assert found[1] == ["late", "next"]
+
+
+def test_a_late_line_of_a_log_that_also_lost_its_beginning_is_new():
+    log = [f"line {number}" for number in range(1000)]
+    assert follow(log, [*log[600:-3], "late", *log[-3:], "next"])[1] == ["late", "next"]
+
+
+def test_lines_of_the_same_text_and_time_are_counted_in_a_long_log():
+    assert [len(part) for part in follow("." * 900, "." * 903, "." * 903)] == [900, 3, 0]
 
 
 def test_a_long_log_that_is_another_one_is_shown_from_its_beginning_and_says_so():

@@ -662,3 +662,97 @@ def test_the_words_of_an_error_are_where_the_class_says():
     ):
         with pytest.raises(sdk.RequestRejected, match=f"HTTP 400 from Acme.*{says}"):
             Player([answer(400, body)]).play(system.start("w", {}, {}))
+
+
+class PagedSystem(AcmeSystem):
+    """Log, table and lists in numbered pages of two rows."""
+
+    log_call = sdk.Log(path="/runs/{run_id}/log", rows="rows", text="text", paginator=sdk.NumberedPages(2))
+    outputs_call = sdk.Outputs(
+        path="/runs/{run_id}/files", table=sdk.Table(path="/t/{output}", rows="rows", paginator=sdk.OffsetPages(2))
+    )
+
+
+def numbered(request):
+    """Two rows of a list that has no end."""
+    at = 2 * int(request.params["page"])
+    return answer(200, {"rows": [{"text": f"line {number}"} for number in (at, at + 1)]})
+
+
+def test_a_log_of_many_pages_is_read_to_its_end():
+    def rows(request):
+        return numbered(request) if int(request.params["page"]) < 300 else answer(200, {"rows": []})
+
+    page = Player(answer_to=rows).play(acme(PagedSystem).read_log(Run("acme", "c", "wf", "7")))
+    assert len(page) == 598
+    assert not page.note
+
+
+def test_a_log_without_an_end_is_cut_and_says_so_once():
+    paged, run = acme(PagedSystem), Run("acme", "c", "wf", "7")
+    first = Player(answer_to=numbered).play(paged.read_log(run))
+    assert len(first) == 1000
+    assert "more than 500 pages" in first.note
+    second = Player(answer_to=numbered).play(paged.read_log(run, first.cursor))
+    assert (len(second), second.note) == (0, "")
+
+
+def test_a_server_that_gives_one_page_for_every_number_is_asked_twice():
+    same = answer(200, {"rows": [{"text": "a"}, {"text": "b"}]})
+    player = Player([same])
+    assert [line.text for line in player.play(acme(PagedSystem).read_log(Run("acme", "c", "wf", "7")))] == ["a", "b"]
+    assert len(player.requests) == 2
+
+
+def test_links_that_lead_in_a_circle_end_a_list_and_refuse_a_table():
+    class Linked(AcmeSystem):
+        list_workflows_call = sdk.ListWorkflows(path="/workflows", rows="items", paginator=sdk.LinkedPages("next"))
+        outputs_call = sdk.Outputs(
+            path="/runs/{run_id}/files",
+            table=sdk.Table(path="/t/{output}", rows="items", paginator=sdk.LinkedPages("next")),
+        )
+
+    def circle(request):
+        other = "?page=b" if not request.url.endswith("?page=b") else "?page=a"
+        return answer(200, {"items": [{"id": request.url[-1], "name": "n"}], "next": other})
+
+    player = Player(answer_to=circle)
+    assert len(player.play(acme(Linked).list_workflows())) == 3
+    source = acme(Linked).read(Run("acme", "c", "wf", "7"), Output("t", "table", "t", ("jsonl",)))
+    with pytest.raises(sdk.ProtocolError, match="repeat themselves"):
+        Player(answer_to=circle).play(source.flow())
+
+
+def test_a_table_whose_server_gives_one_page_for_every_place_ends_in_an_error():
+    """A load would go on without an end."""
+    player = Player([answer(200, {"rows": [{"a": 1}, {"a": 2}]})])
+    source = acme(PagedSystem).read(Run("acme", "c", "wf", "7"), Output("t", "table", "t", ("jsonl",)))
+    with pytest.raises(sdk.ProtocolError, match="repeat themselves"):
+        player.play(source.flow())
+    assert len(player.requests) < 30
+
+
+def test_rows_that_are_all_equal_are_data():
+    pages = [answer(200, {"rows": [{"a": 1}, {"a": 1}]})] * 40 + [answer(200, {"rows": []})]
+    source = acme(PagedSystem).read(Run("acme", "c", "wf", "7"), Output("t", "table", "t", ("jsonl",)))
+    player = Player(pages)
+    player.play(source.flow())
+    assert sum(len(chunk.rows) for chunk in player.chunks) == 80
+
+
+def test_a_message_in_another_encoding_does_not_hide_the_state():
+    """A run that has failed must not be polled until the task's time is over."""
+    body = b'{"run": {"state": "bad", "why": "caf\xe9 is closed"}}'
+    run = Player([answer(200, body)]).play(acme().get_run(Run("acme", "c", "wf", "7")))
+    assert (run.state, run.message) == (RunState.FAILED, "caf\N{REPLACEMENT CHARACTER} is closed")
+
+
+def test_a_number_that_airflows_processes_cannot_send_becomes_text():
+    from airflow_workflow_provider.protocol.limits import fitting
+
+    class Counted(AcmeSystem):
+        status_call = sdk.Status(path="/runs/{run_id}", state="state", details={"rows": "rows"})
+
+    answered = [answer(200, {"state": "ok", "rows": 2**70})]
+    run = Player(answered).play(acme(Counted).get_run(Run("acme", "c", "wf", "7")))
+    assert fitting(run).details == {"rows": str(2**70)}
