@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import threading
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.transfers.sql.checks import ExpectationFailed
+from tests.transfers import test_killed_loads as killed
 from tests.transfers.conftest import Task, opened
 from tests.transfers.databases import Database
 from tests.transfers.files import csv_outputs, land, table_output
@@ -131,6 +133,14 @@ def test_rows_of_the_same_database_do_not_move(arrow):
         go(arrow, [table_output("source")], Task(task_id=if_exists), add_columns={"run": "it's"}, **options)
         arrow.run("DELETE FROM target WHERE id > 0") if if_exists == "append" else None
     assert arrow.rows("SELECT id, name, run FROM target ORDER BY id") == [(1, "a", "it's"), (2, None, "it's")]
+
+
+@pytest.mark.parametrize("if_exists", MODES if os.environ.get("KILL_EVERYTHING") else ["upsert"])
+def test_a_load_is_killed_at_each_statement(arrow, if_exists):
+    """The table is as it was, or whole; the retry loads once. KILL_EVERYTHING=1 plays every mode and step."""
+    options = {"if_exists": if_exists, "key_columns": ["id"], "where": "id < 500"}
+    before = None if if_exists == "fail" else {500: "other"} if if_exists == "append" else killed.OLD
+    assert killed.killed_everywhere(arrow, over(arrow), csv_outputs(killed.BODY), before, options, 19) > 20
 
 
 @pytest.mark.parametrize("if_exists", MODES[1:])
