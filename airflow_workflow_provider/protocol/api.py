@@ -145,11 +145,18 @@ class Api:
             raise (yield from self._error(request, response, doing, Asked.OUTPUT))
         return response
 
-    def start(self, request: Request, doing: str, parse: Callable[[Response], T]) -> Flow[T]:
+    def start(
+        self,
+        request: Request,
+        doing: str,
+        parse: Callable[[Response], T],
+        refused: Callable[[Response], str] | None = None,
+    ) -> Flow[T]:
         """Send a request that starts a run: never twice, unless it certainly was not taken.
 
         `ServerUnavailable` means that nothing was started (connection refused, 429); `UnknownStart` that it is not
         known: a reset, a time-out, 408, 5xx, or an answer that ``parse`` cannot read, whatever it raises.
+        ``refused`` reads the server's words from a 2xx answer that says that nothing was started: `RequestRejected`.
         """
         response: Response | None = None
         try:
@@ -166,11 +173,16 @@ class Api:
         if status >= 300:
             raise (yield from self._error(request, response, doing, Asked.START, rejected=status != 429))
         try:
-            return parse(response)
+            words = refused(response) if refused else ""
+            if not words:
+                return parse(response)
         except WorkflowError as error:
-            what = error.summary
+            words, what = "", error.summary
         except Exception as error:  # noqa: BLE001  # whatever the code of a system raises, the start was taken
-            what = f"The answer has an unexpected shape ({unexpected(error)})"
+            words, what = "", f"The answer has an unexpected shape ({unexpected(error)})"
+        if words:
+            said = cut_text(one_line(self._hidden(words)), _SNIPPET)
+            raise RequestRejected(self._message(request, doing, f'{self.label} refused it: "{said}"'), status=status)
         raise self._unknown(request, doing, what, status)
 
     def document(self, request: Request, response: Response, doing: str, *, exact: bool = False) -> Any:

@@ -166,7 +166,7 @@ class RestSystem(WorkflowSystem):
 
     def _sent(self, request: Request, workflow: str, key: str) -> Flow[Run]:
         """Send the start, and give the run with what its answer tells."""
-        place, in_answer = self.start_call.run_id, None
+        place, refused, in_answer = self.start_call.run_id, self.start_call.refused, None
         if isinstance(place, FromHeader):
             in_answer = place.read
 
@@ -187,6 +187,7 @@ class RestSystem(WorkflowSystem):
             has_document=has_document,
             in_answer=in_answer,
             place=f" where {self.declared('start_call.run_id')} says, at {_shown(place)}",
+            refused=None if refused is None else lambda response: _words(found(response.json_or_none(), refused)),
         )
         return (yield from self._completed(run))
 
@@ -617,6 +618,11 @@ def _shown(place: Any) -> str:
     if isinstance(place, FromHeader):
         return f"header {place.name!r}"
     return shown(place)
+
+
+def _words(value: Any) -> str:
+    """Spell what an answer gives as the reason of a refusal; empty text where there is none."""
+    return first_text([value]) or ("" if value in (None, False, "", [], {}) else json.dumps(value, default=str))
 
 
 def _last_part(output: Output) -> str:

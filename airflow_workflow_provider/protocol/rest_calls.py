@@ -94,10 +94,12 @@ class Start(Call):
     ``run_id`` is the place of the run's id in the answer, or `FromHeader`; `IDEMPOTENCY_KEY` where the start itself
     chooses it. Such a run is found again for certain when the answer to its start is lost. ``is_idempotent`` says that
     a start with the same `IDEMPOTENCY_KEY` gives the same run again, so that a start whose answer was lost is sent
-    once more. The path may hold the key as ``{key}``.
+    once more. The path may hold the key as ``{key}``. ``refused`` is for an API that answers 200 to a start that it
+    refuses: the place of its words, which only such an answer has.
     """
 
     run_id: Place | Marker | FromHeader
+    refused: Place | None = None
     is_idempotent: bool = False
     method: str = "POST"
 

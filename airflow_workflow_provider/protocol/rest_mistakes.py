@@ -71,7 +71,7 @@ _KNOWN: Mapping[str, frozenset[Any]] = {
 _MARKERS = {WORKFLOW: "WORKFLOW", PARAMETERS: "PARAMETERS", RUN_ID: "RUN_ID", IDEMPOTENCY_KEY: "IDEMPOTENCY_KEY"}
 # Which fields of a table are places, and which are true or false.
 _PLACES = ("state", "message", "started_at", "ended_at", "rows", "id", "name", "parameters", "key", "workflow")
-_MORE_PLACES = ("text", "time", "level", "url", "record")
+_MORE_PLACES = ("text", "time", "level", "url", "record", "refused")
 _FLAGS = ("is_idempotent", "looks_first", "is_text", "is_lines")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
@@ -304,6 +304,8 @@ def _mistakes_of_start(call: Start, used: set[Any]) -> Iterator[str]:
             yield f"run_id: expected a place, FromHeader(…) or IDEMPOTENCY_KEY, not {named(call.run_id)}"
         else:
             yield from (f"run_id: {reason}" for reason in wrong_place(call.run_id))
+    if call.refused == "":
+        yield "refused: is empty; name the place of the server's words"
     if (call.run_id is IDEMPOTENCY_KEY or call.is_idempotent) and not (IDEMPOTENCY_KEY in used or "key" in names):
         yield "body: IDEMPOTENCY_KEY is nowhere, so a start cannot be told from another"
     if PARAMETERS not in used:

@@ -359,6 +359,7 @@ class WorkflowSystem(ABC):
         has_document: bool = True,
         in_answer: Callable[[Response], Any] | None = None,
         place: str = "",
+        refused: Callable[[Response], str] | None = None,
     ) -> Flow[Run]:
         """Send the request that starts a run, and make the run from its answer. Every start goes through this.
 
@@ -369,6 +370,7 @@ class WorkflowSystem(ABC):
             for a body that is not JSON.
         :param in_answer: reads the id from the answer itself, where the document does not hold it.
         :param place: where the id is looked for, for the error.
+        :param refused: gives the server's words where a 2xx answer says that nothing was started, else an empty text.
         """
         if len(workflow) > LONGEST["workflow"]:  # else the object of the active run could not be read
             raise InvalidArgument(
@@ -384,7 +386,7 @@ class WorkflowSystem(ABC):
                 raise api.unreadable(request, response, doing, f"the answer has no id of the run{place}")
             return seen(Run(self.key, self.conn_id, workflow, found, started_at=from_epoch(now)), document)
 
-        return (yield from api.start(request, doing, parsed))
+        return (yield from api.start(request, doing, parsed, refused))
 
     def send_cancel(
         self, api: Api, request: Request, run: Run, doing: str = "", taken: Callable[[Response], bool] | None = None

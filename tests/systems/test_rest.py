@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_workflow_provider import sdk
@@ -305,6 +307,8 @@ def test_only_what_is_declared_is_offered():
             "paginator: expected one such",
         ),
         ({"cancel_call": sdk.Cancel(path="/x", taken=wrong(True))}, "cancel_call.taken: expected a function, not bool"),
+        ({"start_call": started(refused="")}, "start_call.refused: is empty"),
+        ({"start_call": started(refused=wrong(1))}, "start_call.refused: expected a dotted path"),
         ({"start_call": started(run_id="")}, "start_call.run_id: is empty"),
         ({"start_call": started(run_id=sdk.WORKFLOW)}, "start_call.run_id: expected a place"),
         (
@@ -440,6 +444,23 @@ def test_a_table_is_read_page_by_page_and_exactly():
     assert [str(row["n"]) for row in page.rows] == ["1.10", "123456789012345678901.5"]
     assert page.rows[0]["t"] == "\0"
     assert player.requests[0].exact
+
+
+@pytest.mark.parametrize("place", ["error.text", lambda answer: answer["error"]["text"] if not answer["ok"] else None])
+@pytest.mark.parametrize("run_id", ["run.id", sdk.FromHeader("Location")])
+def test_a_refusal_with_status_200_starts_nothing(place, run_id):
+    system = made(start_call=started(run_id=run_id, refused=place))
+    taken = sdk.Response(200, {"location": "/runs/7"}, b'{"ok": true, "run": {"id": "7"}}')
+    assert Player([taken]).play(system.start("report", {}, {})).run_id == "7"
+    body = {"ok": False, "error": {"text": "no such\nflow: a-key-0123"}}
+    player = Player([sdk.Response(200, {"location": "/runs/8"}, json.dumps(body).encode())])
+    with pytest.raises(sdk.RequestRejected, match=r'^Acme refused it: "no such flow: .*"') as refused:
+        player.play(system.start("report", {}, {}))
+    assert refused.value.status == 200
+    assert "while: starting workflow report" in str(refused.value)
+    assert "a-key-0123" not in str(refused.value)
+    with pytest.raises(sdk.UnknownStart):
+        Player([answer(200, {})]).play(system.start("report", {}, {}))
 
 
 def test_pages_of_lines_are_read_exactly_and_a_broken_line_is_named():
