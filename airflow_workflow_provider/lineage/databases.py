@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from airflow_workflow_provider.lineage.naming import without_user
+
 _PART = re.compile(r'"((?:[^"]|"")+)"|`([^`]+)`|([^."`]+)')
 
 
@@ -20,7 +22,7 @@ def named_tables(hook: Any, conn_id: str, tables: str | list[str]) -> list[tuple
     listed = [_split(table) for table in ([tables] if isinstance(tables, str) else tables)]
     if info is None:
         port = f":{connection.port}" if connection.port else ""
-        namespace = f"{connection.conn_type}://{connection.host or conn_id}{port}"
+        namespace = f"{connection.conn_type}://{without_user(connection.host or conn_id)}{port}"
         return [(namespace, _joined(connection.schema, None, parts)) for parts in listed]
     bare = any(len(parts) == 1 for parts in listed)
     schema = hook.get_openlineage_default_schema() if bare else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attr
@@ -18,13 +18,15 @@ from airflow.providers.openlineage.extractors import OperatorLineage
 from openlineage.client.event_v2 import OutputDataset
 from openlineage.client.facet_v2 import JobFacet, RunFacet, data_quality_assertions_dataset
 
-from airflow_workflow_provider.lineage.naming import name_of
+from airflow_workflow_provider.lineage.naming import name_of, short, without_user
+from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.model import Output, Run
 from airflow_workflow_provider.protocol.times import iso
 
 Assertion = data_quality_assertions_dataset.Assertion
 DataQualityAssertionsDatasetFacet = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet
 RUN, JOB = "workflowProvider_run", "workflowProvider_job"
+MOST_COLUMNS = 2_000  # columns of a dataset, and parameters of a run
 ANY = "any"  # what a system says of a column whose type it does not tell
 
 
@@ -83,33 +85,39 @@ def columns_of(run: Run, output: Output) -> list[tuple[str, str]]:
     """Return the columns of an output that the run lists, as pairs of name and type."""
     told = run.details.get("columns")
     rows = told.get(output.name) if isinstance(told, Mapping) else None
-    return [(str(name), str(kind)) for name, kind in rows or ()]
+    if not isinstance(rows, (list, tuple)):
+        return []
+    pairs = [row for row in rows[:MOST_COLUMNS] if isinstance(row, (list, tuple)) and len(row) == 2]
+    return [(short(str(name)), short(str(kind))) for name, kind in pairs]
 
 
 def of_run(
-    run: Run, outputs: Iterable[tuple[Output, str]], parameter_names: list[str], failed: bool
+    run: Run, outputs: Sequence[tuple[Output, str]], parameter_names: list[str], failed: bool
 ) -> OperatorLineage[Any, Any]:
     """Return the lineage of a run: its facets, its outputs, and its error if it failed."""
+    columns = [columns_of(run, output) for output, _ in outputs]
+    run = fitting(run)
+    url = short(without_user(run.url)) if run.url else None
     about = WorkflowRunFacet(
         system=run.system,
         workflow=run.workflow,
         runId=run.run_id,
         state=run.state.value,
         message=run.message or None,
-        url=run.url,
+        url=url,
         startedAt=iso(run.started_at),
         endedAt=iso(run.ended_at),
-        parameterNames=parameter_names,
+        parameterNames=[short(name) for name in parameter_names[:MOST_COLUMNS]],
     )
     facets: dict[str, Any] = {
         RUN: about,
-        "externalQuery": ExternalQueryRunFacet(externalQueryId=run.run_id, source=run.url or run.system),
+        "externalQuery": ExternalQueryRunFacet(externalQueryId=run.run_id, source=url or run.system),
     }
     if failed:
         message = run.message or f"run {run.run_id} of {run.workflow or run.system} is {run.state}"
         facets["errorMessage"] = ErrorMessageRunFacet(message=message, programmingLanguage=run.system)
     return OperatorLineage(
-        outputs=[dataset(uri, columns_of(run, output)) for output, uri in outputs],
+        outputs=[dataset(uri, known) for (_, uri), known in zip(outputs, columns, strict=True)],
         run_facets=facets,
         job_facets={JOB: WorkflowJobFacet(system=run.system, workflow=run.workflow)},
     )

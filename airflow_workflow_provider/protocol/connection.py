@@ -18,6 +18,7 @@ MAX_TIMEOUT = 600.0  # seconds; a server that hangs must not hold a worker or a 
 LEAST_ANSWER, LARGEST_ANSWER = 64 * 1024, 256 * 1024 * 1024  # bytes; the bounds of ``max_answer_bytes``
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
+_NOT_IN_URL = re.compile(r"""[\s<>"{}|\\^`\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]""")
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)
 _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 
@@ -131,10 +132,12 @@ class ConnectionValues:
             return default
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = -1.0
         if isinstance(value, bool) or not 0 < number <= most:
-            raise self.invalid(name, f"expected a number above 0 and at most {most:g}, not {value!r}")
+            is_huge = isinstance(value, int) and value.bit_length() > 1024  # Python spells no number of all digits
+            shown = "a number of many digits" if is_huge else repr(value)[:100]
+            raise self.invalid(name, f"expected a number above 0 and at most {most:g}, not {shown}")
         return number
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
@@ -223,7 +226,7 @@ class ConnectionValues:
             raise self.invalid(name, f"{shown!r} is not a URL") from None
         if parts.scheme not in ("http", "https"):
             raise self.invalid(name, f"{shown!r} is neither an http nor an https URL")
-        if not hostname or any(c.isspace() or c in '<>"{}|\\^`' for c in url.strip()):
+        if not hostname or _NOT_IN_URL.search(url.strip()):
             raise self.invalid(name, f"{shown!r} is not a URL with a host name")
         if parts.username or parts.password:
             raise self.invalid(name, "holds credentials; put them into login and password")

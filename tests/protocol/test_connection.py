@@ -206,3 +206,19 @@ def test_a_choice_lists_what_there_is():
 def test_its_text_form_shows_no_secret():
     shown = repr(values(password="hunter22", extra={"read_token": "hunter33"}))
     assert "hunter" not in shown
+
+
+@pytest.mark.parametrize(
+    "host", ["\0api.example.com", "api.example.com/\ud800", "https://api.example.com/\u202e", "a\x1bb"]
+)
+def test_a_host_holds_no_character_that_is_not_shown(host):
+    with pytest.raises(InvalidConnection, match="field 'host'"):
+        values(host=host).base_url()
+
+
+@pytest.mark.parametrize("name", ["timeout", "max_answer_bytes"])
+@pytest.mark.parametrize("number", [10**400, -(10**5000), "1e999", "9" * 5000], ids=["400", "5000", "1e999", "text"])
+def test_a_number_without_end_is_refused_by_its_field(name, number):
+    with pytest.raises(InvalidConnection, match=f"field '{name}'") as refused:
+        values(extra={name: number}).number(name, 1.0)
+    assert len(str(refused.value)) < 300
