@@ -172,7 +172,7 @@ class Table:
     """An output that is JSON in pages: ``path`` may hold ``{workflow}``, ``{run_id}`` and ``{output}``.
 
     ``rows`` is the place of the list of objects in an answer. ``is_lines`` says that an answer is NDJSON instead: an
-    object in each line. The paginator is given these objects as the document.
+    object in each line. A function of the paginator is given the list of these objects.
     """
 
     path: str

@@ -328,6 +328,16 @@ def _wrong_header(place: FromHeader) -> Iterator[str]:
             yield f"the pattern {place.pattern!r} has {groups} groups; expected one, for the id"
 
 
+def _wrong_lines(table: Table) -> Iterator[str]:
+    """Check a table whose answers are lines: there is no document around them that could hold anything else."""
+    if table.rows:
+        yield "table.rows: an answer of lines has no list at a place"
+    for name in ("read", "total"):
+        place = getattr(table.paginator, name, None)
+        if isinstance(place, str):
+            yield f"table.paginator: {name}: an answer of lines has nothing at {place!r}; use a header or a function"
+
+
 def _wrong_only(call: Outputs) -> Iterator[str]:
     """Check a declaration of one output without a list."""
     if not isinstance(call.only, str):
@@ -360,8 +370,8 @@ def _mistakes_of_outputs(call: Outputs) -> Iterator[str]:
             yield f"{field_name}: does not name the run"
         if call.table:
             yield from (f"table.{reason}" for reason in _wrong_places(call.table))
-            if call.table.is_lines and call.table.rows:
-                yield "table.rows: an answer of lines has no list at a place"
+            if call.table.is_lines:
+                yield from _wrong_lines(call.table)
     if isinstance(call.format, str) and call.format not in FORMATS:
         yield f"format: {call.format!r} is unknown; known: {', '.join(FORMATS)}"
     elif isinstance(call.format, type) or not (isinstance(call.format, str) or callable(call.format)):

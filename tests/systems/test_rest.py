@@ -65,6 +65,11 @@ def started(**fields):
     return sdk.Start(**{"path": "/{workflow}", "body": sdk.PARAMETERS, "run_id": "id", **fields})
 
 
+def lines(paginator):
+    """One result in pages of lines."""
+    return sdk.Outputs(only="x", table=sdk.Table(path="/{run_id}", is_lines=True, paginator=paginator))
+
+
 RUN = Run("acme", "c", "w", "7", RunState.RUNNING)
 FILES = answer(200, [{"name": "a.csv"}])
 
@@ -288,6 +293,11 @@ def test_only_what_is_declared_is_offered():
             {"outputs_call": sdk.Outputs(only="x", table=sdk.Table(path="/{run_id}", rows="r", is_lines=True))},
             "outputs_call.table.rows: an answer of lines",
         ),
+        (
+            {"outputs_call": lines(sdk.CursorPages("meta.next"))},
+            "outputs_call.table.paginator: read: an answer of lines has nothing at 'meta.next'",
+        ),
+        ({"outputs_call": lines(sdk.OffsetPages(total="total"))}, "outputs_call.table.paginator: total: an answer of"),
         ({"authentication": sdk.Header}, r"authentication: expected one such as Header\(…\), not Header"),
         ({"base_path": "api"}, "base_path: 'api' does not begin with a slash"),
         ({"base_path": "/api/"}, "base_path: '/api/' ends with a slash"),
@@ -480,6 +490,16 @@ def test_pages_of_lines_are_read_exactly_and_a_broken_line_is_named():
     for body, says in (('{"n": 1}\n{"n": ', "Line 2 of the answer is not JSON"), ("[1]\n", "no list of objects")):
         with pytest.raises(sdk.ProtocolError, match=says):
             Player([answer(200, body)]).play(system.read(RUN, output).flow())
+
+
+def test_the_page_after_lines_may_begin_after_the_last_of_them():
+    pages = sdk.CursorPages(lambda rows: rows[-1]["n"], param="after")
+    system = made(outputs_call=lines(pages))
+    (output,) = Player([]).play(system.outputs(RUN))
+    player = Player([answer(200, '{"n": 1}\n{"n": 2}\n'), answer(200, '{"n": 3}'), answer(200, "")])
+    player.play(system.read(RUN, output).flow())
+    assert [row["n"] for page in player.chunks for row in page.rows] == [1, 2, 3]
+    assert [request.params for request in player.requests] == [None, {"after": "2"}, {"after": "3"}]
 
 
 def test_a_run_with_one_result_needs_no_list_of_outputs():
