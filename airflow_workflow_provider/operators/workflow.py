@@ -517,8 +517,10 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
         ti = context["ti"]
         is_last = ti.try_number > ti.max_tries or isinstance(error, AirflowFailException)
         try:
-            # What was there before a clear is cancelled by the next try, if one follows.
-            runs = RunStore(context, self.retries or 0).going(also_cleared=is_last and self.cancel_on_kill)
+            store = RunStore(context, self.retries or 0)
+            runs = store.going()
+            if self.cancel_on_kill and (is_last or self.killed):
+                runs = store.going(also_cleared=True)  # if another try follows, it cancels these
             self._abandon(context, runs, error)
         except Exception as failure:  # noqa: BLE001  # the task's own error matters more
             self.log.warning("It is not known whether an earlier try has left a run: %s", failure)

@@ -45,6 +45,7 @@ from tests.operators.staging import TaskInstance, TaskStateStore, context_of
 KEY = "memory"
 RETRIES = 2
 GOING = RunState.RUNNING
+JUMP = 1800.0  # seconds
 
 # What may happen at which point of a try. The words of the first list may happen at any point.
 ANYWHERE = (
@@ -150,18 +151,33 @@ def refuse(context: Any) -> None:
 
 
 class Clock:
-    """A worker's clock: sleeping moves it on at once, and a plan may set it to another time."""
+    """A worker's clock: sleeping passes the time at once, and a plan may set the clock to another time."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.slept = self.ahead = 0.0
 
     def now(self) -> float:
-        """Seconds since 1970."""
-        return time.time() + self.ahead
+        """Seconds since 1970, by the clock of the worker."""
+        return self.true_time() + self.ahead
+
+    def true_time(self) -> float:
+        """Seconds since 1970, by the clock of the server."""
+        return time.time() + self.slept
 
     def sleep(self, seconds: float) -> None:
         """Pass the time."""
-        self.ahead += seconds
+        self.slept += seconds
+
+
+class DatedClient(WorkerClient):
+    """A client whose server dates its answers, by a clock that a worker's may differ from."""
+
+    clock: Clock
+
+    @property
+    def server_lag(self) -> float:
+        """How far the server's clock is behind the worker's."""
+        return self.clock.ahead
 
 
 class MemorySystem(WorkflowSystem):
@@ -361,7 +377,7 @@ class World:
             case "down":
                 frame.is_down = True
             case "jump":
-                self.clock.ahead += 3600 if frame.passed["poll"] % 2 else -3600
+                self.clock.ahead = JUMP if frame.passed["poll"] % 2 else -JUMP
 
     def kill(self, frame: Frame) -> None:
         """Airflow's signal handler."""
@@ -416,7 +432,15 @@ class World:
         polls, end = self.fates.pop(0) if self.fates else (2, RunState.SUCCEEDED)
         run_id = f"{self.prefix}{len(self.jobs) + 1}"
         job = Job(
-            run_id, workflow, conn_id, parameters, self.asked.version, time.time(), polls, end, clears=self.clears
+            run_id,
+            workflow,
+            conn_id,
+            parameters,
+            self.asked.version,
+            self.clock.true_time(),
+            polls,
+            end,
+            clears=self.clears,
         )
         if what != "lost and not taken":
             self.jobs[run_id] = job
@@ -490,7 +514,15 @@ class World:
         parameters = dict(self.asked.parameters) if same_parameters else {"day": 99}
         run_id = f"{self.prefix}{len(self.jobs) + 1}"
         self.jobs[run_id] = Job(
-            run_id, self.asked.workflow, self.asked.conn_id, parameters, "", time.time(), 99, GOING, is_others=True
+            run_id,
+            self.asked.workflow,
+            self.asked.conn_id,
+            parameters,
+            "",
+            self.clock.true_time(),
+            99,
+            GOING,
+            is_others=True,
         )
 
     def edit(self, what: str) -> None:
@@ -555,9 +587,10 @@ class World:
             **self.policy,
             **more,
         )
-        made.hook.client = WorkerClient(
+        made.hook.client = client = DatedClient(
             made.hook.system.transport, sleep=self.clock.sleep, now=self.clock.now, logger=made.hook.log
         )
+        client.clock = self.clock
         return made
 
     def begin(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_workflow_provider.exceptions import RunCancelled, ServerUnavailable, UnknownStart
 from airflow_workflow_provider.protocol.model import RunState
 from airflow_workflow_provider.systems import registry
-from tests.operators.memory_world import KEY, POINTS, WHILE_DEFERRED, World
+from tests.operators.memory_world import KEY, POINTS, WHILE_DEFERRED, Broken, World
 
 ENDS = (RunState.SUCCEEDED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 EXAMPLES = int(os.environ.get("RANDOM_TRIES", "250"))
@@ -114,6 +114,8 @@ def test_the_promises_hold_for_every_order_of_events(world, every):
             if other and (world.lists_parameters or not world.is_alone):
                 world.other_task_starts(same_parameters=False)
             world.begin(plan, while_deferred=while_deferred, is_broken=change == "fails before execute")
+    except Broken as error:  # an error that hypothesis can make shorter
+        raise AssertionError(str(error)) from error
     finally:
         note("\n".join(world.told))
         note(str(vars(world.asked)))
@@ -264,6 +266,16 @@ def test_a_kill_while_the_run_of_an_old_request_is_recalled_cancels_it(change, p
         world.edit(change)
     world.begin({("recall", point): "kill for good"})
     assert "running" not in states(world)
+
+
+@pytest.mark.parametrize("is_cleared", [True, False])
+def test_a_kill_while_a_try_that_cannot_begin_looks_for_runs_cancels_them(is_cleared):
+    world = world_of(GOES_ON)
+    world.begin({("poll", 1): "die"})
+    if is_cleared:
+        world.clear()
+    world.begin({("recall", 1): "kill for good"}, is_broken=True)
+    assert states(world) == ["cancelled"]
 
 
 def test_a_clear_leaves_a_run_alone_that_may_be_another_tasks():
