@@ -8,7 +8,9 @@ import pytest
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, PermissionDenied, RequestRejected
 from airflow_workflow_provider.hooks.carto import CartoHook
+from airflow_workflow_provider.protocol.effects import AtEnd, Note
 from airflow_workflow_provider.protocol.model import Output, Run, RunState
+from airflow_workflow_provider.systems.carto import sql, staged
 
 ROWS = 60_000
 TABLES = {"carto_default": "carto-dw-ac-sandbox.large.t_out_0123456789abcdef", "carto_snowflake": "SANDBOX.LARGE.T_OUT"}
@@ -152,3 +154,56 @@ def test_a_copy_that_fails_says_why(sandbox):
     cursor.execute('ALTER TABLE "carto-dw-ac-sandbox".large.t_out_0123456789abcdef RENAME TO gone')
     with pytest.raises(OutputUnavailable, match="does not exist any more"):
         CartoHook("carto_default").read_output(run)
+
+
+def answering(value):
+    """A flow that asks for nothing."""
+    return value
+    yield
+
+
+def played(flow):
+    """Drive a flow to its end, with what it wants done at its end; give the notes."""
+    notes, ends = [], []
+    try:
+        for effect in flow:
+            if isinstance(effect, Note):
+                notes.append(effect.text)
+            if isinstance(effect, AtEnd):
+                ends.append(effect.make)
+    finally:
+        for end in ends:
+            notes += played(end())
+    return notes
+
+
+def jobs_that(end, said, started):
+    """Jobs whose statements all end like this."""
+    return staged.Jobs(
+        lambda statement: started.append(statement) or answering("job"),
+        lambda job: answering((end, said)),
+        lambda job: answering(None),
+    )
+
+
+def test_a_table_that_has_the_name_of_the_copy_already_is_not_dropped():
+    started = []
+    jobs = jobs_that(RunState.FAILED, 'relation "t_read_0" already exists', started)
+    with pytest.raises(OutputUnavailable, match="already exists"):
+        played(staged.pages("public.t", "postgres", lambda text: answering({"rows": [{"n": 10**6}]}), jobs))
+    assert len(started) == 1
+    assert started[0].startswith("CREATE TABLE")
+
+
+def test_a_table_whose_drop_does_not_end_is_not_taken_for_dropped():
+    with pytest.raises(OutputUnavailable, match="has not ended after 88 seconds"):
+        played(staged.dropped("t", "DROP TABLE t", jobs_that(RunState.RUNNING, "", [])))
+
+
+@pytest.mark.parametrize("name", ["t" * 63, "é" * 31 + "x", "表" * 21])
+def test_the_name_of_a_copy_is_not_cut_by_the_database(name):
+    """PostgreSQL cuts names at 63 bytes; cut, the name could be that of the table itself."""
+    made = sql.beside(f'public."{name}"', "postgres", "_read_0123abcd")
+    kept = made.rpartition(".")[2].strip('"')
+    assert len(kept.encode()) <= 63
+    assert kept.endswith("_read_0123abcd")

@@ -66,7 +66,7 @@ _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 # What a part of a full name may hold when it is not quoted by whoever wrote the name.
 _PART = re.compile(r"[\w\-:$@]+")
 _LONGEST_NAME = 2_000
-LONGEST_TABLE = 63  # characters; PostgreSQL cuts what is longer
+LONGEST_TABLE = 63  # bytes; PostgreSQL cuts what is longer
 # A warehouse's words for a table that is not there.
 _MISSING = re.compile(
     r"not found|does not exist|no such table|table_or_view_not_found|ora-00942|undefined_table|42p01", re.IGNORECASE
@@ -293,7 +293,7 @@ def beside(table: str, warehouse: str, ending: str) -> str:
     quote = DIALECTS[warehouse].quote
     *place, (name, is_quoted) = _parts(table.strip(), quote)
     written = [f"{quote}{text.replace(quote, quote * 2)}{quote}" if marked else text for text, marked in place]
-    made = name[: LONGEST_TABLE - len(ending)] + ending
+    made = name.encode()[: LONGEST_TABLE - len(ending)].decode(errors="ignore") + ending
     last = f"{quote}{made.replace(quote, quote * 2)}{quote}" if is_quoted else made
     return table_name(".".join([*written, last]), warehouse)
 

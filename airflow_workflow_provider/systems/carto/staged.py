@@ -43,6 +43,7 @@ _REFUSED = re.compile(
     r"permission|access denied|not authorized|unauthorized|privilege|not allowed|ora-01031|42501|insufficient",
     re.IGNORECASE,
 )
+_THERE = re.compile(r"already exists|ora-00955", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,8 @@ def _created(statement: str, copy: _Copy, jobs: Jobs, total: int) -> Flow[None]:
     try:
         yield from _done(statement, copy, jobs, total)
     except OutputUnavailable as error:
+        if _THERE.search(error.summary):
+            copy.may_exist = False  # the table of this name is not the copy, and is not dropped
         if not sql.is_missing_table(error):
             raise
     else:
@@ -227,6 +230,8 @@ def dropped(stage: str, drop: str, jobs: Jobs) -> Flow[None]:
         if state.is_terminal:
             raise OutputUnavailable(f"{stage} is not dropped, the job is {state}: {said}")
         yield Sleep(PAUSES[min(looks, len(PAUSES) - 1)])
+    seconds = sum(PAUSES) + (CLEANING - len(PAUSES)) * PAUSES[-1]
+    raise OutputUnavailable(f"The job that drops {stage} has not ended after {seconds:.0f} seconds")
 
 
 def _ended(copy: _Copy, jobs: Jobs) -> Flow[None]:
