@@ -289,3 +289,21 @@ def test_lineage_names_the_table_of_the_search_path(tables, postgres):
     assert operator.named_targets(result)[0][1].endswith("other.target")
     assert postgres.rows("SELECT id, name FROM other.target") == [(1, "a")]
     postgres.export()
+
+
+@pytest.mark.parametrize("clause", ["IGNORE", "REPLACE"])
+@pytest.mark.parametrize("if_exists", ["append", "truncate", "upsert", "replace_where"])
+def test_a_conflict_clause_of_a_table_neither_leaves_rows_out_nor_deletes_others(sqlite, if_exists, clause):
+    """A unique key that a load breaks is a refusal, whatever the table's own clause says."""
+    sqlite.run(
+        f"CREATE TABLE target (k INTEGER, v TEXT, UNIQUE (v) ON CONFLICT {clause})",
+        "INSERT INTO target VALUES (5, 'x'), (6, 'z')",
+    )
+    before = sqlite.rows("SELECT * FROM target ORDER BY k")
+    options = {"if_exists": if_exists, "key_columns": ["k"], "where": "k = 5"}
+    for body in ("k,v\n1,x\n2,x\n", "k,v\n6,new\n7,new\n"):
+        with pytest.raises(WorkflowError, match=r"(?s)UNIQUE constraint failed.*nothing was changed"):
+            land(sqlite, csv_outputs(body), **options)
+        assert sqlite.rows("SELECT * FROM target ORDER BY k") == before
+    land(sqlite, csv_outputs("k,v\n5,y\n7,w\n"), **options)
+    assert ("y",) in sqlite.rows("SELECT v FROM target WHERE k = 5")

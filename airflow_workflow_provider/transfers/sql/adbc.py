@@ -147,7 +147,10 @@ class AdbcIngest:
         self._cursor.raw.adbc_ingest(self._staging, sent, mode="create", temporary=True)
         values = ", ".join(map(self._value, names, columns, arrays))
         keeps = " OVERRIDING SYSTEM VALUE" if any(column.special == "identity" for column in columns) else ""
-        counted = session.count(f"INSERT INTO {table.sql} ({listed}){keeps} SELECT {values} FROM {self._staging}")
+        counted = session.count(
+            f"INSERT{session.on_conflict(table)} INTO {table.sql} ({listed}){keeps} "
+            f"SELECT {values} FROM {self._staging}"
+        )
         session.run(f"DROP TABLE {self._staging}")
         return counted
 

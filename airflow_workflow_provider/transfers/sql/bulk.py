@@ -38,6 +38,9 @@ class Counts(Asks, Protocol):
     def count(self, statement: str, parameters: Sequence[Any] | None = None) -> int:
         """Run a statement that changes rows; give how many, or -1 where the driver does not count."""
 
+    def on_conflict(self, table: TableName) -> str:
+        """Give what stands behind INSERT and UPDATE of a table."""
+
 
 class BulkPath(Protocol):
     """One way to bring a batch of rows into a table."""

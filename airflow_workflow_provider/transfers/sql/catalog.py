@@ -99,6 +99,10 @@ class Catalog:
         """Wait until no other load of this table is under way; give what ends a lock that outlives the transaction."""
         return _nothing
 
+    def on_conflict(self, ask: Asks, name: TableName) -> str:
+        """Give what stands behind INSERT and UPDATE, so that a unique key that is broken is an error."""
+        return ""
+
 
 def _nothing() -> None:
     """End a lock that ends with the transaction."""
@@ -493,6 +497,15 @@ class SqliteCatalog(Catalog):
             [name.table],
         )
         return TableName((schema, str(found[0][0]) if found else name.table), name.dialect)
+
+    def on_conflict(self, ask: Asks, name: TableName) -> str:
+        """Override the table's own conflict clause, which leaves rows out or deletes others without a word.
+
+        Not on other tables, since triggers obey the statement that fires them.
+        """
+        master = TableName((name.schema or "main", "sqlite_master"), name.dialect).sql
+        made = ask.rows(f"SELECT sql FROM {master} WHERE name = {MARK}", [name.table])
+        return " OR ABORT" if made and re.search(r"\bON\s+CONFLICT\b", made[0][0] or "", re.IGNORECASE) else ""
 
     def look(self, ask: Asks, name: TableName) -> Target:
         """Describe the table by the catalog."""

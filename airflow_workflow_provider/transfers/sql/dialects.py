@@ -69,7 +69,7 @@ class SqlDialect:
     temporary: str = "CREATE TEMPORARY TABLE"
     drop_temporary: str = "DROP TABLE"
     create_as: str = "{create} {t}{indexed} AS {query}"
-    update: str = "UPDATE {t} AS t SET {set} FROM {s} AS s WHERE {on}"
+    update: str = "UPDATE{conflict} {t} AS t SET {set} FROM {s} AS s WHERE {on}"
     swap: str | None = None
     indexes: bool = False
     differs: str = ""

@@ -562,6 +562,7 @@ def _update(
         f"{other} = (SELECT {other} FROM {staging.sql} WHERE {full})" for other in map(session.quoted, others)
     ]
     return session.dialect.update.format(
+        conflict=session.on_conflict(target.name),
         t=target.rows_sql,
         s=staging.sql,
         on=on,

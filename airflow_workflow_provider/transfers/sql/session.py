@@ -71,6 +71,7 @@ class SqlSession:
         self._restores: list[tuple[str, list[Any]]] = []
         self.created: list[TableName] = []
         self.reverts: list[str] = []
+        self._on_conflict: dict[tuple[str, ...], str] = {}
         self.can_copy = load_method != "insert" and self.dialect.copies and can_copy(connection, self._cursor)
         self.bulk = self._bulk_path(load_method, is_arrow=is_arrow)
         if hook.supports_autocommit and not is_arrow:  # which never commits by itself
@@ -210,6 +211,12 @@ class SqlSession:
         dialect = self.dialect
         return Fitting(columns, takes_text=dialect.takes_text, takes_nan=dialect.takes_nan, takes_inf=dialect.takes_inf)
 
+    def on_conflict(self, table: TableName) -> str:
+        """Give what stands behind INSERT and UPDATE of a table; see `Catalog.on_conflict`."""
+        if table.parts not in self._on_conflict:
+            self._on_conflict[table.parts] = self.catalog.on_conflict(self, table)
+        return self._on_conflict[table.parts]
+
     def stages_rows(self, target: Target) -> bool:
         """True if rows for this table go through a staging table, since they come by a path that is no INSERT."""
         return not target.takes_copy and (self.can_copy or (self.bulk is not None and self.bulk.stages))
@@ -220,7 +227,7 @@ class SqlSession:
             return self.bulk.insert(self, table, columns, batch)
         listed = ", ".join(self.quoted(column.name) for column in columns)
         marks = ", ".join(MARK for _ in columns)
-        statement = self._marked(f"INSERT INTO {table.sql} ({listed}) VALUES ({marks})")
+        statement = self._marked(f"INSERT{self.on_conflict(table)} INTO {table.sql} ({listed}) VALUES ({marks})")
         counted = 0
         for start in range(0, batch.num_rows, ROWS):
             rows = list(python_rows(batch.slice(start, ROWS), self.dialect))
@@ -235,7 +242,8 @@ class SqlSession:
         values = ", ".join(f"s.{self.quoted(name)}" for name in names)
         keeps = " OVERRIDING SYSTEM VALUE" if self._has_identity(target, names) else ""
         return self.count(
-            f"INSERT INTO {target.name.sql} ({columns}){keeps} SELECT {values} FROM {staging.sql} s{condition}"
+            f"INSERT{self.on_conflict(target.name)} INTO {target.name.sql} ({columns}){keeps} "
+            f"SELECT {values} FROM {staging.sql} s{condition}"
         )
 
     def _has_identity(self, target: Target, names: Sequence[str]) -> bool:
