@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from airflow_workflow_provider.exceptions import ProtocolError
 from airflow_workflow_provider.protocol.effects import Flow, Now, Request, Secret, Shared
 from airflow_workflow_provider.protocol.redact import redacted
 
 __all__ = ["Auth", "HeaderAuth", "NoAuth", "QueryAuth", "SignAuth", "Token", "TokenAuth", "bearer", "redacted"]
+
+SHORTEST_USE = 5.0  # seconds that a token is used at least, whatever the server says of its life
 
 
 class Auth(Protocol):
@@ -157,10 +160,17 @@ class TokenAuth:
 
     def _renew(self) -> Flow[None]:
         token = yield from self.fetch()
+        value = token.value.replace("\t", " ")
+        if not (value.isascii() and value.isprintable() and value.strip()):
+            raise ProtocolError(
+                "The token that the server gives cannot be sent: it is blank, or holds characters that no header takes."
+                "\n  while: fetching a token"
+            )
         now = yield Now()
         yield Secret(token.value)
         self.minted = (*self.minted[-2:], token.value)  # an answer to the token before may still come
         lifetime = float("inf") if token.lifetime is None else token.lifetime
-        # A token that lives shorter than ``early`` is still used for half its life.
-        self._renew_at = now + max(lifetime - self.early, lifetime / 2)
+        # A token that lives shorter than ``early`` is still used for half its life, and none is fetched for each poll:
+        # one that ends before is refused, and fetched again then.
+        self._renew_at = now + max(lifetime - self.early, lifetime / 2, SHORTEST_USE)
         self._token = token.value

@@ -89,6 +89,32 @@ def test_a_token_that_lives_shorter_than_that_is_used_for_half_its_life():
     assert header_of(player, auth) == "Bearer token-2"
 
 
+@pytest.mark.parametrize("lifetime", [1e-9, 0.5, 3])
+def test_a_token_of_no_life_is_not_fetched_for_each_request(lifetime):
+    """Thousands of polls would each log in; the server refuses a token that is over, and only then it is fetched."""
+    (auth, made), player = tokens(lifetime=lifetime), Player()
+    for _ in range(100):
+        header_of(player, auth)
+    assert made == ["token-1"]
+    player.now += 6
+    assert header_of(player, auth) == "Bearer token-2"
+
+
+@pytest.mark.parametrize(
+    "token", ["a\nX: y", "a\N{REPLACEMENT CHARACTER}b", "\u65e5", "caf\u00e9", " ", "\t", "a\x7f"], ids=ascii
+)
+def test_a_token_that_no_header_takes_is_an_error_that_a_wait_endures(token):
+    """Both clients refuse it in ways of their own, and one of them ended the task for good."""
+
+    def fetch():
+        yield Now()
+        return Token(token, 60.0)
+
+    with pytest.raises(ProtocolError, match="cannot be sent") as failed:
+        header_of(Player(), TokenAuth(fetch))
+    assert "X: y" not in str(failed.value)
+
+
 def test_a_token_without_a_lifetime_is_used_until_it_is_refused():
     (auth, _), player = tokens(lifetime=None), Player()
     header_of(player, auth)
