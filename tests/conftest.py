@@ -137,7 +137,10 @@ def sandbox_server() -> Iterator[RunningSandbox]:
 @pytest.fixture
 def sandbox(sandbox_server: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> RunningSandbox:
     """The sandbox as if just started, with its Airflow connections in the environment."""
+    from airflow_workflow_provider.systems.carto.system import CartoSystem
+
     sandbox_server.reset()
+    CartoSystem.signatures.clear()  # as in a new process, so that a test's requests do not depend on those before it
     for conn_id, connection in sandbox_server.connections().items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
     return sandbox_server

@@ -6,6 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_workflow_provider.systems.carto.system import CartoSystem
+
 if TYPE_CHECKING:
     import pytest
 
@@ -22,6 +24,7 @@ class CartoStage:
         self.sandbox, self.monkeypatch = sandbox, monkeypatch
         self.workflows = {one.name: one for one in sandbox.app.systems["carto"].describe()}
         sandbox.call(self._clear)
+        CartoSystem.signatures.clear()  # which requests a test sees does not depend on the tests before it
         self.settings(pending_seconds=0.0, running_seconds=0.03, use_cache=False)
         for conn_id, connection in sandbox.connections().items():
             self.define(conn_id, connection)

@@ -140,7 +140,7 @@ def test_it_may_return_right_after_the_start(carto, operator):
     ti = TaskInstance()
     found = executed(operator("slow", query_parameters=SLOW, wait_for_completion=False), context_of(ti))
     assert (found["state"], ti.xcoms["run"]) == ("queued", found)
-    assert carto.asked() == ["POST job"]
+    assert carto.asked() == ["POST query", "POST job"]  # what parameters the workflow has, and the start
 
 
 def test_a_fault_of_the_network_does_not_end_a_run(carto, operator):
