@@ -50,7 +50,9 @@ class Stage:
         self.sandbox.reset()
         self.dag_id, self.began = dag_id, time.monotonic()
         self.run_id = self.cluster.trigger(dag_id, {"runs": runs, "seconds": seconds})
+        self.supervised = True  # a worker that shut down warmly in the story before may end only now
         self.until(lambda: len(self.runs()) >= runs, f"{runs} runs")
+        self.supervised = False
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs on the server."""
