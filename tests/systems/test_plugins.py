@@ -12,7 +12,7 @@ import pytest
 from airflow_workflow_provider.systems import registry
 from airflow_workflow_provider.testing.system_contract import SystemContract
 
-PLUGINS = sorted((Path(__file__).parents[2] / "plugins").iterdir())
+PLUGINS = sorted(one.parent for one in (Path(__file__).parents[2] / "plugins").glob("*/pyproject.toml"))
 sys.path += [str(folder) for folder in PLUGINS if str(folder) not in sys.path]
 PROJECTS = {folder.name: tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in PLUGINS}
 
