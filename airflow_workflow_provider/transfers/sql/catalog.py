@@ -95,6 +95,10 @@ class Catalog:
         """Describe a table by its identity."""
         return Target(name)
 
+    def look_at_columns(self, ask: Asks, name: TableName) -> Target:
+        """Describe a table that is read only: its columns, and what its rows are called in a query."""
+        return self.look(ask, name)
+
     def lock(self, ask: Asks, name: TableName, seconds: float) -> Callable[[], None]:
         """Wait until no other load of this table is under way; give what ends a lock that outlives the transaction."""
         return _nothing
@@ -231,6 +235,16 @@ class PostgresCatalog(Catalog):
             ),
             is_view=kind == "v",
         )
+
+    def look_at_columns(self, ask: Asks, name: TableName) -> Target:
+        """Describe the table in two queries, where `look` needs twenty."""
+        found = ask.rows(
+            f"SELECT oid::bigint, relkind, relhassubclass FROM pg_class WHERE oid = to_regclass({MARK})", [name.sql]
+        )
+        if not found:
+            return Target(name)
+        oid, kind, has_children = found[0]
+        return Target(name, self._columns(ask, oid), alone=text_of(kind) == "r" and bool(has_children))
 
     def _columns(self, ask: Asks, oid: int) -> dict[str, TargetColumn]:
         modern = ask.rows("SELECT current_setting('server_version_num')::int >= 120000")[0][0]

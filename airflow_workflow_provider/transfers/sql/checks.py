@@ -139,7 +139,7 @@ def _violated(check: str, text: str, figure: Any) -> ExpectationFailed:
 
 
 def _own(session: SqlSession, target: Target, name: str, check: str) -> str:
-    columns = session.look(target.name).columns
+    columns = session.look_at_columns(target.name).columns
     known = list(columns) if columns else [name]
     found = own_names(name, known)
     if len(found) != 1:

@@ -28,7 +28,7 @@ def find_table(session: SqlSession, item: ResolvedOutput) -> Target:
             f"load_method='in_database': {item.where}the output is not a table of a database; use load_method='auto'"
         )
     name = session.resolve(parse_table(item.output.location, session.dialect))
-    found = session.look(name)
+    found = session.look_at_columns(name)
     if not found.is_there:
         raise OutputUnavailable(
             f"load_method='in_database': {item.where}the connection of the target reaches no table {name.sql}; "

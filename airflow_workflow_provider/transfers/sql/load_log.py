@@ -42,15 +42,15 @@ def find_logs(session: SqlSession, target: TableName, log: logging.Logger | Any)
     usable: list[TableName] = []
     refusal = ""
     for table in _candidates(session, target):
-        if not session.look(table).is_there:
+        if not session.look_at_columns(table).is_there:
             if usable:
                 continue
             refusal = _made(session, table) or refusal
             for _ in range(_TRIES):  # another task may be about to make it
-                if session.look(table).is_there or "conflict" not in refusal:
+                if session.look_at_columns(table).is_there or "conflict" not in refusal:
                     break
                 time.sleep(_PAUSE)
-        if session.look(table).is_there:
+        if session.look_at_columns(table).is_there:
             refused = _refused(session, table)
             refusal = refused or refusal
             if not refused:

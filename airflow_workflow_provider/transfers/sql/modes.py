@@ -144,7 +144,7 @@ class Load:
             self.session.created.append(table)
         described = ", ".join(columns + primary)
         self.session.run(f"CREATE TABLE {table.sql} ({described}){self.session.dialect.table_options}")
-        found = self.session.look(table).columns or {}
+        found = self.session.look_at_columns(table).columns or {}
         return {name: found.get(name, TargetColumn(name)) for name in self.types}
 
     def _check_case(self) -> None:
@@ -209,7 +209,7 @@ class Load:
             if not self.session.dialect.ddl_in_transaction:
                 self.session.reverts.append(f"ALTER TABLE {self.target.name.sql} DROP COLUMN {column}")
         self.log.info("on_new_column='add': added %s to the table", listed)
-        found = self.session.look(self.target.name).columns or {}
+        found = self.session.look_at_columns(self.target.name).columns or {}
         return {name: found.get(name, TargetColumn(name)) for name in names}
 
     def empty(self) -> None:

@@ -195,6 +195,10 @@ class SqlSession:
             return self.catalog.look(self, name)
         return Target(name, self._columns_by_looking(name))
 
+    def look_at_columns(self, name: TableName) -> Target:
+        """Describe a table that is read only; see `Catalog.look_at_columns`."""
+        return self.catalog.look_at_columns(self, name) if self.dialect.name in _KNOWN else self.look(name)
+
     def lock(self, names: Iterable[TableName]) -> None:
         """Wait until no other load of these tables is under way, in the same order for every load."""
         for name in sorted(names, key=lambda name: name.parts):
