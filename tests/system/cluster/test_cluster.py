@@ -101,9 +101,17 @@ class Stage:
             f"{story:<44} {len(found):>3} started {len(stopped):>3} cancelled  doubled {doubled} "
             f"orphaned {len(going)} lost {lost}  {time.monotonic() - self.began:5.0f} s"
         )
+        if (lost, len(going), doubled) != (0, 0, 0):
+            self._show()
         assert (lost, len(going), doubled) == (0, 0, 0), (states, Counter(run["state"] for run in found))
         assert len(stopped) == cancelled
         assert len(succeeded) == runs
+
+    def _show(self) -> None:
+        """Print what the tasks logged that did not succeed; pytest shows it with the failure."""
+        for task in self.cluster.tasks(self.dag_id, self.run_id):
+            if task.state != "success":
+                print(f"--- {task}\n{self.cluster.log(self.dag_id, self.run_id, task)[-6000:]}")
 
 
 def start_again(cluster: CeleryCluster) -> None:
