@@ -165,8 +165,10 @@ class TaskDriver:
         if has_key and wanted.is_lost_start and system.keyed_start == "repeated":
             return life.Found(may_repeat=True)
         parameters = wanted.sent or self._request.parameters()
-        since = self._within_dag_run(since or from_epoch(CLOCK_SKEW.total_seconds()))
+        since = since or from_epoch(CLOCK_SKEW.total_seconds())
         found = self._listed(parameters, since, options, is_lost=wanted.is_lost_start)
+        for run in found if wanted.are_old else ():
+            self._store.is_old(run)
         if unusable := [run for run in found if not is_storable(run)]:
             label = self._hook.system.label
             raise NotSupported(f"{label} lists {len(unusable)} runs whose ids hold a secret or what cannot be stored")
@@ -201,6 +203,9 @@ class TaskDriver:
             return [run for run in find(since=moment) if run.run_id not in known]
 
         listed = unknown(since - CLOCK_SKEW)
+        possible = self._within_dag_run(since)
+        if possible != since:
+            since, listed = possible, unknown(possible - CLOCK_SKEW)
         lag = timedelta(seconds=self._hook.client.server_lag or 0.0)
         begin, sure = since - lag - CLOCK_SKEW, timedelta(seconds=SURE_LAG)
         clock = f"the clock of {self._hook.system.label} is {abs(lag.total_seconds()):.0f} s"

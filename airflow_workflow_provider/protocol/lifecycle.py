@@ -339,12 +339,14 @@ class FindRuns:
     """List the runs that a start of this task may have left; gives `Found`.
 
     ``since`` is when the start was intended, None stands for the beginning of the DAG run. ``sent`` identifies its
-    parameters, None stands for this try's. Raises `NotSupported` where nothing can tell.
+    parameters, None stands for this try's. ``are_old`` says that a start of this try cannot have left them. Raises
+    `NotSupported` where nothing can tell.
     """
 
     since: datetime | None = None
     sent: Fingerprint | None = None
     is_lost_start: bool = True
+    are_old: bool = False
 
 
 @dataclass(frozen=True)
@@ -498,7 +500,7 @@ class LifeCycle:
             return Event.NOTHING_STORED
         what = "Before the task was cleared, a try was stopped while it started a run"
         try:
-            found: Found = yield FindRuns(self._intended_at, self._earlier.sent)
+            found: Found = yield FindRuns(self._intended_at, self._earlier.sent, are_old=True)
         except NotSupported as error:
             yield Note(f"{what}; it is unknown whether that run goes on: {error}", "warning")
             return Event.NOTHING_STORED

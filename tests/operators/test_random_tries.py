@@ -278,6 +278,15 @@ def test_a_kill_while_a_try_that_cannot_begin_looks_for_runs_cancels_them(is_cle
     assert states(world) == ["cancelled"]
 
 
+def test_a_lost_start_after_a_clear_is_not_a_run_of_before_that_was_never_stored():
+    world = world_of(GOES_ON, (1, RunState.SUCCEEDED))
+    world.policy["on_unknown_start"] = "restart"
+    world.begin({("store", number): "breaks" for number in range(2, 6)} | {("xcom", 2): "breaks"})
+    world.clear()
+    world.begin({("start", 1): "lost"})
+    assert states(world) == ["cancelled", "succeeded"]
+
+
 def test_a_clear_leaves_a_run_alone_that_may_be_another_tasks():
     world = world_of(GOES_ON)
     world.begin({("store", 2): "die"})
