@@ -14,6 +14,7 @@ import pytest
 
 from airflow_workflow_provider.exceptions import OutputUnavailable, WorkflowError
 from airflow_workflow_provider.transfers.sql.checks import ExpectationFailed
+from tests.transfers import test_every_type as every_type
 from tests.transfers import test_killed_loads as killed
 from tests.transfers.conftest import Task, opened
 from tests.transfers.databases import Database
@@ -99,6 +100,13 @@ def test_every_mode_loads_and_a_retry_loads_once(arrow, if_exists, is_there):
     assert others == (is_there and if_exists in ("append", "upsert", "replace_where"))
     assert go(arrow, csv_outputs(BODY), Task(try_number=2), **options)[0] == result
     assert len(arrow.rows("SELECT * FROM target")) == len(found) + others
+
+
+def test_a_value_that_a_column_takes_comes_back(arrow):
+    """Of every kind, in a column of every type."""
+    columns = every_type.prepared(arrow, every_type.TYPES[arrow.name])
+    go(arrow, every_type.outputs_of("csv", every_type.rows_of(columns)))
+    assert every_type.compared(arrow, columns) == []
 
 
 def test_a_decimal_does_not_become_a_float(arrow):
