@@ -275,6 +275,13 @@ class Api:
         first, task = without_whole(one_line(what), secrets), without_whole(one_line(doing), secrets)
         return f"{first}\n  while: {task}\n  request: {request}"
 
+    def told(self, words: Iterable[str]) -> str:
+        """Give words of an answer for an error: without a secret, on one line and not too long; ``none`` without any.
+
+        A server may say a secret where a name belongs.
+        """
+        return cut_text(", ".join(one_line(self._hidden(word)) for word in words), _SNIPPET) or "none"
+
     def _hidden(self, text: str) -> str:
         return redacted(text, (*self.secrets, *self.auth.minted))
 

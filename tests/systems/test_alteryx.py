@@ -148,3 +148,12 @@ def test_a_name_that_no_app_has_comes_with_those_that_are_like_it():
     player = Player([TOKEN, answer(200, []), answer(200, rows)])
     with pytest.raises(WorkflowNotFound, match=r"no workflow has the name 'daily stock'.*nearest: 'Daily stocks'"):
         player.play(alteryx_3().resolved("name:daily stock"))
+
+
+def test_a_server_that_says_a_secret_where_a_question_has_its_name_shows_it_to_nobody():
+    asked = Player([answer(200, [{"name": "topsecret"}, {"name": "x\n" * 5000}])])
+    with pytest.raises(InvalidArgument, match="has no question 'n'") as refused:
+        asked.play(alteryx().start("app", {"n": 1}, {}))
+    assert "topsecret" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(refused.value)) < 1000

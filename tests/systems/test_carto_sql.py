@@ -295,14 +295,17 @@ def test_a_hiccup_while_a_table_is_read_does_not_end_the_reading():
     assert len(table.asked) == 4
 
 
-@pytest.mark.parametrize("rows", [[], [{}], [5], [{"n": None}], [{"n": "many"}], [{"n": [1]}]], ids=repr)
+@pytest.mark.parametrize(
+    "rows", [[], [{}], [5], [{"n": None}], [{"n": "many"}], [{"n": [1]}], [{"n": float("inf")}]], ids=repr
+)
 def test_a_count_that_is_none_is_an_error(rows):
     def query(text):
         return {"rows": rows}
         yield
 
-    with pytest.raises(OutputUnavailable, match="holds no number"):
+    with pytest.raises(OutputUnavailable, match="holds no number") as failed:
         Player().play(pages("p.d.t", "bigquery", query))
+    assert failed.value.__cause__ is None, "what Python says of a number holds a part of the answer"
 
 
 @pytest.mark.parametrize(

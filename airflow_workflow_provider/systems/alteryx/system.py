@@ -250,8 +250,7 @@ class AlteryxSystem(WorkflowSystem):
         unknown = [question["name"] for question in questions if question["name"] not in known]
         if unknown:
             raise InvalidArgument(
-                f"query_parameters: workflow {workflow} has no question {unknown[0]!r}; "
-                f"it has: {', '.join(known) or 'none'}"
+                f"query_parameters: workflow {workflow} has no question {unknown[0]!r}; it has: {self.api.told(known)}"
             )
 
     def _check_app(self, workflow: str) -> Flow[None]:
@@ -266,8 +265,8 @@ class AlteryxSystem(WorkflowSystem):
         kind = jobs.package_type(document)
         if kind and kind.lower() != "app":
             raise InvalidArgument(
-                f"workflow: {workflow} is of the type {kind!r}, and only apps can be run through the API; "
-                "publish it as an analytic app. check_questions=False leaves this check out."
+                f"workflow: {workflow} is of the type {self.api.told([kind])!r}, and only apps can be run through "
+                "the API; publish it as an analytic app. check_questions=False leaves this check out."
             )
 
     def _polled(self, run: Run) -> Flow[Mapping[str, Any]]:

@@ -25,6 +25,7 @@ from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.parameters import Parameters
 from airflow_workflow_provider.protocol.results import Page
 from airflow_workflow_provider.protocol.retry import persist
+from airflow_workflow_provider.protocol.text import cut_text
 
 ROW_CAP = 200_000
 SHARD_ROWS = 50_000  # what a shard should hold: far below the cap, since hashes do not split evenly
@@ -230,7 +231,7 @@ def _in_order(parameters: Mapping[str, Any], signature: Sequence[str], workflow:
     known = {name.lower() for name in signature}
     unknown = [key for low, key in given.items() if low not in known]
     missing = [name for name in signature if name.lower() not in given]
-    listed = ", ".join(signature)
+    listed = cut_text(", ".join(signature), 500)
     if unknown:
         raise InvalidArgument(
             f"query_parameters: the procedure {workflow} has no parameter {unknown[0]!r}; it has: {listed}"
@@ -378,8 +379,9 @@ def number_of(answer: Mapping[str, Any], table: str) -> int:
     rows = answer["rows"]
     try:
         return int(next(iter(rows[0].values())))
-    except (IndexError, AttributeError, StopIteration, TypeError, ValueError) as error:
-        raise OutputUnavailable(f"{table}: the answer to COUNT(*) holds no number") from error
+    except (IndexError, AttributeError, StopIteration, TypeError, ValueError, OverflowError):
+        # What int() says holds a part of the answer, and that may be a secret.
+        raise OutputUnavailable(f"{table}: the answer to COUNT(*) holds no number") from None
 
 
 def columns(document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -177,7 +177,7 @@ class CartoSystem(WorkflowSystem):
         if output.location not in named or not sql.is_output_table(output.location):
             raise OutputUnavailable(
                 f"{output.location} is not certainly an output table of run {run.run_id}: CARTO's answer for the job "
-                f"names {', '.join(named) or 'none'}"
+                f"names {self.reading.told(named)}"
             )
         dialect, jobs = self._dialect(run), self._jobs(self._connection(run))
         table = sql.table_name(output.location, dialect)
@@ -230,6 +230,7 @@ class CartoSystem(WorkflowSystem):
         except (PermissionDenied, RequestRejected, OutputUnavailable, ProtocolError) as error:
             found, reason = None, error.summary
         if found:
+            found = tuple(self.reading.told([name]) for name in found)
             self.signatures[place] = now, found
             return found
         if len(parameters) == 1:  # its place is certain, only its name is not
