@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from tests.cli.calling import ROOT
-from tests.cli.test_logs import FLOW, called
+from tests.cli.calling import ROOT, called
+from tests.cli.test_logs import FLOW
 from tests.cli.test_processes import PROGRAM
 
 pytestmark = pytest.mark.system
