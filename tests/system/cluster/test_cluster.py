@@ -29,9 +29,7 @@ from tests.system.cluster.conftest import FIGURES
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 LIMIT = 480.0  # seconds that a step of a story may take, also on a machine that has other work
 CANCELLED = "cancelled"
-# A worker takes at most so many tasks, and a story of workers has more, so that each worker has two of them at least.
-TASKS_OF_A_WORKER = 6
-ON_WORKERS = 8
+ON_WORKERS = 8  # as many as one worker can take, so that the other one can take over all of them
 if not shutil.which("redis-server"):
     pytest.skip("redis-server is not installed", allow_module_level=True)
 
@@ -58,13 +56,22 @@ class Stage:
         """The runs on the server."""
         return self.sandbox.runs("carto")
 
-    def tasks_of(self, worker: str) -> int:
-        """How many tasks run on a worker; every task has asked for its run already."""
+    def begin_on(self, worker: str, *, seconds: int) -> int:
+        """Start a DAG run of which a worker has tasks, and say how many; every task has asked for its run already.
+
+        A worker that is only starting may get none. The DAG run is then left to its end, and another one is started.
+        """
+        for _ in range(3):
+            self.begin("on_workers", runs=ON_WORKERS, seconds=seconds)
+            if found := self._tasks_of(worker):
+                return found
+            self._until_the_end()
+        raise AssertionError(f"no task runs on {worker}")
+
+    def _tasks_of(self, worker: str) -> int:
         rows = self.cluster.api("GET", f"dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances?limit=1000")
         at_work = [row for row in rows["task_instances"] if row["task_id"] == "run" and row["state"] == "running"]
-        found = sum(row["hostname"] == worker for row in at_work)
-        assert found, f"no task runs on {worker}: {Counter(row['hostname'] for row in at_work)}"
-        return found
+        return sum(row["hostname"] == worker for row in at_work)
 
     def states(self) -> Counter[str | None]:
         """How many task instances are in which state."""
@@ -89,8 +96,7 @@ class Stage:
 
     def judge(self, story: str, *, runs: int, cancelled: int = 0) -> None:
         """Wait for the end of the DAG run and count."""
-        ended = {"success", "failed"}
-        self.until(lambda: self.cluster.run_state(self.dag_id, self.run_id) in ended, "the end of the DAG run")
+        self._until_the_end()
         states, found = self.states(), self.runs()
         succeeded = [run for run in found if run["state"] == "success"]
         going = [run for run in found if run["ended_at"] is None]
@@ -106,6 +112,11 @@ class Stage:
         assert (lost, len(going), doubled) == (0, 0, 0), (states, Counter(run["state"] for run in found))
         assert len(stopped) == cancelled
         assert len(succeeded) == runs
+
+    def _until_the_end(self) -> None:
+        """Wait for the end of the DAG run."""
+        ended = {"success", "failed"}
+        self.until(lambda: self.cluster.run_state(self.dag_id, self.run_id) in ended, "the end of the DAG run")
 
     def _show(self) -> None:
         """Print what the tasks logged that did not succeed; pytest shows it with the failure."""
@@ -132,7 +143,7 @@ def servers() -> Iterator[tuple[CeleryCluster, RunningSandbox]]:
         variables = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(one) for name, one in sandbox.connections().items()}
         # One worker has a network of its own where this machine can make one.
         isolated = {} if missing() else {"isolated": ["worker-1"], "ports": [urlsplit(sandbox.url).port]}
-        options = {"variables": variables, "concurrency": TASKS_OF_A_WORKER, **isolated}
+        options = {"variables": variables, "concurrency": ON_WORKERS, **isolated}
         with running(Path(name), dags, **options) as cluster:
             cluster.wait_until_ready("deferred", "on_workers", timeout=300)
             yield cluster, sandbox
@@ -190,32 +201,28 @@ def test_a_scheduler_is_killed(stage):
 
 def test_workers_are_killed_with_their_tasks(stage):
     """The next try of each task takes over the run of the try that died."""
-    stage.begin("on_workers", runs=ON_WORKERS, seconds=90)
-    stage.tasks_of("worker-1")
+    stage.begin_on("worker-1", seconds=90)
     stage.cluster.kill("worker-1")
     stage.judge("a worker is killed with its tasks", runs=ON_WORKERS)
 
 
 def test_a_worker_shuts_down_warmly(stage):
     """The worker waits for its tasks."""
-    stage.begin("on_workers", runs=ON_WORKERS, seconds=30)
-    stage.tasks_of("worker-1")
+    stage.begin_on("worker-1", seconds=30)
     stage.cluster.send("worker-1", signal.SIGTERM)
     stage.judge("a worker shuts down warmly", runs=ON_WORKERS)
 
 
 def test_a_worker_shuts_down_coldly(stage):
     """Each of its tasks cancels its run; the next try starts another."""
-    stage.begin("on_workers", runs=ON_WORKERS, seconds=60)
-    stopped = stage.tasks_of("worker-1")
+    stopped = stage.begin_on("worker-1", seconds=60)
     stage.cluster.send("worker-1", signal.SIGTERM, everyone=True)
     stage.judge("a worker shuts down coldly", runs=ON_WORKERS, cancelled=stopped)
 
 
 def test_a_worker_stalls_longer_than_its_heartbeat(stage):
     """Airflow replaces the tries of a worker that stands still; when it goes on, it leaves their runs alone."""
-    stage.begin("on_workers", runs=ON_WORKERS, seconds=110)
-    stage.tasks_of("worker-1")
+    stage.begin_on("worker-1", seconds=110)
     family = stage.cluster.family("worker-1")
     for process in family:
         process.suspend()
@@ -231,8 +238,7 @@ def test_a_worker_loses_its_network(stage, seconds, what):
     """Its tasks go on, or are replaced by tries that take over their runs; what comes back leaves these runs alone."""
     if not (network := stage.cluster.networks.get("worker-1")):
         pytest.skip(missing())
-    stage.begin("on_workers", runs=ON_WORKERS, seconds=seconds + 50)
-    stage.tasks_of("worker-1")
+    stage.begin_on("worker-1", seconds=seconds + 50)
     network.cut()
     try:
         time.sleep(seconds)
