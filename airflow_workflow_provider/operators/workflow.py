@@ -23,6 +23,7 @@ from airflow_workflow_provider.exceptions import (
     RunCancelled,
     RunFailed,
     RunTimedOut,
+    TaskStopped,
     WorkflowError,
 )
 from airflow_workflow_provider.lineage.runs import RunLineage
@@ -432,6 +433,8 @@ class RunWorkflowOperator(RunLineage, BaseOperator):
             return logs.awaited(
                 run, poll_interval=interval, deadline=deadline, expected_duration=self.expected_duration
             )
+        if self.killed:  # while there was nothing yet that waited
+            raise TaskStopped(f"the task was killed before it deferred; its run is {run.run_id}")
         from airflow_workflow_provider.triggers.workflow import WorkflowRunTrigger, watching
 
         trigger = WorkflowRunTrigger(

@@ -643,7 +643,8 @@ class World:
         try:
             return operator.resume_execution(method, json.loads(json.dumps(kwargs)), context)
         except TaskDeferred as again:
-            must(again.trigger.run_json["run_id"] == job.run_id, "the task waits for another run than its own")
+            is_news = what not in (ANOTHERS_EVENT, ANOTHERS_FAILURE, NO_EVENT)
+            must(is_news or again.trigger.run_json["run_id"] == job.run_id, "the task waits for another run")
             return self.deferred(frame, context, again, "ends")
         except (Exception, Died) as error:  # noqa: BLE001  # the end of the try
             self.bug(error)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from airflow_workflow_provider.exceptions import RunCancelled, ServerUnavailable, UnknownStart
+from airflow_workflow_provider.exceptions import RunCancelled, ServerUnavailable, TaskStopped, UnknownStart
 from airflow_workflow_provider.protocol.model import RunState
 from airflow_workflow_provider.systems import registry
 from tests.operators.memory_world import KEY, POINTS, WHILE_DEFERRED, Broken, World
@@ -285,6 +285,13 @@ def test_a_lost_start_after_a_clear_is_not_a_run_of_before_that_was_never_stored
     world.clear()
     world.begin({("start", 1): "lost"})
     assert states(world) == ["cancelled", "succeeded"]
+
+
+def test_a_task_that_is_killed_before_it_defers_does_not_defer():
+    world = world_of(GOES_ON, is_deferrable=True)
+    world.begin({("xcom", 1): "kill", ("poll", 1): "unknown"})
+    assert isinstance(world.outcomes[-1], TaskStopped)
+    assert states(world) == ["cancelled"]
 
 
 def test_a_clear_leaves_a_run_alone_that_may_be_another_tasks():
