@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPException
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from airflow_workflow_provider.exceptions import ServerUnavailable
 from airflow_workflow_provider.outputs.stream import Stream
 from airflow_workflow_provider.protocol.documents import looks_like_json
 from airflow_workflow_provider.protocol.effects import BadAnswer, NoAnswer, TooLarge
-from airflow_workflow_provider.protocol.redact import redacted
+from airflow_workflow_provider.protocol.redact import redacted, without_whole
 from airflow_workflow_provider.protocol.retry import UNEXPECTED
 from airflow_workflow_provider.protocol.text import one_line
 
@@ -102,6 +102,23 @@ class AnswerBody:
         # "deflate" is zlib's format (RFC 9110 section 8.4.1.2), and some servers send it without zlib's header.
         is_zlib = chunk[0] & 0x0F == 8 and (len(chunk) < 2 or (chunk[0] * 256 + chunk[1]) % 31 == 0)
         return zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
+
+
+def hide_secrets(error: BaseException, secrets: Iterable[str]) -> None:
+    """Remove whole credentials from the texts of an error and of its causes, before it leaves a client.
+
+    The errors of `Api` have none. This is for what a system raises by itself: it may repeat an answer.
+    """
+    known = tuple(secrets)
+    found: list[BaseException] = []
+    following: BaseException | None = error if known else None
+    while following is not None and following not in found:
+        found.append(following)
+        following = following.__cause__ or following.__context__
+    for one in found:
+        hidden = tuple(without_whole(part, known) if isinstance(part, str) else part for part in one.args)
+        if hidden != one.args:
+            one.args = hidden
 
 
 def without_proxy_secrets(status: int, body: bytes, secrets: tuple[str, ...]) -> bytes:

@@ -18,7 +18,13 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from yarl import URL
 
-from airflow_workflow_provider.client.answers import BROKEN, AnswerBody, failure_text, without_proxy_secrets
+from airflow_workflow_provider.client.answers import (
+    BROKEN,
+    AnswerBody,
+    failure_text,
+    hide_secrets,
+    without_proxy_secrets,
+)
 from airflow_workflow_provider.client.list_poller import ListPollers, Meter
 from airflow_workflow_provider.client.request_builder import Maker, check_peer
 from airflow_workflow_provider.client.request_limiter import MAX_IN_FLIGHT, RequestLimiter, Server
@@ -157,6 +163,9 @@ class TriggererClient:
                     error = failure
         except StopIteration as end:
             return cast("T", end.value)
+        except Exception as failure:
+            hide_secrets(failure, self._secrets())
+            raise
         finally:
             flow.close()
             if watched is not None:

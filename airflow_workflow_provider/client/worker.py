@@ -14,7 +14,14 @@ from requests import exceptions as failures
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError as Urllib3Error
 
-from airflow_workflow_provider.client.answers import BROKEN, AnswerBody, Body, failure_text, without_proxy_secrets
+from airflow_workflow_provider.client.answers import (
+    BROKEN,
+    AnswerBody,
+    Body,
+    failure_text,
+    hide_secrets,
+    without_proxy_secrets,
+)
 from airflow_workflow_provider.client.request_builder import check_address, check_peer, prepared
 from airflow_workflow_provider.client.tls import bundle_of, checked, state_of
 from airflow_workflow_provider.client.worker_session import Exchange, exchanging, session
@@ -129,6 +136,9 @@ class WorkerClient:
                     error = failure
         except StopIteration as end:
             return cast("T", end.value)
+        except Exception as failure:
+            hide_secrets(failure, self._secrets())
+            raise
         finally:
             flow.close()
             for make in reversed(ends):

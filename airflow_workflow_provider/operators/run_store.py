@@ -271,19 +271,21 @@ class RunStore:
             return True  # a record of version 0.1.0
         return (record.max_tries, record.try_number) <= self._number
 
-    def mark_cancelled(self, run: Run, why: str, *, briefly: bool) -> None:
-        """Store that this task cancels the run, which `owns` has looked up. What goes wrong is logged.
+    def mark_cancelled(self, run: Run, why: str, *, briefly: bool) -> bool:
+        """Store that this task cancels the run, which `owns` has looked up. What goes wrong is logged, and gives False.
 
         :param why: empty where the cancel had no effect.
         """
         known = self._earlier.run if self._earlier else None
         if self._store is None or known is None or known.run_id != run.run_id:
-            return  # the record, if there is one, is of another run
+            return True  # the record, if there is one, is of another run
         try:
             write = partial(self._set, self._record(run=run, cancelled=why))
             limited(write, BRIEFLY) if briefly else write()
         except Exception as error:  # noqa: BLE001  # the cancel matters more
             log.warning("Run %s: the cancellation by this task could not be stored: %s", run.run_id, error)
+            return False
+        return True
 
     def was_cancelled(self, run: Run) -> bool:
         """True if a try of this task has stored that it cancels the run."""

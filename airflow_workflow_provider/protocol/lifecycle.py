@@ -386,7 +386,10 @@ class OwnsRun:
 
 @dataclass(frozen=True)
 class StoreCancel:
-    """Store that this task cancels the run, and why; "" stores that it did not. A failure is logged only."""
+    """Store that this task cancels the run, and why; "" stores that it did not.
+
+    Gives False where that failed, which is logged.
+    """
 
     run: Run
     why: str
@@ -779,14 +782,16 @@ class LifeCycle:
         if (yield OwnsRun(run, briefly)) is False:
             yield Note(f"Run {run.run_id}: {why}; a newer try of this task has taken the run over, it is left alone")
             return
-        if not is_old:
-            yield StoreCancel(run, why, briefly)
+        is_stored = is_old or (yield StoreCancel(run, why, briefly)) is not False
         cancelled: Cancelled = yield CancelRun(run, briefly)
         if cancelled.outcome is CancelOutcome.NOT_SENT:
             self._cancel_is_pending = True
             return
         if cancelled.outcome in (CancelOutcome.REFUSED, CancelOutcome.NOT_SUPPORTED) and not is_old:
             yield StoreCancel(run, "", briefly)  # who cancels it from now on is somebody else
+        elif not is_stored:
+            # Without it the next try takes this for a cancel by somebody else, which ends the task.
+            yield StoreCancel(run, why, briefly)
         yield Note(*cancelled.sentence(run, why))
 
 

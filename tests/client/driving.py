@@ -16,6 +16,7 @@ from airflow_workflow_provider.protocol.effects import Flow, TransportError
 
 EPOCH = 1_790_000_000.0
 MODES = ("worker", "triggerer")
+Secrets = Callable[[], tuple[str, ...]]
 
 
 @dataclass
@@ -76,19 +77,27 @@ def logger_for(drive: Drive) -> logging.Logger:
     return logger
 
 
-def driven(mode: str, flow: Callable[[], Flow[Any]], transport: Transport | None = None) -> Drive:
-    """Run a flow in one of the modes, in a client of its own."""
+def driven(
+    mode: str, flow: Callable[[], Flow[Any]], transport: Transport | None = None, secrets: tuple[str, ...] = ()
+) -> Drive:
+    """Run a flow in one of the modes, in a client of its own that knows these credentials."""
     drive, transport = Drive(mode), transport or Transport(timeout=5.0)
+    run = _on_worker if mode == "worker" else _in_triggerer
     try:
-        drive.value = _on_worker(drive, flow, transport) if mode == "worker" else _in_triggerer(drive, flow, transport)
+        drive.value = run(drive, flow, transport, lambda: secrets)
     except (WorkflowError, TransportError) as error:
         drive.error = error
     return drive
 
 
-def _on_worker(drive: Drive, flow: Callable[[], Flow[Any]], transport: Transport) -> Any:
+def _on_worker(drive: Drive, flow: Callable[[], Flow[Any]], transport: Transport, secrets: Secrets) -> Any:
     client = WorkerClient(
-        transport, mask=drive.masked.append, sleep=drive.sleep, now=drive.clock, logger=logger_for(drive)
+        transport,
+        mask=drive.masked.append,
+        sleep=drive.sleep,
+        now=drive.clock,
+        logger=logger_for(drive),
+        secrets=secrets,
     )
     try:
         return client.run(flow())
@@ -96,10 +105,15 @@ def _on_worker(drive: Drive, flow: Callable[[], Flow[Any]], transport: Transport
         client.close()
 
 
-def _in_triggerer(drive: Drive, flow: Callable[[], Flow[Any]], transport: Transport) -> Any:
+def _in_triggerer(drive: Drive, flow: Callable[[], Flow[Any]], transport: Transport, secrets: Secrets) -> Any:
     async def run() -> Any:
         client = TriggererClient(
-            transport, mask=drive.amask, sleep=drive.asleep, now=drive.clock, logger=logger_for(drive)
+            transport,
+            mask=drive.amask,
+            sleep=drive.asleep,
+            now=drive.clock,
+            logger=logger_for(drive),
+            secrets=secrets,
         )
         async with client:
             return await client.run(flow())

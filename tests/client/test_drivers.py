@@ -199,3 +199,18 @@ async def test_one_waiter_that_goes_away_does_not_end_the_flow_that_others_share
 async def test_a_triggerers_client_wants_to_be_opened():
     with pytest.raises(RuntimeError, match="not open"):
         await TriggererClient(Transport()).run(asking(Request("GET", "http://127.0.0.1/"))())
+
+
+def test_an_error_of_a_system_shows_no_credential(mode):
+    """Also where the system words it from an answer, in its causes, and however the credential is spelled."""
+
+    def flow():
+        yield Now()
+        try:
+            int("s3cret/word")
+        except ValueError as error:
+            raise WorkflowError("the server says: s3cret/word, s3cret%2Fword", status=418) from error
+
+    error = driven(mode, flow, secrets=("s3cret/word",)).error
+    assert (str(error), error.status) == ("the server says: ***, ***", 418)
+    assert str(error.__cause__) == "invalid literal for int() with base 10: '***'"
