@@ -3,6 +3,9 @@
 A triggerer that starts again knows only a trigger's keywords. So the state of the log is kept in an XCom of the task
 instance: it is written when the new lines of the log are written, some milliseconds later. A triggerer that is killed
 within these milliseconds repeats these lines.
+
+Airflow 3 closes the log of a trigger when it receives the trigger's event. Lines of it that are still unread in the
+socket of the logs then do not reach the task's log. So a trigger that has written shortly before its event waits.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ from math import floor
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from airflow_workflow_provider.exceptions import ServerUnavailable
+from airflow_workflow_provider.exceptions import ServerUnavailable, WorkflowError
 from airflow_workflow_provider.hooks.supervisor import ask
-from airflow_workflow_provider.protocol.effects import Call, Flow, intercept
+from airflow_workflow_provider.protocol.effects import Call, Flow, Now, Sleep, T, intercept
 from airflow_workflow_provider.protocol.follow_log import (
     LogFollower,
     LogState,
@@ -27,13 +30,32 @@ from airflow_workflow_provider.protocol.follow_log import (
     write_lines,
 )
 from airflow_workflow_provider.protocol.model import Run
+from airflow_workflow_provider.protocol.run_log import shown
 
 KEY = "_workflow_log"
 TURNS = 10  # logs that a triggerer reads within a second
 FULL = (1 << TURNS) - 1
 XCOM_TIMEOUT = 20.0  # seconds that Airflow may take to read or write an XCom
 REMEMBERED = 2_000  # seconds whose turns are remembered, most of them long over
+# Airflow reads 4096 bytes of the logs of all triggers between two looks at its database; the socket holds some 200 kB.
+READ_RATE = 40_000.0  # bytes a second that it reads on a machine with a high load
+READ_DELAY = 0.5  # seconds before it reads
+LONGEST_READ = 6.0  # seconds until it has read a full socket
+RECORD = 250  # bytes of a log record besides its text
 log = logging.getLogger(__name__)
+
+
+class Unread:
+    """Estimates when Airflow has read the lines that the triggers of one event loop have written."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def written(self, size: int, now: float) -> float:
+        """Add so many bytes; give the moment at which they are read (seconds since 1970)."""
+        start = min(max(self._until, now), now + LONGEST_READ)
+        self._until = start + size / READ_RATE
+        return min(self._until + READ_DELAY, now + LONGEST_READ)
 
 
 class Turns:
@@ -75,12 +97,13 @@ class Turns:
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+_unread: WeakKeyDictionary[asyncio.AbstractEventLoop, Unread] = WeakKeyDictionary()
 
 
 class TaskLog:
     """Writes the log of a run into the log of one deferred task, as `FollowsLog` has it."""
 
-    __slots__ = ("_trigger", "follower")
+    __slots__ = ("_read_at", "_trigger", "follower")
 
     def __init__(self, trigger: Any, given: Mapping[str, Any], run: Run, phase: float = 0.0) -> None:
         interval = given.get("interval")
@@ -92,6 +115,7 @@ class TaskLog:
             **({} if seconds is None else {"interval": float(seconds)}),
             phase=phase,
         )
+        self._read_at = 0.0
         self._trigger = trigger  # it makes its logger when it first writes: most have nothing to write for long
 
     @property
@@ -111,6 +135,21 @@ class TaskLog:
         """Write what is new, if the log is due."""
         return intercept(self.follower.step(run), self.answer)
 
+    def settled(self, flow: Flow[T]) -> Flow[T]:
+        """Drive a wait, and end when Airflow has had time to read the last lines that were written."""
+        try:
+            result = yield from flow
+        except WorkflowError:
+            yield from self._settle()
+            raise
+        yield from self._settle()
+        return result
+
+    def _settle(self) -> Flow[None]:
+        left = self._read_at - (yield Now())
+        if left > 0:
+            yield Sleep(min(left, LONGEST_READ))
+
     def answer(self, effect: Any) -> Flow[Any]:
         """Answer the effects of following a log; pass all others on."""
         kind = type(effect)
@@ -120,6 +159,10 @@ class TaskLog:
             return (yield Call(self.recalled))
         if kind is WriteLog:
             write_lines(self._trigger.log, effect.lines)
+            if effect.lines:
+                size = sum(RECORD + len(shown(line).encode(errors="replace")) for line in effect.lines)
+                unread = _unread.setdefault(asyncio.get_running_loop(), Unread())
+                self._read_at = unread.written(size, (yield Now()))
             if effect.stores and self._ti is not None:
                 yield Call(lambda: self._saved(effect.state))
             return None

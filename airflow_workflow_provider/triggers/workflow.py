@@ -167,9 +167,10 @@ class WorkflowRunTrigger(BaseTrigger):
         watch.run = system.with_options(watch.run, options)
         if log:
             log.follower.system = system
-        return watch.flow(
+        flow = watch.flow(
             system.look, run_list=system.run_list(watch.run), repeats=system.repeats, is_renewed=is_renewed, log=log
         )
+        return log.settled(flow) if log else flow
 
     @property
     def _key(self) -> tuple[str, str]:

@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
+from airflow_workflow_provider.exceptions import RunTimedOut
+from airflow_workflow_provider.protocol.effects import Sleep
 from airflow_workflow_provider.protocol.follow_log import LogState, LogTurn, RecallLog, WriteLog
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.run_log import LogLine
 from airflow_workflow_provider.triggers import task_log
-from airflow_workflow_provider.triggers.task_log import TURNS, TaskLog, Turns
+from airflow_workflow_provider.triggers.task_log import TURNS, TaskLog, Turns, Unread
+from tests.protocol.playing import Player
 
 RUN = Run("acme", "c", "wf", "7")
 
@@ -76,3 +79,50 @@ def test_lines_go_to_the_log_of_the_trigger_and_a_task_without_an_instance_is_no
 def test_keywords_that_make_no_sense_are_the_defaults(given):
     made = TaskLog(Trigger(), given, RUN)
     assert (made.follower.interval, made.follower.state) == (30.0, LogState("7"))
+
+
+def pauses(*, lines, then=0.0, error=None):
+    """The sleeps of a wait that writes so many lines and ends ``then`` seconds later, besides that one."""
+
+    async def play():
+        trigger, player = Trigger(), Player()
+        made = TaskLog(trigger, {}, RUN)
+
+        def wait():
+            written = [LogLine(None, "info", f"line {number}") for number in range(lines)]
+            yield from made.answer(WriteLog(written, LogState("7", 1, 0, lines)))
+            if then:
+                yield Sleep(then)
+            if error:
+                raise error
+            return RUN
+
+        if error:
+            with pytest.raises(RunTimedOut, match="late"):
+                player.play(made.settled(wait()))
+        else:
+            assert player.play(made.settled(wait())) is RUN
+        assert len(trigger.said) == lines
+        return player.sleeps[1:] if then else player.sleeps
+
+    return asyncio.run(play())
+
+
+@pytest.mark.parametrize("error", [None, RunTimedOut("late", run=RUN)])
+def test_a_wait_that_ends_right_after_lines_pauses_until_airflow_has_read_them(error):
+    (few,), (many,), (most,) = (pauses(lines=lines, error=error) for lines in (1, 300, 10_000))
+    assert 0.5 <= few < 1 < many < most == task_log.LONGEST_READ
+
+
+def test_a_wait_that_has_written_nothing_or_long_ago_does_not_pause():
+    assert pauses(lines=0) == []
+    assert pauses(lines=10_000, then=task_log.LONGEST_READ) == []
+    assert pauses(lines=1, then=1.0) == []
+
+
+def test_lines_of_other_triggers_are_read_first():
+    unread = Unread()
+    alone = unread.written(300, 1000.0)
+    unread.written(80_000, 1000.0)
+    assert unread.written(300, 1000.0) > alone + 1
+    assert unread.written(300, 2000.0) == pytest.approx(alone + 1000.0)
