@@ -110,15 +110,17 @@ def hide_secrets(error: BaseException, secrets: Iterable[str]) -> None:
     The errors of `Api` have none. This is for what a system raises by itself: it may repeat an answer.
     """
     known = tuple(secrets)
-    found: list[BaseException] = []
-    following: BaseException | None = error if known else None
-    while following is not None and following not in found:
-        found.append(following)
-        following = following.__cause__ or following.__context__
-    for one in found:
-        hidden = tuple(without_whole(part, known) if isinstance(part, str) else part for part in one.args)
-        if hidden != one.args:
-            one.args = hidden
+    found: dict[int, BaseException] = {}
+    following: list[BaseException | None] = [error] if known else []
+    while following:
+        one = following.pop()
+        if one is None or id(one) in found:
+            continue
+        found[id(one)] = one
+        following += [one.__cause__, one.__context__]
+        one.args = tuple(without_whole(part, known) if isinstance(part, str) else part for part in one.args)
+        if notes := getattr(one, "__notes__", None):
+            one.__notes__ = [without_whole(note, known) for note in notes]
 
 
 def without_proxy_secrets(status: int, body: bytes, secrets: tuple[str, ...]) -> bytes:

@@ -52,7 +52,7 @@ def published(operator: PublishingTask, context: Context) -> Run | None:
     try:
         value = ti.xcom_pull(task_ids=operator.task_id, key="run", map_indexes=ti.map_index)
         return parse_run(value) if value else None
-    except Exception as error:  # noqa: BLE001  # the task goes on without it
+    except Exception as error:  # noqa: BLE001  # an XCom backend may raise anything, and the wait goes on
         operator.log.warning("The run of this task cannot be read from its XCom: %s", error)
         return None
 

@@ -179,7 +179,7 @@ def _checked_time(value: Any) -> datetime | None:
         return None
     try:
         return as_utc(value)
-    except Exception:  # noqa: BLE001  # a time zone is code, too
+    except Exception:  # noqa: BLE001  # the time zone of a plug-in may raise anything
         return None
 
 
@@ -187,7 +187,7 @@ def _spelled(value: Any) -> str:
     """Spell what should be text."""
     try:
         return "" if value is None else str(value)
-    except Exception:  # noqa: BLE001  # whatever its code raises, there is a line
+    except Exception:  # noqa: BLE001  # `__str__` of a plug-in may raise anything
         return f"({type(value).__name__})"
 
 

@@ -409,7 +409,7 @@ class SystemContract:
         run = self.started(made, client, self.endless_workflow, self.endless_parameters)
         limit = time.monotonic() + self.run_timeout
         while client.run(made.look(run)).state is RunState.QUEUED and time.monotonic() < limit:
-            time.sleep(self.run_poll_interval)  # the server is a real one, whose time nobody can move
+            time.sleep(self.run_poll_interval)  # the run goes on in a real server
         client.run(made.require(CanCancel).cancel(run))
         try:
             ended = self.awaited(made, client, run)
@@ -466,7 +466,7 @@ class SystemContract:
             if cursor is not None and not len(page):
                 return
             cursor = page.cursor
-            time.sleep(self.run_poll_interval)  # the server is a real one, whose time nobody can move
+            time.sleep(self.run_poll_interval)  # the run goes on in a real server
         pytest.fail(f"{self.system.__name__}.read_log gives lines again that are before the cursor")
 
     def test_a_start_whose_answer_is_lost_starts_one_run(self, made: WorkflowSystem, client: WorkerClient) -> None:

@@ -209,8 +209,11 @@ def test_an_error_of_a_system_shows_no_credential(mode):
         try:
             int("s3cret/word")
         except ValueError as error:
-            raise WorkflowError("the server says: s3cret/word, s3cret%2Fword", status=418) from error
+            failure = WorkflowError("the server says: s3cret/word, s3cret%2Fword", status=418)
+            failure.add_note("while reading s3cret/word")
+            raise failure from KeyError("s3cret/word", error)
 
     error = driven(mode, flow, secrets=("s3cret/word",)).error
-    assert (str(error), error.status) == ("the server says: ***, ***", 418)
-    assert str(error.__cause__) == "invalid literal for int() with base 10: '***'"
+    assert (str(error), error.status, error.__notes__) == ("the server says: ***, ***", 418, ["while reading ***"])
+    assert error.__cause__.args[0] == "***"
+    assert str(error.__context__) == "invalid literal for int() with base 10: '***'"

@@ -58,7 +58,7 @@ class Server:
         """Look for a lost start that was intended at this moment of a worker's clock; "unknown" where it is that."""
         context = context_of(dag_run=SimpleNamespace(start_date=from_epoch(self.dag_run)))
         driver = TaskDriver(
-            hook=self,  # type: ignore[arg-type]  # what the driver needs of one
+            hook=self,  # type: ignore[arg-type]  # it has the attributes of a hook that the driver uses
             context=context,
             store=RunStore(context, 0),
             log=logging.getLogger(__name__),
