@@ -276,7 +276,7 @@ def cancelled(system: WorkflowSystem, run: Run, log: Any, *, briefly: bool = Fal
     # A client of its own: the task's may be in the middle of a call when a signal handler gets here.
     transport = system.transport.within(BRIEF) if briefly else system.transport
     try:
-        client = WorkerClient(transport, mask=mask, logger=log)
+        client = WorkerClient(transport, mask=mask, logger=log, secrets=system.credentials)
         client.run(persist(lambda: system.require(CanCancel).cancel(run), Retry(attempts=1 if briefly else 4)))
     except CancelNotSupported as error:
         return life.Cancelled(life.CancelOutcome.NOT_SUPPORTED, str(error))

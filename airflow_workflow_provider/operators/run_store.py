@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from airflow_workflow_provider.exceptions import TaskStopped, WorkflowError
 from airflow_workflow_provider.operators.calls import next_call, runs_of
-from airflow_workflow_provider.protocol.lifecycle import Earlier, Event
+from airflow_workflow_provider.protocol.lifecycle import STORE_IS_BUSY, Earlier, Event
 from airflow_workflow_provider.protocol.limits import fitting
 from airflow_workflow_provider.protocol.model import Run
 from airflow_workflow_provider.protocol.parameters import Fingerprint
@@ -250,8 +250,8 @@ class RunStore:
             return False
         return record.run.run_id == run.run_id if record and record.run else self.keep(run)
 
-    def owns(self, run: Run, *, briefly: bool) -> bool | None:
-        """Tell whether the run is this try's; None where nothing can tell.
+    def owns(self, run: Run, *, briefly: bool) -> bool | str | None:
+        """Tell whether the run is this try's; None where nothing can tell, `STORE_IS_BUSY` where that takes too long.
 
         A newer try that has taken the run over has stored it under its own number. A try that Airflow has replaced may
         find no record at all: a retry gives the task instance another id.
@@ -262,7 +262,9 @@ class RunStore:
             record = limited(lambda: self._own_record(run), BRIEFLY) if briefly else self._own_record(run)
         except Exception as error:  # noqa: BLE001  # not knowing is an answer
             log.debug("It is not known which try owns run %s: %s", run.run_id, error)
-            return None
+            # In any other thread nothing was interrupted, and asking later would give the same.
+            is_interrupting = briefly and threading.current_thread() is threading.main_thread()
+            return STORE_IS_BUSY if is_interrupting and isinstance(error, TimeoutError) else None
         if record is None or record.run is None:
             return False if self._is_stored else None
         if record.run.run_id != run.run_id:

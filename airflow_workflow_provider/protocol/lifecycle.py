@@ -36,6 +36,7 @@ from airflow_workflow_provider.protocol.text import cut_text, indented
 # What a trigger's event says beside the words of `RunState`.
 TIMEOUT, UNAVAILABLE, NOT_FOUND = "timeout", "unavailable", "not_found"
 NO_REASON = "the system gives no reason"
+STORE_IS_BUSY = "busy"  # whose run it is cannot be asked for at the moment
 WAITING_FOR = "  while: waiting for run"  # in the text of an error that ends a trigger
 
 
@@ -378,7 +379,10 @@ class AwaitRun:
 
 @dataclass(frozen=True)
 class OwnsRun:
-    """Ask the run store whether the run is still this try's: True, False, or None where nothing can tell."""
+    """Ask the run store whether the run is still this try's: True, False, or None where nothing can tell.
+
+    Gives `STORE_IS_BUSY` where the store does not answer within the seconds of a signal handler.
+    """
 
     run: Run
     briefly: bool = False
@@ -540,7 +544,9 @@ class LifeCycle:
         try:
             return (yield from flow)
         except Exception as error:
-            if not isinstance(error, (TaskStopped, LifeCycleError)):
+            if isinstance(error, TaskStopped):
+                yield from self._cancel_pending()
+            elif not isinstance(error, LifeCycleError):
                 yield from self.abandon(error)
             raise
 
@@ -551,7 +557,7 @@ class LifeCycle:
             case Action.FIND:
                 return (yield from self._find())
             case Action.STOP:
-                yield from self._stop()
+                raise self._stopped()
             case Action.FAIL_UNKNOWN:
                 raise self._unknown()
             case Action.NOTHING:
@@ -582,14 +588,14 @@ class LifeCycle:
                 raise self._error or RunTimedOut(f"the run did not end in time\n{place_of(run)}", run=run)
             case Action.CANCEL if self.is_killed:  # the run has come after the kill
                 yield from self._cancel(run, "the task was killed")
-                yield from self._stop()
+                raise self._stopped()
             case Action.CANCEL:
                 yield from self._cancel_if_going(run, why)
             case Action.LEAVE:
                 why = "the task was killed" if self.is_killed else why
                 yield Note(f"Run {run.run_id} goes on, as cancel_on_kill=False asks; {why}", "warning")
                 if self.is_killed:
-                    yield from self._stop()
+                    raise self._stopped()
             case Action.HAND_OVER:
                 yield Note(f"Run {run.run_id} goes on; the next try takes it over")
         return None
@@ -750,8 +756,13 @@ class LifeCycle:
             return Event.RUN_CANCELLED_BY_US
         return event
 
-    def _stop(self) -> Flow[None]:
-        """End a killed try; cancel first what its signal handler could not."""
+    def _stopped(self) -> TaskStopped:
+        """Give the error that ends a killed try; `_guarded` cancels what the signal handler could not."""
+        what = f"while it waited for run {self.run.run_id}" if self.run else "before it had a run"
+        return TaskStopped(f"the task was killed {what}")
+
+    def _cancel_pending(self) -> Flow[None]:
+        """Cancel the run of a killed try that its signal handler could not cancel."""
         run, earlier = self.run, self._earlier
         if self._cancel_is_pending and run is not None:
             is_old = earlier.run is not None and same_run(run, earlier.run) and earlier.event in OLD_REQUEST
@@ -759,8 +770,6 @@ class LifeCycle:
                 yield from self._cancel_if_going(run, "the task was killed", is_old=True)
             else:
                 yield from self._cancel(run, "the task was killed")
-        what = f"while it waited for run {run.run_id}" if run else "before it had a run"
-        raise TaskStopped(f"the task was killed {what}")
 
     def _cancel_if_going(self, run: Run, why: str, *, is_old: bool = False) -> Flow[None]:
         """Cancel a run that was perhaps not polled for long; a run that has ended is left as it is."""
@@ -779,19 +788,26 @@ class LifeCycle:
         That an old run is cancelled is not stored: that would make it a run of the new request.
         """
         self._cancel_is_pending = False
-        if (yield OwnsRun(run, briefly)) is False:
+        is_urgent = briefly or self.is_killed  # a killed process has a few seconds
+        owned = yield OwnsRun(run, is_urgent)
+        if owned == STORE_IS_BUSY and briefly:
+            # The signal has perhaps interrupted a request to Airflow, which can end only after the signal handler.
+            self._cancel_is_pending = True
+            return
+        if owned is False:
             yield Note(f"Run {run.run_id}: {why}; a newer try of this task has taken the run over, it is left alone")
             return
-        is_stored = is_old or (yield StoreCancel(run, why, briefly)) is not False
+        # A store that did not answer twice would take the seconds that the cancel needs; it is written afterwards.
+        is_stored = is_old or (owned != STORE_IS_BUSY and (yield StoreCancel(run, why, is_urgent)) is not False)
         cancelled: Cancelled = yield CancelRun(run, briefly)
         if cancelled.outcome is CancelOutcome.NOT_SENT:
             self._cancel_is_pending = True
             return
         if cancelled.outcome in (CancelOutcome.REFUSED, CancelOutcome.NOT_SUPPORTED) and not is_old:
-            yield StoreCancel(run, "", briefly)  # who cancels it from now on is somebody else
+            yield StoreCancel(run, "", is_urgent)  # who cancels it from now on is somebody else
         elif not is_stored:
             # Without it the next try takes this for a cancel by somebody else, which ends the task.
-            yield StoreCancel(run, why, briefly)
+            yield StoreCancel(run, why, is_urgent)
         yield Note(*cancelled.sentence(run, why))
 
 

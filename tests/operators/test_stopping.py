@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
@@ -48,6 +51,51 @@ def test_a_killed_task_cancels_its_run_and_ends(carto, conn_id):
     assert isinstance(error, WorkflowError)
     assert carto.states() == ["cancelled"]
     assert [line for line in carto.asked() if line.startswith("DELETE")] == ["DELETE job_" + carto.runs()[0]["id"][4:7]]
+
+
+class BusyStore(TaskStateStore):
+    """A store that answers no other thread while a signal handler runs: it has interrupted a request to Airflow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_free = threading.Event()
+        self.is_free.set()
+
+    def get(self, key, default=None):
+        """Give a value, once the store is free."""
+        self.is_free.wait()
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("stays_busy", [False, True])
+@pytest.mark.parametrize("has_successor", [False, True])
+def test_whose_run_it_is_is_asked_again_after_the_signal_handler(carto, has_successor, stays_busy):
+    """A signal may interrupt a request to Airflow, and no other one is answered before its handler has ended."""
+    ti, store, task = TaskInstance(max_tries=2), BusyStore(), operator(carto)
+
+    def kill(number, frame):
+        store.is_free.clear()
+        task.on_kill()
+        assert carto.states() == ["running"]
+        if not stays_busy:
+            store.is_free.set()
+
+    def send():
+        ti.pushed_soon("run")
+        carto.polled(answered=True)
+        if has_successor:
+            record = json.loads(store.kept["workflow_run"])
+            store.kept["workflow_run"] = json.dumps({**record, "try_number": 2})
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, kill)
+    try:
+        with meanwhile(send), pytest.raises(TaskStopped):
+            task.execute(context_of(ti, store))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        store.is_free.set()
+    assert carto.states() == ["running" if has_successor and not stays_busy else "cancelled"]
 
 
 def test_a_killed_task_may_leave_its_run_alone(carto):

@@ -116,6 +116,27 @@ def test_that_this_task_cancels_its_run_is_stored_after_the_cancel_where_it_coul
     assert asked == ["OwnsRun", "StoreCancel", "CancelRun", *again, "Note"]
 
 
+def test_a_kill_asks_again_whose_run_it_is_where_the_store_was_busy_in_the_signal_handler():
+    """The signal can interrupt a request to Airflow: no other one is answered before the signal handler has ended."""
+    lived = LifeCycle(RunPolicy())
+    flow, asked = lived.wait_again(Run("carto", "c", "w", "1")), []
+
+    def answer(effect):
+        asked.append(type(effect).__name__)
+        return life.STORE_IS_BUSY if isinstance(effect, life.OwnsRun) else None
+        yield  # as a flow; it leaves nothing to another driver
+
+    while not isinstance(next(flow), life.AwaitRun):
+        pass
+    value_of(intercept(lived.kill(), answer))
+    assert asked == ["OwnsRun"]
+    effect = flow.throw(TaskStopped("killed"))
+    assert isinstance(effect, life.OwnsRun)
+    assert "it is left alone" in flow.send(False).text
+    with pytest.raises(TaskStopped):
+        next(flow)
+
+
 @pytest.mark.parametrize("may_repeat", [True, False])
 def test_a_start_that_is_sent_again_and_refused_leaves_the_intent_where_the_first_may_have_been_taken(may_repeat):
     """With an idempotency key the first start may have been taken; the next try sends the same key again."""
